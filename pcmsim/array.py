@@ -1,0 +1,127 @@
+"""What a network may ask of its weight memory, whatever that is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from pcmsim.plan import Plan
+
+
+@dataclass(frozen=True)
+class WeightReads:
+    """How effective weights read at one device time.
+
+    Parameters
+    ----------
+    mean : torch.Tensor
+        Mean effective weight, ``pre, post``, float32.
+    variance : torch.Tensor or None
+        Variance of one read of it; None where reads are exact.
+    """
+
+    mean: torch.Tensor
+    variance: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class DeviceReads:
+    """How each device reads at one device time, in units of weight.
+
+    A read of the synapse is ``sum_d clip(location + scale xi)`` over its G+ devices minus the same
+    over its G- devices.
+
+    Parameters
+    ----------
+    location, scale : torch.Tensor
+        ``sign, device, pre, post``, float32.
+    lower : float
+        Lower bound of a read.
+    upper : torch.Tensor
+        Upper bound per device, broadcast to the shape of `location`.
+    """
+
+    location: torch.Tensor
+    scale: torch.Tensor
+    lower: float
+    upper: torch.Tensor
+
+
+@dataclass(frozen=True)
+class ArrayView:
+    """What an update scheme may know of the array that it writes to.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``pre, post``.
+    devices : int
+        Devices per polarity.
+    scale : float
+        Conductance of weight 1 [µS].
+    step : float
+        What one SET pulse is taken to add to a device [µS].
+    conductance : torch.Tensor
+        Stored conductances [µS], ``sign, device, pre, post``; empty for digital memory.
+    """
+
+    shape: tuple[int, int]
+    devices: int
+    scale: float
+    step: float
+    conductance: torch.Tensor
+
+    @property
+    def weight_step(self) -> float:
+        """Weight change that one SET pulse on one device is taken to make."""
+        return self.step / (self.scale * self.devices)
+
+
+class WeightArray(ABC):
+    """A memory of ``pre x post`` weights that can be read and written."""
+
+    shape: tuple[int, int]
+
+    @property
+    @abstractmethod
+    def largest_exponent(self) -> float:
+        """An upper estimate of the drift exponent; 0 where nothing drifts."""
+
+    @abstractmethod
+    def moments(self, now: float) -> WeightReads:
+        """Mean and variance of every effective weight at device time `now` [s]."""
+
+    @abstractmethod
+    def device_reads(self, now: float) -> DeviceReads | None:
+        """Read distribution of every device at `now` [s]; None where reads are exact."""
+
+    @abstractmethod
+    def stored_weights(self) -> torch.Tensor:
+        """Weights as stored, without drift and read noise: ``pre, post``."""
+
+    @abstractmethod
+    def view(self) -> ArrayView:
+        """What an update scheme may know."""
+
+    @abstractmethod
+    def apply(self, plan: Plan, now: float, *, generator: torch.Generator) -> None:
+        """Carry out a plan at device time `now` [s]."""
+
+    @abstractmethod
+    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
+        """Note that each row was read as often as its presynaptic neuron spiked."""
+
+    @abstractmethod
+    def youngest_age(self, now: float) -> float:
+        """Time since the latest write of any device [s]; infinite where nothing drifts."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All state, by name, for saving; the tensors themselves, not copies."""
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Overwrite all state with saved tensors of the same names and shapes."""
+        for name, mine in self.tensors().items():
+            mine.copy_(tensors[name])

@@ -1,0 +1,121 @@
+"""PCM programmed to a target by program-and-verify: the statistical model of Joshi et al. 2020.
+
+Programming error, state-dependent drift and 1/f read noise, calibrated on an array of a million
+devices: Joshi et al., "Accurate deep neural network inference using computational phase-change
+memory", Nat. Commun. 11, 2473 (2020), doi:10.1038/s41467-020-16108-9, with the polynomial forms
+documented in IBM's analog hardware kit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from pcmsim.mismatch import Spread
+from pcmsim.model import DeviceModel, Noise, ReadDistribution, drift_factor
+from pcmsim.quantity import check, quantity
+from pcmsim.state import DeviceState
+
+J20 = "Joshi 2020, as documented in IBM's analog hardware kit"
+CALIBRATED_G_MAX = 25.0
+SMALLEST_RATIO = 1e-6
+
+
+@dataclass(frozen=True)
+class ClosedLoopModel(DeviceModel):
+    """Each write moves the device to a target and verifies it; what remains is a known error.
+
+    With ``r = G / g_max``: programming error
+    ``sigma = (g_max / 25) max(0.26348 + 1.9650 r - 1.1731 r^2, 0)`` µS; drift exponent normal with
+    mean ``clip(-0.0155 ln r + 0.0244, 0.049, 0.1)`` and spread
+    ``clip(-0.0125 ln r - 0.0059, 0.008, 0.045)``, redrawn at each write; read noise
+    ``G_d Q sqrt(ln((t + t_read) / (2 t_read)))`` with ``Q = min(0.0088 / r^0.65, 0.2)``.
+
+    A plan's n SET pulses mean "n nominal steps more": one programming operation to that target.
+    The read noise of the source is slow (1/f); here each read draws anew, with the variance that
+    the source gives for the time since programming.
+
+    Raises
+    ------
+    FieldError
+        If a constant lies outside its bounds.
+    """
+
+    g_min: float = quantity(0.0, unit="µS", minimum=0.0, maximum=50.0, doc="Smallest conductance that a read returns", source=J20)
+    g_max: float = quantity(25.0, unit="µS", above=0.0, maximum=200.0, doc="Largest target conductance", source=J20)
+    nominal_step: float = quantity(
+        1.5625, unit="µS", above=0.0, maximum=50.0, doc="Target increment of one asked step", source="4 bits of 25 µS"
+    )
+    write_noise: float = quantity(1.0, minimum=0.0, maximum=10.0, doc="Factor on the programming error", source="1 is the measured device")
+    drift_scale: float = quantity(1.0, minimum=0.0, maximum=10.0, doc="Factor on the drift exponent; 0 stops drift", source="1 is the measured device")
+    drift_reference: float = quantity(
+        20.0, unit="s", above=0.0, maximum=1e6, doc="Time after programming at which the target holds (t_0); 27.36 s in another reading", source=J20
+    )
+    read_time: float = quantity(250e-9, unit="s", above=0.0, maximum=1.0, doc="Duration of a read", source=J20)
+    read_noise: float = quantity(1.0, minimum=0.0, maximum=10.0, doc="Factor on the read noise; 0 reads exactly", source="1 is the measured device")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def largest_exponent(self) -> float:
+        """See `DeviceModel.largest_exponent`."""
+        return 0.1 * self.drift_scale
+
+    def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
+        """Devices programmed to `mean` [µS]."""
+        return self._program(DeviceState.fresh(mean, now), mean, now, noise)
+
+    def set_pulses(
+        self, cells: DeviceState, counts: torch.Tensor, spread: Spread, now: float, noise: Noise
+    ) -> DeviceState:
+        """One programming operation to a target `counts` nominal steps above the present value."""
+        target = cells.conductance + self.nominal_step * spread.step * counts
+        target = target.minimum(torch.as_tensor(self.g_max * spread.g_max, dtype=torch.float32))
+        written = self._program(replace(cells, pulses=cells.pulses + counts.int()), target, now, noise)
+        return DeviceState(
+            **{name: torch.where(counts > 0, value, getattr(cells, name)) for name, value in written.items()}
+        )
+
+    def reset(self, cells: DeviceState, now: float, noise: Noise) -> DeviceState:
+        """Programmed to zero."""
+        zero = torch.zeros_like(cells.conductance)
+        return self._program(DeviceState.fresh(zero, now), zero, now, noise)
+
+    def programming_spread(self, target: torch.Tensor) -> torch.Tensor:
+        """Standard deviation of the programmed conductance [µS] around `target` [µS]."""
+        r = target / self.g_max
+        return (self.g_max / CALIBRATED_G_MAX) * (0.26348 + 1.9650 * r - 1.1731 * r * r).clamp(min=0.0)
+
+    def exponent(self, cells: DeviceState) -> torch.Tensor:
+        """Drift exponent of each device, before mismatch."""
+        log_r = torch.log(self._ratio(cells.conductance))
+        mean = (-0.0155 * log_r + 0.0244).clamp(0.049, 0.1)
+        spread = (-0.0125 * log_r - 0.0059).clamp(0.008, 0.045)
+        return (mean + spread * cells.exponent_score).abs() * self.drift_scale
+
+    def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
+        """Drifted conductance with 1/f noise that grows with the logarithm of time."""
+        age = (now - cells.written_at).float().clamp_(min=self.read_time)
+        since = age + self.drift_reference
+        drifted = cells.conductance * drift_factor(since, self.exponent(cells) * spread.drift_exponent, self.drift_reference)
+        scale = None
+        if self.read_noise > 0.0:
+            quality = (0.0088 / self._ratio(cells.conductance).pow(0.65)).clamp(max=0.2)
+            scale = self.read_noise * drifted * quality * torch.log((since + self.read_time) / (2.0 * self.read_time)).sqrt()
+            scale = scale.clamp_(min=1e-9)
+        return ReadDistribution(drifted, scale, self.g_min, math.inf)
+
+    def _ratio(self, conductance: torch.Tensor) -> torch.Tensor:
+        return (conductance / self.g_max).clamp(min=SMALLEST_RATIO)
+
+    def _program(self, cells: DeviceState, target: torch.Tensor, now: float, noise: Noise) -> DeviceState:
+        error = self.write_noise * self.programming_spread(target) * noise(0)
+        return replace(
+            cells,
+            conductance=(target + error).clamp(min=0.0).float(),
+            exponent_score=noise(1).float(),
+            written_at=torch.full_like(cells.written_at, now),
+        )

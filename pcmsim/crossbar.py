@@ -1,0 +1,130 @@
+"""A crossbar of differential PCM pairs: the devices' state and everything done to it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from pcmsim import mapping
+from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads
+from pcmsim.counter import draw_key, normals_at
+from pcmsim.ledger import Ledger
+from pcmsim.mismatch import Spread
+from pcmsim.model import DeviceModel, Noise
+from pcmsim.plan import Plan, PulsePlan
+from pcmsim.state import DeviceState
+
+EVENT_BITS = 16
+
+class Crossbar(WeightArray):
+    """Differential pairs of PCM devices behind ``pre`` rows and ``post`` columns.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``pre, post``.
+    model : DeviceModel
+        The devices; may be replaced by one of the same family while the crossbar lives.
+    devices : int
+        Devices per polarity.
+    scale : float
+        Conductance that stands for weight 1 [µS].
+    initial_conductance : float
+        Mean conductance of every device at device time 0 [µS].
+    generator : torch.Generator
+        Stream of the initial programming.
+    spread : Spread
+        Fixed device-to-device pattern.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        model: DeviceModel,
+        *,
+        devices: int,
+        scale: float,
+        initial_conductance: float,
+        generator: torch.Generator,
+        spread: Spread | None = None,
+    ) -> None:
+        self.shape, self.model, self.devices, self.scale = shape, model, devices, scale
+        self.spread = spread or Spread()
+        full = (2, devices, *shape)
+        noise = _noise(torch.arange(math.prod(full)).view(full), draw_key(generator))
+        self.state = model.initial(torch.full(full, initial_conductance), 0.0, noise)
+        self.ledger = Ledger.empty(full)
+
+    @property
+    def largest_exponent(self) -> float:
+        """See `DeviceModel.largest_exponent`."""
+        return self.model.largest_exponent
+
+    def moments(self, now: float) -> WeightReads:
+        """Mean and variance of every effective weight at device time `now` [s]."""
+        mean, variance = self.model.read(self.state, self.spread, now).moments()
+        return WeightReads(
+            mapping.weights(mean, self.scale),
+            None if variance is None else mapping.weight_variance(variance, self.scale),
+        )
+
+    def device_reads(self, now: float) -> DeviceReads | None:
+        """Read distribution of every device at `now` [s], in units of weight."""
+        read = self.model.read(self.state, self.spread, now)
+        if read.scale is None:
+            return None
+        unit = 1.0 / (self.scale * self.devices)
+        upper = torch.as_tensor(read.upper, dtype=torch.float32) * unit
+        return DeviceReads(
+            read.location * unit, read.scale * unit, read.lower * unit, upper.broadcast_to(read.location.shape)
+        )
+
+    def conductance(self, now: float) -> torch.Tensor:
+        """Drifted, noise-free conductances at `now` [s]: ``sign, device, pre, post`` [µS]."""
+        return self.model.read(self.state, self.spread, now).location
+
+    def stored_weights(self) -> torch.Tensor:
+        """Weights of the stored conductances, without drift and read noise."""
+        return mapping.weights(self.state.conductance, self.scale)
+
+    def view(self) -> ArrayView:
+        """What an update scheme may know."""
+        return ArrayView(self.shape, self.devices, self.scale, self.model.nominal_step, self.state.conductance)
+
+    def apply(self, plan: Plan, now: float, *, generator: torch.Generator) -> None:
+        """RESET, then SET the devices of a plan, at device time `now` [s]."""
+        if not isinstance(plan, PulsePlan):
+            raise TypeError(f"a crossbar takes a PulsePlan, got {type(plan).__name__}")
+        reset_key, set_key = draw_key(generator), draw_key(generator)
+        if plan.reset_devices.numel():
+            self._reset(plan.reset_devices, now, reset_key)
+        if plan.set_devices.numel():
+            self._set(plan.set_devices, plan.set_counts, now, set_key)
+        self.ledger.count(plan.set_devices, plan.set_counts, plan.reset_devices)
+
+    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
+        """A spike reads each device of its row once."""
+        self.ledger.row_reads += spikes_per_row
+
+    def youngest_age(self, now: float) -> float:
+        """Time since the latest write of any device [s]."""
+        return now - float(self.state.written_at.max()) if self.largest_exponent > 0.0 else math.inf
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Device state and event counts."""
+        counts = {"sets": self.ledger.sets, "resets": self.ledger.resets, "row_reads": self.ledger.row_reads}
+        return {**dict(self.state.items()), **counts}
+
+    def _reset(self, devices: torch.Tensor, now: float, key: int) -> None:
+        cells = self.state.take(devices)
+        self.state.put(devices, self.model.reset(cells, now, _noise(devices, key)))
+
+    def _set(self, devices: torch.Tensor, counts: torch.Tensor, now: float, key: int) -> None:
+        cells, spread = self.state.take(devices), self.spread.take(devices)
+        self.state.put(devices, self.model.set_pulses(cells, counts, spread, now, _noise(devices, key)))
+
+
+def _noise(devices: torch.Tensor, key: int) -> Noise:
+    """Standard normals addressed by device and event, so that other devices' pulses change nothing."""
+    return lambda k: normals_at((devices << EVENT_BITS) + k, key=key).float()

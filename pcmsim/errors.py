@@ -1,0 +1,79 @@
+"""What can go wrong, as a small tree under `ValueError`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class PCMLabError(ValueError):
+    """Root of every error that pcmlab raises on purpose; its text is one line for a person."""
+
+
+class FieldError(PCMLabError):
+    """A field holds a value that it must not hold.
+
+    Parameters
+    ----------
+    field : str
+        Dotted name of the field, such as ``PulseModel.g_max``.
+    expected : str
+        What is allowed, in words.
+    got : object
+        The offending value.
+    """
+
+    def __init__(self, field: str, expected: str, got: object) -> None:
+        self.field, self.expected, self.got = field, expected, got
+        super().__init__(f"{field}: must be {expected}, got {got!r}")
+
+
+class UnknownNameError(PCMLabError):
+    """A name that no registry entry, field or preset carries.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked up, such as ``update scheme``.
+    name : str
+        The name that was asked for.
+    known : iterable of str
+        The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        close = difflib.get_close_matches(str(name), self.known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        super().__init__(f"unknown {kind} {name!r}{hint}; known: {', '.join(self.known)}")
+
+
+class FileError(PCMLabError):
+    """A file is missing, unreadable, damaged or not ours.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    problem : str
+        What is wrong with it and what was expected.
+    """
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        self.path, self.problem = Path(path), problem
+        super().__init__(f"{path}: {problem}")
+
+
+class RestartRequired(PCMLabError):
+    """A setting cannot change while a run lives, because it decides the run's shape.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        Dotted names of the settings that differ.
+    """
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        self.fields = list(fields)
+        super().__init__(f"{', '.join(self.fields)}: changes only with a new run, not between trials")

@@ -1,0 +1,58 @@
+"""How often each device was SET, RESET and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class Ledger:
+    """Event counts of one crossbar since it was made.
+
+    Parameters
+    ----------
+    sets, resets : torch.Tensor
+        Per device, ``sign, device, pre, post``, int32.
+    row_reads : torch.Tensor
+        Reads per presynaptic row, int64: a spike reads each device of its row once.
+    """
+
+    sets: torch.Tensor
+    resets: torch.Tensor
+    row_reads: torch.Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Ledger:
+        """No events yet, for a device state of `shape`."""
+        return cls(
+            torch.zeros(shape, dtype=torch.int32),
+            torch.zeros(shape, dtype=torch.int32),
+            torch.zeros(shape[2], dtype=torch.int64),
+        )
+
+    @property
+    def reads(self) -> torch.Tensor:
+        """Reads per device, shape of `sets`, int64."""
+        return self.row_reads[:, None].expand(self.sets.shape)
+
+    @property
+    def total_sets(self) -> int:
+        """SET pulses over all devices."""
+        return int(self.sets.sum())
+
+    @property
+    def total_resets(self) -> int:
+        """RESETs over all devices."""
+        return int(self.resets.sum())
+
+    @property
+    def total_reads(self) -> int:
+        """Device reads over all devices."""
+        return int(self.row_reads.sum()) * (self.sets.numel() // self.row_reads.numel())
+
+    def count(self, set_devices: torch.Tensor, set_counts: torch.Tensor, reset_devices: torch.Tensor) -> None:
+        """Add the events of one plan; indices are flat and without repeats."""
+        self.sets.view(-1)[set_devices] += set_counts.int()
+        self.resets.view(-1)[reset_devices] += 1

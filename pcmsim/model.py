@@ -1,0 +1,144 @@
+"""What every device model can do, and the statistics of a clipped read."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pcmsim.mismatch import Spread
+from pcmsim.state import DeviceState
+
+Noise = Callable[[int], torch.Tensor]
+"""Standard normals for the k-th random event of a write, one per device."""
+
+NEGLIGIBLE_TAIL = 6.0
+INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
+
+
+@dataclass(frozen=True)
+class ReadDistribution:
+    """A single read of each device is a normal number clipped to bounds.
+
+    Parameters
+    ----------
+    location : torch.Tensor
+        Drifted conductance [µS].
+    scale : torch.Tensor or None
+        Standard deviation before clipping [µS]; None where reads are free of noise.
+    lower : float
+        Smallest conductance that a read returns [µS].
+    upper : torch.Tensor or float
+        Largest one [µS].
+    """
+
+    location: torch.Tensor
+    scale: torch.Tensor | None
+    lower: float
+    upper: torch.Tensor | float
+
+    def moments(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Mean [µS] and variance [µS²] of a read; the variance is None where reads are free of noise."""
+        if self.scale is None:
+            return self.location.clamp(self.lower, None).minimum(torch.as_tensor(self.upper)), None
+        return clipped_normal_moments(self.location, self.scale, self.lower, self.upper)
+
+
+class DeviceModel(ABC):
+    """One kind of phase-change memory: frozen constants and pure functions of the state.
+
+    The functions work on device states of any shape and return new states.
+    """
+
+    g_min: float
+    g_max: float
+    nominal_step: float
+
+    @abstractmethod
+    def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
+        """Devices programmed around `mean` [µS] at device time `now` [s]."""
+
+    @abstractmethod
+    def set_pulses(
+        self, cells: DeviceState, counts: torch.Tensor, spread: Spread, now: float, noise: Noise
+    ) -> DeviceState:
+        """Devices after `counts` SET pulses each, all at device time `now` [s]."""
+
+    @abstractmethod
+    def reset(self, cells: DeviceState, now: float, noise: Noise) -> DeviceState:
+        """Devices after a RESET at device time `now` [s]."""
+
+    @abstractmethod
+    def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
+        """Distribution of a single read at device time `now` [s]."""
+
+    @property
+    @abstractmethod
+    def largest_exponent(self) -> float:
+        """An upper estimate of the drift exponent: bounds how fast reads change with log time."""
+
+
+def drift_factor(age: torch.Tensor, exponent: torch.Tensor | float, reference: float) -> torch.Tensor:
+    """Power-law drift ``(age / reference) ** -exponent``.
+
+    Parameters
+    ----------
+    age : torch.Tensor
+        Time since the last write [s], positive.
+    exponent : torch.Tensor or float
+        Drift exponent of each device.
+    reference : float
+        Time after the write at which the stored conductance holds [s].
+
+    Returns
+    -------
+    torch.Tensor
+        Shape and dtype of `age`.
+    """
+    return torch.exp(torch.log(age / reference) * -exponent)
+
+
+def clipped_normal_moments(
+    location: torch.Tensor, scale: torch.Tensor, lower: float, upper: torch.Tensor | float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance of ``clip(location + scale * xi, lower, upper)``, xi standard normal.
+
+    With ``a = (location - lower) / scale``, ``b = (upper - location) / scale``, Q the upper tail
+    and ``d(x) = phi(x) - x Q(x)``, the standardised mean is ``d(a) - d(b)`` and the second moment
+    ``1 - Q(a) - Q(b) - a d(a) - b d(b)``: written in tails, so that nothing cancels where the
+    noise is far smaller than the distance to the bounds.
+
+    Parameters
+    ----------
+    location, scale : torch.Tensor
+        Any common shape.
+    lower : float
+        Lower bound.
+    upper : torch.Tensor or float
+        Upper bound.
+
+    Returns
+    -------
+    mean, variance : torch.Tensor
+        Shape and dtype of `location`.
+    """
+    a = (location - lower).div_(scale)
+    tail, excess = _tail(a)
+    second = a.mul_(excess).add_(tail).neg_().add_(1.0)
+    b = (upper - location).div_(scale)
+    if float(b.min()) < NEGLIGIBLE_TAIL:
+        upper_tail, upper_excess = _tail(b)
+        second.sub_(upper_tail).sub_(b.mul_(upper_excess))
+        excess.sub_(upper_excess)
+    variance = second.sub_(excess * excess).clamp_(min=0.0).mul_(scale).mul_(scale)
+    return excess.mul_(scale).add_(location), variance
+
+
+def _tail(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Q(x) and d(x) = phi(x) - x Q(x)."""
+    tail = torch.erfc(x * math.sqrt(0.5)).mul_(0.5)
+    density = torch.exp_((x * x).mul_(-0.5)).mul_(INV_SQRT_2PI)
+    return tail, density.addcmul_(x, tail, value=-1.0)

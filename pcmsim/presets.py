@@ -1,0 +1,120 @@
+"""Named device models, one per source; any constant can be overridden by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pcmsim.closed_loop import ClosedLoopModel
+from pcmsim.errors import FileError, UnknownNameError
+from pcmsim.model import DeviceModel
+from pcmsim.pulse import PulseModel
+from pcmsim.registry import Registry
+
+DEFAULT_BITS = 4
+
+DEVICES: Registry[Callable[[int], DeviceModel]] = Registry("device preset")
+
+
+@DEVICES.register("nandakumar2018")
+def nandakumar2018(bits: int = DEFAULT_BITS) -> PulseModel:
+    """Blind SET pulses as measured on 10 000 devices; the fit covers no device-to-device spread."""
+    return PulseModel()
+
+
+@DEVICES.register("ideal")
+def ideal(bits: int = DEFAULT_BITS) -> PulseModel:
+    """Noise-free n-bit device: every SET adds exactly ``g_max / 2**bits``; no drift, no read noise.
+
+    The nominal step follows the number of bits, so that what a scheme asks is what a pulse does.
+    """
+    step = PulseModel().g_max / 2**bits
+    return PulseModel(
+        step_slope=0.0,
+        step_offset=step,
+        step_history=0.0,
+        nominal_step=step,
+        write_noise=0.0,
+        drift_exponent=0.0,
+        read_noise=0.0,
+    )
+
+
+@DEVICES.register("joshi2020")
+def joshi2020(bits: int = DEFAULT_BITS) -> ClosedLoopModel:
+    """Program-and-verify statistics of a million devices; says nothing about single blind pulses."""
+    model = ClosedLoopModel()
+    return dataclasses.replace(model, nominal_step=model.g_max / 2**bits)
+
+
+def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: int | None = None) -> DeviceModel:
+    """The device model of a preset, with constants overridden by name.
+
+    Parameters
+    ----------
+    preset : str
+        Name in `DEVICES`, or the path of a JSON or YAML file with a ``preset`` and constants.
+    overrides : mapping, optional
+        Constants by field name.
+    bits : int, optional
+        Bits of the ideal device; 4 by default.
+
+    Returns
+    -------
+    DeviceModel
+
+    Raises
+    ------
+    UnknownNameError
+        If the preset or a constant does not exist.
+    FieldError
+        If a constant lies outside its bounds.
+    FileError
+        If the file cannot be read.
+    """
+    if Path(preset).suffix in {".json", ".yaml", ".yml"}:
+        constants = read_mapping(preset)
+        preset = str(constants.pop("preset", "nandakumar2018"))
+        overrides = {**constants, **(overrides or {})}
+    model: Any = DEVICES[preset](DEFAULT_BITS if bits is None else bits)
+    known = [f.name for f in dataclasses.fields(model)]
+    for name in overrides or {}:
+        if name not in known:
+            raise UnknownNameError(f"constant of device preset {preset}", name, known)
+    changed: DeviceModel = dataclasses.replace(model, **(overrides or {}))
+    return changed
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """A JSON or YAML file that holds one mapping.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to read; ``.json`` is read as JSON, all else as YAML.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    FileError
+        If it is missing, unreadable, malformed, or not a mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        content = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise FileError(path, f"cannot be read ({reason})") from error
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise FileError(path, f"is not valid JSON or YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise FileError(path, f"must hold a mapping of names to values, holds {type(content).__name__}")
+    return content

@@ -1,0 +1,150 @@
+"""PCM written by blind SET pulses: state- and history-dependent steps, drift, read noise.
+
+Constants as the published e-prop code of Demirag et al. (arXiv:2108.01804) attributes them to
+Nandakumar et al., "A phase-change memory model for neuromorphic computing", J. Appl. Phys. 124,
+152135 (2018), doi:10.1063/1.5042408.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from pcmsim.mismatch import Spread
+from pcmsim.model import DeviceModel, Noise, ReadDistribution, drift_factor
+from pcmsim.quantity import check, quantity
+from pcmsim.state import DeviceState
+
+N18 = "Nandakumar 2018, as in Demirag 2021's code"
+
+
+@dataclass(frozen=True)
+class PulseModel(DeviceModel):
+    """Accumulative SET pulses with history, Gaussian spread, power-law drift and read noise.
+
+    A SET pulse first fades the programming history, ``P <- P exp(-1 / history_decay)``, then adds
+    a normal step of mean ``mu = step_slope G + step_offset + step_history P`` and standard
+    deviation ``sigma = spread_slope G + spread_offset + spread_history P``, clipped to
+    ``[g_min, g_max]``. Between writes ``G_d = G ((t - t_p) / drift_reference) ** -drift_exponent``.
+    A read returns ``G_d`` plus normal noise of standard deviation
+    ``read_slope G_d + read_offset``, clipped likewise. Conductances in µS, times in s.
+
+    Raises
+    ------
+    FieldError
+        If a constant lies outside its bounds.
+    """
+
+    g_min: float = quantity(
+        0.1, unit="µS", minimum=0.0, maximum=50.0, doc="Smallest conductance that a write or read returns", source=N18
+    )
+    g_max: float = quantity(
+        12.0, unit="µS", above=0.0, maximum=200.0, doc="Largest conductance; 20 reproduces Nandakumar Fig. 5", source=N18
+    )
+    step_slope: float = quantity(
+        -0.084, minimum=-1.0, maximum=0.0, doc="Change of the mean SET step with conductance (m1)", source=N18
+    )
+    step_offset: float = quantity(
+        0.880, unit="µS", minimum=0.0, maximum=50.0, doc="Mean SET step at G = 0 with the history exhausted (c1)", source=N18
+    )
+    step_history: float = quantity(
+        1.40, unit="µS", minimum=0.0, maximum=50.0, doc="Share of the history in the mean SET step (A1)", source=N18
+    )
+    spread_slope: float = quantity(
+        0.091, minimum=0.0, maximum=1.0, doc="Change of the step's spread with conductance (m2)", source=N18
+    )
+    spread_offset: float = quantity(
+        0.260, unit="µS", minimum=0.0, maximum=50.0, doc="Spread of the step at G = 0, history exhausted (c2)", source=N18
+    )
+    spread_history: float = quantity(
+        2.15, unit="µS", minimum=0.0, maximum=50.0, doc="Share of the history in the step's spread (A2)", source=N18
+    )
+    history_decay: float = quantity(
+        2.6, unit="pulses", above=0.0, maximum=1e3, doc="SET pulses over which the history fades by 1/e", source=N18
+    )
+    nominal_step: float = quantity(
+        0.75, unit="µS", above=0.0, maximum=50.0, doc="What an update scheme takes one SET pulse to add", source="Demirag 2021's code"
+    )
+    write_noise: float = quantity(
+        1.0, minimum=0.0, maximum=10.0, doc="Factor on the spread of a SET step; 0 writes the mean", source="1 is the measured device"
+    )
+    reset_conductance: float = quantity(
+        0.1, unit="µS", minimum=0.0, maximum=50.0, doc="Mean conductance after RESET", source=N18
+    )
+    reset_spread: float = quantity(
+        0.01, unit="µS", minimum=0.0, maximum=10.0, doc="Standard deviation after RESET", source=N18
+    )
+    initial_spread: float = quantity(
+        0.1, minimum=0.0, maximum=1.0, doc="Relative standard deviation of the initial conductance", source="Demirag 2021's code"
+    )
+    drift_exponent: float = quantity(
+        0.04, minimum=0.0, maximum=0.3, doc="Drift exponent nu", source=N18
+    )
+    drift_reference: float = quantity(
+        38.6, unit="s", above=0.0, maximum=1e6, doc="Time after a pulse at which the stored conductance holds (T0)", source=N18
+    )
+    read_slope: float = quantity(
+        0.03, minimum=0.0, maximum=1.0, doc="Read noise per conductance", source=N18
+    )
+    read_offset: float = quantity(
+        0.13, unit="µS", minimum=0.0, maximum=10.0, doc="Read noise at zero conductance", source=N18
+    )
+    read_noise: float = quantity(
+        1.0, minimum=0.0, maximum=10.0, doc="Factor on the read noise; 0 reads exactly", source="1 is the measured device"
+    )
+    read_delay: float = quantity(
+        0.5e-3, unit="s", above=0.0, maximum=10.0, doc="Shortest time between a write and a read", source="Demirag 2021's code"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def largest_exponent(self) -> float:
+        """See `DeviceModel.largest_exponent`."""
+        return self.drift_exponent
+
+    def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
+        """Conductances of relative spread `initial_spread` around `mean` [µS], not below 0.01 µS."""
+        return DeviceState.fresh((mean * (1.0 + self.initial_spread * noise(0))).clamp(0.01, self.g_max), now)
+
+    def set_pulses(
+        self, cells: DeviceState, counts: torch.Tensor, spread: Spread, now: float, noise: Noise
+    ) -> DeviceState:
+        """One noisy, history-dependent step per pulse."""
+        g, history = cells.conductance, cells.history
+        ceiling = torch.as_tensor(self.g_max * spread.g_max, dtype=torch.float32)
+        for k in range(int(counts.max()) if counts.numel() else 0):
+            faded = history * math.exp(-1.0 / self.history_decay)
+            mean, sigma = self.step(g, faded)
+            stepped = (g + mean * spread.step + sigma * noise(k)).clamp(min=self.g_min).minimum(ceiling)
+            pulsed = counts > k
+            g, history = torch.where(pulsed, stepped, g), torch.where(pulsed, faded, history)
+        written_at = torch.where(counts > 0, now, cells.written_at)
+        return replace(
+            cells, conductance=g.float(), history=history, written_at=written_at, pulses=cells.pulses + counts.int()
+        )
+
+    def step(self, conductance: torch.Tensor, history: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of the next SET step [µS], given G [µS] and the faded history."""
+        mean = self.step_slope * conductance + self.step_offset + self.step_history * history
+        sigma = self.spread_slope * conductance + self.spread_offset + self.spread_history * history
+        return mean, sigma * self.write_noise
+
+    def reset(self, cells: DeviceState, now: float, noise: Noise) -> DeviceState:
+        """Back to the amorphous phase, history renewed."""
+        g = (self.reset_conductance + self.reset_spread * noise(0)).clamp(0.01, self.g_max)
+        return DeviceState.fresh(g, now)
+
+    def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
+        """Drifted conductance with noise that grows linearly with it."""
+        drifted = cells.conductance
+        if self.drift_exponent > 0.0:
+            age = (now - cells.written_at).float().clamp_(min=self.read_delay)
+            factor = drift_factor(age, self.drift_exponent * spread.drift_exponent, self.drift_reference)
+            drifted = factor.mul_(cells.conductance)
+        noisy = self.read_noise > 0.0 and (self.read_slope > 0.0 or self.read_offset > 0.0)
+        scale = (drifted * (self.read_slope * self.read_noise)).add_(self.read_offset * self.read_noise) if noisy else None
+        return ReadDistribution(drifted, scale, self.g_min, self.g_max * spread.g_max)

@@ -1,0 +1,64 @@
+"""What a device remembers."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """State of an array of devices; every field has the same shape.
+
+    In a crossbar the axes are ``sign, device, pre, post``: sign 0 is G+, sign 1 is G-, and a row
+    of the crossbar (one presynaptic line) is contiguous, because a spike reads one row.
+
+    Parameters
+    ----------
+    conductance : torch.Tensor
+        Conductance at the model's reference time after the last write [µS], float32.
+    history : torch.Tensor
+        Programming history P of the pulse model, 1 after RESET, float32.
+    exponent_score : torch.Tensor
+        Standard score of the device's drift exponent, drawn when programmed (closed-loop model), float32.
+    written_at : torch.Tensor
+        Device time of the last SET or RESET [s], float64.
+    pulses : torch.Tensor
+        SET pulses since the last RESET, int32.
+    """
+
+    conductance: torch.Tensor
+    history: torch.Tensor
+    exponent_score: torch.Tensor
+    written_at: torch.Tensor
+    pulses: torch.Tensor
+
+    @classmethod
+    def fresh(cls, conductance: torch.Tensor, now: float) -> DeviceState:
+        """Devices of a given conductance [µS], last written at device time `now` [s]."""
+        return cls(
+            conductance=conductance.to(torch.float32),
+            history=torch.ones(conductance.shape),
+            exponent_score=torch.zeros(conductance.shape),
+            written_at=torch.full(conductance.shape, now, dtype=torch.float64),
+            pulses=torch.zeros(conductance.shape, dtype=torch.int32),
+        )
+
+    def take(self, indices: torch.Tensor) -> DeviceState:
+        """The devices at flat `indices`, as a one-dimensional state."""
+        return DeviceState(**{name: value.view(-1)[indices] for name, value in self.items()})
+
+    def put(self, indices: torch.Tensor, cells: DeviceState) -> None:
+        """Write `cells` back at flat `indices`, in place."""
+        for name, value in self.items():
+            value.view(-1)[indices] = getattr(cells, name)
+
+    def copy(self) -> DeviceState:
+        """An independent copy."""
+        return DeviceState(**{name: value.clone() for name, value in self.items()})
+
+    def items(self) -> list[tuple[str, torch.Tensor]]:
+        """Field names and tensors."""
+        return [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)]

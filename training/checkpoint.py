@@ -1,0 +1,115 @@
+"""Checkpoints: tensors and a JSON header in one safetensors file, written atomically, never pickled.
+
+The random streams are addressed by seed and trial number (`pcmsim.streams`), so these two numbers
+are their whole state.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from pcmsim.errors import FileError, PCMLabError
+from training.config import RunConfig
+
+FORMAT, VERSION = "pcmlab-checkpoint", 1
+
+
+def write(path: str | Path, config: RunConfig, progress: dict[str, float], tensors: dict[str, torch.Tensor]) -> None:
+    """Write a checkpoint beside its final place, then move it there in one step.
+
+    Parameters
+    ----------
+    path : str or Path
+        Final place.
+    config : RunConfig
+        The run's configuration.
+    progress : dict
+        Plain numbers: trial, device time, totals.
+    tensors : dict of str to torch.Tensor
+        All state.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config.to_dict()), "progress": json.dumps(progress)}
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata=header)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise FileError(path, f"cannot be written ({reason})") from error
+
+
+def read(path: str | Path) -> tuple[RunConfig, dict[str, float], dict[str, torch.Tensor]]:
+    """Configuration, progress and tensors of a checkpoint.
+
+    Raises
+    ------
+    FileError
+        If it is missing, damaged, of another version or not a checkpoint.
+    """
+    if not Path(path).is_file():
+        raise FileError(path, "does not exist; expected a checkpoint written by pcmlab")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            _check_header(path, header)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise FileError(path, f"is damaged or not a checkpoint of pcmlab ({error})") from error
+    return *_parse(path, header), tensors
+
+
+def restore(path: str | Path, mine: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> None:
+    """Copy saved tensors over the session's own; all or nothing.
+
+    Raises
+    ------
+    FileError
+        If a tensor is missing, unknown, or of another shape or type.
+    """
+    for name in mine.keys() ^ saved.keys():
+        raise FileError(path, f"is damaged: tensor {name!r} is {'missing' if name in mine else 'unknown'}")
+    for name, value in mine.items():
+        if value.shape != saved[name].shape or value.dtype != saved[name].dtype:
+            raise FileError(path, f"is damaged: tensor {name!r} has the wrong shape or type")
+    for name, value in mine.items():
+        value.copy_(saved[name])
+
+
+def _check_header(path: str | Path, header: dict[str, str]) -> None:
+    if header.get("format") != FORMAT:
+        raise FileError(path, "is not a checkpoint of pcmlab")
+    if header.get("version") != str(VERSION):
+        raise FileError(path, f"has checkpoint version {header.get('version')}, this pcmlab reads version {VERSION}")
+
+
+def _parse(path: str | Path, header: dict[str, str]) -> tuple[RunConfig, dict[str, Any]]:
+    try:
+        progress = json.loads(header["progress"])
+        missing = {"trial", "device_time", "total_sets", "total_resets"} - progress.keys()
+        if missing:
+            raise FileError(path, f"is damaged: {', '.join(sorted(missing))} is missing")
+        return RunConfig.from_dict(json.loads(header["config"])), progress
+    except (KeyError, json.JSONDecodeError, AttributeError) as error:
+        raise FileError(path, "is damaged: its header cannot be read") from error
+    except FileError:
+        raise
+    except PCMLabError as error:
+        raise FileError(path, f"holds a configuration that does not fit: {error}") from error

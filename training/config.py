@@ -1,0 +1,233 @@
+"""A run's whole configuration: a tree of frozen dataclasses, as data both ways.
+
+Every field is checked when the tree is built, wherever it comes from: code, a YAML file, the
+command line, a checkpoint, a URL, a widget.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.mismatch import DeviceMismatch
+from pcmsim.model import DeviceModel
+from pcmsim.presets import device_model, read_mapping
+from pcmsim.quantity import check, quantities, quantity
+from pcmsim.registry import Registry
+from training.neurons import NetworkConfig
+from training.precision import PrecisionConfig
+from training.schemes import SCHEMES, MixedPrecision, RefreshConfig, UpdateScheme
+from training.tasks import TASKS, Pattern, Task
+
+FAMILIES: dict[type, Registry[Any]] = {UpdateScheme: SCHEMES, Task: TASKS}
+
+
+@dataclass(frozen=True)
+class LearningConfig:
+    """E-prop's settings.
+
+    Raises
+    ------
+    FieldError
+        If a value lies outside its bounds.
+    """
+
+    lr_input: float = quantity(2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the input weights", source="Demirag 2021")
+    lr_recurrent: float = quantity(5e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the recurrent weights", source="Demirag 2021")
+    lr_output: float = quantity(2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the output weights", source="Demirag 2021")
+    feedback: str = quantity("random", choices=("symmetric", "random", "adaptive"), doc="Where the learning signal's weights come from", source="Bellec 2020; Demirag 2021: random")
+    feedback_gain: float = quantity(0.1, minimum=0.0, maximum=100.0, structural=True, doc="Random feedback is normal with standard deviation gain * sqrt(2 / hidden)", source="Demirag 2021")
+    feedback_decay: float = quantity(0.0, minimum=0.0, maximum=1.0, doc="Share of adaptive feedback weights that fades at each update", source="Bellec 2020: 1e-2 in the TIMIT script")
+    rate_strength: float = quantity(1e-4, unit="1/Hz", minimum=0.0, maximum=1e4, doc="Strength of the firing-rate regularisation", source="Demirag 2021")
+    rate_target: float = quantity(12.0, unit="Hz", minimum=0.0, maximum=1000.0, doc="Firing rate that the regularisation aims at", source="Demirag 2021")
+    rate_trace: str = quantity("filtered", choices=("filtered", "unfiltered"), doc="Eligibility that the regularisation uses: summed filtered, or averaged unfiltered", source="Demirag 2021: filtered; Bellec 2020: unfiltered")
+    gradient_clip: float = quantity(100.0, above=0.0, maximum=1e12, doc="Largest magnitude of a gradient element", source="Demirag 2021")
+    eligibility: str = quantity("nominal", choices=("nominal", "true"), doc="Neuron constants that the eligibility assumes: nominal, or each neuron's own", source="Cramer 2022: nominal")
+    update_every: int = quantity(0, unit="steps", minimum=0, maximum=10**6, doc="0 updates once after each trial; k updates every k steps, with per-synapse traces", source="Demirag 2021: after each trial")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """The memory devices, their arrangement and their clock.
+
+    Raises
+    ------
+    FieldError, UnknownNameError
+        If a value lies outside its bounds, or a preset or constant does not exist.
+    """
+
+    preset: str = quantity("nandakumar2018", structural=True, doc="Device model, or the path of a JSON or YAML file with constants", source="pcmsim.presets")
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    devices: int = quantity(1, minimum=1, maximum=64, structural=True, doc="Devices per polarity", source="Demirag 2021: 1; Boybat 2018: up to 7")
+    scale: float = quantity(11.82503, unit="µS", above=0.0, maximum=1e3, doc="Conductance that stands for weight 1", source="Demirag 2021's published mixed-precision set")
+    initial_conductance: float = quantity(0.236876, unit="µS", minimum=0.0, maximum=200.0, structural=True, doc="Mean conductance at the start", source="Demirag 2021's published mixed-precision set")
+    update_interval: float = quantity(38.6, unit="s", above=0.0, maximum=1e8, doc="Device time from one update to the next, the trial included", source="Demirag 2021")
+    read_mode: str = quantity("output", choices=("output", "device"), doc="Read noise by its closed-form moments at each neuron, or drawn at every device", source="both are exact in mean and variance")
+    mismatch: DeviceMismatch = field(default_factory=DeviceMismatch)
+
+    def __post_init__(self) -> None:
+        check(self)
+        object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
+        self.model(None)
+
+    def model(self, bits: int | None) -> DeviceModel:
+        """The device model; `bits` is the precision of the ideal one."""
+        return device_model(self.preset, self.constants, bits)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run: the same configuration gives the same run, to the bit.
+
+    Raises
+    ------
+    FieldError, UnknownNameError
+        Naming the field, what is allowed, and what came.
+
+    Examples
+    --------
+    >>> config = RunConfig.from_dict({"seed": 7, "scheme": "sign"})
+    >>> config.scheme
+    Sign(threshold=0.9)
+    >>> RunConfig.from_dict(config.to_dict()) == config
+    True
+    """
+
+    seed: int = quantity(42, minimum=0, maximum=2**63 - 1, structural=True, doc="Decides every random number", source="Demirag 2021: 42")
+    task: Task = field(default_factory=Pattern)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
+    device: DeviceConfig = field(default_factory=DeviceConfig)
+    precision: PrecisionConfig = field(default_factory=PrecisionConfig)
+    scheme: UpdateScheme = field(default_factory=MixedPrecision)
+    refresh: RefreshConfig = field(default_factory=RefreshConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.device.update_interval < self.task.duration:
+            expected = f"at least the trial's duration, {self.task.duration:g} s"
+            raise FieldError("DeviceConfig.update_interval", expected, self.device.update_interval)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunConfig:
+        """Build from nested mappings; fields left out keep their defaults."""
+        built: RunConfig = _decode(cls, data, "RunConfig")
+        return built
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> RunConfig:
+        """Read a YAML or JSON file; raises `FileError` if it cannot be read."""
+        return cls.from_dict(read_mapping(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested mappings of plain values; family members carry their ``name``."""
+        encoded: dict[str, Any] = _encode(self)
+        return encoded
+
+    def to_yaml(self) -> str:
+        """The configuration as YAML text."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def with_values(self, values: Mapping[str, Any]) -> RunConfig:
+        """A copy with fields replaced by dotted name, such as ``learning.lr_input``.
+
+        Raises
+        ------
+        UnknownNameError, FieldError
+            If a name does not exist or a value is not allowed.
+        """
+        data = self.to_dict()
+        for name, value in values.items():
+            _place(data, name, value)
+        return RunConfig.from_dict(data)
+
+
+def name_of(member: Any) -> str:
+    """The registered name of a scheme or task."""
+    for family, registry in FAMILIES.items():
+        if isinstance(member, family):
+            return next(name for name, known in registry.items() if known is type(member))
+    raise UnknownNameError("family", type(member).__name__, [family.__name__ for family in FAMILIES])
+
+
+def restart_fields(old: RunConfig, new: RunConfig) -> list[str]:
+    """Dotted names of the differing settings that need a new run."""
+    changed = [name for name, structural in _differences(old, new, "") if structural]
+    return changed + (["scheme"] if old.scheme.digital != new.scheme.digital else [])
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, bool]]:
+    if type(old) is not type(new):
+        yield path.rstrip("."), isinstance(old, Task)
+        return
+    about = quantities(old)
+    for f in dataclasses.fields(old):
+        before, after = getattr(old, f.name), getattr(new, f.name)
+        if dataclasses.is_dataclass(before):
+            yield from _differences(before, after, f"{path}{f.name}.")
+        elif before != after:
+            yield f"{path}{f.name}", f.name in about and about[f.name].structural
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not dataclasses.is_dataclass(value):
+        return value
+    named = {"name": name_of(value)} if isinstance(value, tuple(FAMILIES)) else {}
+    return {**named, **{f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}}
+
+
+def _decode(kind: Any, data: Any, path: str) -> Any:
+    if kind in FAMILIES:
+        data = {"name": data} if isinstance(data, str) else dict(_mapping(data, path))
+        name = data.pop("name", None)
+        if not isinstance(name, str):
+            raise FieldError(f"{path}.name", f"one of {', '.join(FAMILIES[kind])}", name)
+        kind = FAMILIES[kind][name]
+    hints = typing.get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]
+    values = {}
+    for name, value in _mapping(data, path).items():
+        if name not in known:
+            raise UnknownNameError(f"field of {path}", name, known)
+        nested = dataclasses.is_dataclass(hints[name]) or hints[name] in FAMILIES
+        plain = _mapping(value, f"{path}.{name}") if name == "constants" else value
+        values[name] = _decode(hints[name], value, f"{path}.{name}") if nested else plain
+    return kind(**values)
+
+
+def _mapping(data: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise FieldError(path, "a mapping of names to values", data)
+    return data
+
+
+def _place(data: dict[str, Any], name: str, value: Any) -> None:
+    *path, last = name.split(".")
+    node: Any = data
+    for part in path:
+        if not isinstance(node, dict) or part not in node:
+            raise UnknownNameError("setting", name, _dotted(data))
+        node = node[part]
+    if not isinstance(node, dict) or (last not in node and path[-1:] != ["constants"]):
+        raise UnknownNameError("setting", name, _dotted(data))
+    node[last] = value
+
+
+def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for name, value in data.items():
+        names += _dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
+    return names

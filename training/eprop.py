@@ -1,0 +1,179 @@
+"""E-prop: learning signals, eligibility and gradients (Bellec et al., Nat. Commun. 11:3625, 2020).
+
+The gradient of weight i -> j is ``sum_t L_j[t] ebar_ji[t]`` with the learning signal
+``L_j = sum_k B_kj (y_k - y*_k)`` and the eligibility trace ``ebar = kappa-filter(psi_j p_i)``,
+``p_i = alpha-filter(presynaptic spikes)``. A rate regularisation adds
+``strength (rate_j - target)`` to L, or, through the unfiltered trace, averaged over the trial.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from pcmsim.streams import Streams
+from training import kernels, spikes
+from training.config import LearningConfig
+from training.kernels import Signals, Traces
+from training.network import Activity, Network
+from training.neurons import Floats, Neurons, Readout
+from training.spikes import Spikes
+
+Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def random_feedback(outputs: int, hidden: int, gain: float, *, streams: Streams) -> torch.Tensor:
+    """Random feedback weights, ``output, hidden``: normal, standard deviation gain * sqrt(2 / hidden)."""
+    normal = torch.randn((outputs, hidden), generator=streams.at("feedback"))
+    return normal * (gain * math.sqrt(2.0 / hidden))
+
+
+def rate_pressure(config: LearningConfig, hidden: Spikes, width: int, dt: float) -> Floats:
+    """``strength (rate - target)`` of each hidden neuron, from its spikes so far."""
+    rate = spikes.counts(hidden, width) / (hidden.steps * dt)
+    pressure: Floats = config.rate_strength * (rate - config.rate_target)
+    return pressure
+
+
+def signals(config: LearningConfig, feedback: Floats, error: Floats, activity: Activity, dt: float) -> Signals:
+    """What drives learning over a whole trial.
+
+    Parameters
+    ----------
+    config : LearningConfig
+        Strength, target and form of the rate regularisation.
+    feedback : numpy.ndarray
+        ``output, hidden``.
+    error : numpy.ndarray
+        ``time, output``: derivative of the loss by the output.
+    activity : Activity
+        The trial.
+    dt : float
+        Time step [s].
+
+    Returns
+    -------
+    Signals
+    """
+    steps, width = activity.voltage.shape
+    dtype = activity.voltage.dtype
+    pressure = rate_pressure(config, activity.hidden, width, dt).astype(dtype)
+    none = np.zeros_like(pressure)
+    filtered, unfiltered = (pressure, none) if config.rate_trace == "filtered" else (none, pressure / dtype.type(steps))
+    return Signals(np.ascontiguousarray(error, dtype), np.ascontiguousarray(feedback, dtype), filtered, unfiltered)
+
+
+def trial_gradients(
+    network: Network, config: LearningConfig, driving: Signals, activity: Activity, inputs: Spikes, fan_in: int
+) -> Gradients:
+    """Whole-trial gradients of input, recurrent and output weights, ``pre, post`` each.
+
+    Parameters
+    ----------
+    network : Network
+        Constants of neurons and traces.
+    config : LearningConfig
+        Decides whose constants the eligibility assumes.
+    driving : Signals
+        From `signals`.
+    activity : Activity
+        The trial.
+    inputs : Spikes
+        Its input events.
+    fan_in : int
+        Number of input neurons.
+    """
+    cell, out = network.assumed(config.eligibility)
+    g = kernels.gradients(cell, out, network.trace, driving, activity.voltage, inputs, activity.hidden, fan_in)
+    return torch.from_numpy(g[0]), torch.from_numpy(g[1]), torch.from_numpy(g[2])
+
+
+def matrix_gradients(
+    cell: Neurons, out: Readout, trace: tuple[float, float], driving: Signals, activity: Activity, inputs: Spikes, fan_in: int
+) -> Gradients:
+    """The same gradients as the dense product ``p^T (psi M)``, in torch: reference, and for GPUs.
+
+    Holds only where all hidden neurons share one membrane time constant. Arguments as in
+    `kernels.gradients`.
+    """
+    v = torch.from_numpy(activity.voltage)
+    threshold, surrogate = torch.from_numpy(cell.threshold), torch.from_numpy(cell.surrogate)
+    psi = surrogate * (1.0 - (v - threshold).abs() / threshold).clamp(min=0.0)
+    x = torch.from_numpy(spikes.to_raster(inputs, fan_in)).to(v.dtype)
+    z = torch.from_numpy(spikes.to_raster(activity.hidden, v.shape[1])).to(v.dtype)
+    before = torch.cat([torch.zeros_like(z[:1]), z[:-1]])
+    error = torch.from_numpy(driving.error)
+    signal = error @ torch.from_numpy(driving.feedback) + torch.from_numpy(driving.filtered)
+    later = leaky(signal.flip(0), trace[0], trace[1]).flip(0) + torch.from_numpy(driving.unfiltered)
+    alpha, gain = float(cell.alpha[0]), float(cell.gain[0])
+    g_in = leaky(x, alpha, gain).T @ (psi * later)
+    g_rec = (leaky(before, alpha, gain).T @ (psi * later)).fill_diagonal_(0.0)
+    return g_in, g_rec, leaky(z, float(out.kappa[0]), float(out.gain[0])).T @ error
+
+
+def leaky(series: torch.Tensor, decay: float, gain: float) -> torch.Tensor:
+    """``f[t] = decay f[t-1] + gain s[t]`` along the first axis."""
+    filtered = torch.empty_like(series)
+    state = torch.zeros_like(series[0])
+    for t in range(series.shape[0]):
+        state = decay * state + gain * series[t]
+        filtered[t] = state
+    return filtered
+
+
+class OnlineEprop:
+    """Truly online e-prop: per-synapse traces that advance step by step.
+
+    Give it the trial in stretches, in order; ask for the gradient whenever an update is due. Asked
+    once at the end, it equals `trial_gradients`.
+
+    Parameters
+    ----------
+    network : Network
+        Constants of neurons and traces.
+    config : LearningConfig
+        Learning settings.
+    fan_in : int
+        Number of input neurons.
+    """
+
+    def __init__(self, network: Network, config: LearningConfig, fan_in: int) -> None:
+        self._network, self._config = network, config
+        hidden, outputs = network.cell.alpha.size, network.out.kappa.size
+        self._traces = tuple(_blank(rows, hidden, network.dtype) for rows in (fan_in, hidden))
+        self._spiked = np.zeros(hidden, np.bool_)
+        self._readout_trace = np.zeros((hidden, outputs), network.dtype)
+        self._g_out = np.zeros((hidden, outputs), network.dtype)
+        self._spike_counts, self._steps = np.zeros(hidden, np.int64), 0
+
+    def advance(self, activity: Activity, inputs: Spikes, error: Floats, feedback: Floats) -> None:
+        """Move all traces over one stretch of the trial."""
+        cell, out = self._network.assumed(self._config.eligibility)
+        dtype = self._network.dtype
+        kernels.online(
+            cell, out, self._network.trace, np.ascontiguousarray(error, dtype), np.ascontiguousarray(feedback, dtype),
+            activity.voltage, inputs, activity.hidden, self._traces, self._spiked, self._readout_trace, self._g_out,
+        )  # fmt: skip
+        self._spike_counts += spikes.counts(activity.hidden, self._spiked.size)
+        self._steps += activity.voltage.shape[0]
+
+    def take_gradients(self) -> Gradients:
+        """Gradients since the last call; traces go on, sums start anew."""
+        rate = self._spike_counts / (self._steps * self._network.config.dt)
+        pressure = self._config.rate_strength * (rate - self._config.rate_target)
+        g_in, g_rec = (torch.from_numpy(self._gathered(traces, pressure)) for traces in self._traces)
+        g_out = torch.from_numpy(self._g_out.copy())
+        for sums in (self._g_out, *(array for traces in self._traces for array in traces[2:])):
+            sums[:] = 0.0
+        return g_in, g_rec.fill_diagonal_(0.0), g_out
+
+    def _gathered(self, traces: Traces, pressure: Floats) -> Floats:
+        through = traces.sum_filtered if self._config.rate_trace == "filtered" else traces.sum_unfiltered / self._steps
+        gathered: Floats = (traces.by_signal + pressure * through).astype(self._network.dtype)
+        return gathered
+
+
+def _blank(rows: int, columns: int, dtype: np.dtype[np.floating]) -> Traces:
+    return Traces(*(np.zeros((rows, columns), dtype) for _ in Traces._fields))

@@ -1,0 +1,348 @@
+"""The compiled time loops: event-driven, free of the GIL, all randomness passed in.
+
+Forward, only the rows of neurons that spiked are read. Backward, the e-prop gradient
+``sum_t L_j[t] ebar_ji[t]`` is rearranged until nothing synapse-sized depends on time: run two
+filters backwards over time, ``M = kappa-filter(L)`` and ``Q_j = alpha_j-filter(psi_j M_j)``; then
+the gradient is the sum of ``Q_j[t]`` over the presynaptic spikes that arrive at t. Its cost
+follows the spikes, not the synapses times the steps.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pcmsim.counter import normal
+from training.neurons import Floats, Neurons, Readout
+from training.spikes import Spikes
+
+
+class RowReads(NamedTuple):
+    """How the rows of one weight array read.
+
+    Parameters
+    ----------
+    mean : numpy.ndarray
+        Mean effective weights, ``pre, post``; used unless `location` is given.
+    variance : numpy.ndarray
+        Variance of one read, ``pre, post``; empty where reads are exact.
+    location, scale, upper : numpy.ndarray
+        Read distribution of every device, ``sign, device, pre, post``; empty unless reads are
+        drawn per device.
+    lower : float
+        Lower bound of a read.
+    key : int
+        Key of the per-device noise.
+    """
+
+    mean: Floats
+    variance: Floats
+    location: Floats
+    scale: Floats
+    upper: Floats
+    lower: float
+    key: int
+
+
+class Carry(NamedTuple):
+    """What one stretch of a trial hands to the next: voltage, spikes, readout."""
+
+    voltage: Floats
+    spiked: npt.NDArray[np.bool_]
+    output: Floats
+
+
+class Signals(NamedTuple):
+    """What drives learning.
+
+    Parameters
+    ----------
+    error : numpy.ndarray
+        ``time, output``: derivative of the loss by the output.
+    feedback : numpy.ndarray
+        ``output, hidden``.
+    filtered : numpy.ndarray
+        ``hidden``: learning signal that is constant over the trial, through the filtered trace.
+    unfiltered : numpy.ndarray
+        ``hidden``: the same through the unfiltered trace.
+    """
+
+    error: Floats
+    feedback: Floats
+    filtered: Floats
+    unfiltered: Floats
+
+
+@njit(nogil=True, cache=True)
+def _read_devices(reads: RowReads, row: int, time: int, current: Floats) -> None:
+    _, devices, rows, columns = reads.location.shape
+    base = (np.int64(time) * rows + row) * columns * devices
+    for d in range(devices):
+        for j in range(columns):
+            address = 2 * (base + d * columns + j)
+            up = reads.location[0, d, row, j] + reads.scale[0, d, row, j] * normal(reads.key, address)
+            down = reads.location[1, d, row, j] + reads.scale[1, d, row, j] * normal(reads.key, address + 1)
+            up = min(max(up, reads.lower), reads.upper[0, d, row, j])
+            down = min(max(down, reads.lower), reads.upper[1, d, row, j])
+            current[j] += up - down
+
+
+@njit(nogil=True, cache=True)
+def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: Floats) -> None:
+    if reads.location.size > 0:
+        _read_devices(reads, row, time, current)
+        return
+    for j in range(current.size):
+        current[j] += reads.mean[row, j]
+    if reads.variance.size > 0:
+        for j in range(variance.size):
+            variance[j] += reads.variance[row, j]
+
+
+@njit(nogil=True, cache=True)
+def simulate(
+    cell: Neurons,
+    out: Readout,
+    arrays: tuple[RowReads, RowReads, RowReads],
+    inputs: Spikes,
+    noise: tuple[Floats, Floats],
+    carry: Carry,
+    first_step: int,
+) -> tuple[Floats, Spikes, Floats]:
+    """Run the network over a stretch of time.
+
+    Parameters
+    ----------
+    cell, out : Neurons, Readout
+        Constants of the hidden and readout layer.
+    arrays : tuple of RowReads
+        Input, recurrent and output weights.
+    inputs : Spikes
+        Input events of this stretch.
+    noise : tuple of numpy.ndarray
+        Standard normals of the output-referred read noise: ``time, hidden`` and ``time, output``.
+    carry : Carry
+        State to start from; overwritten with the state at the end.
+    first_step : int
+        Index of the first step within the trial: the address of per-device noise.
+
+    Returns
+    -------
+    voltage : numpy.ndarray
+        ``time, hidden``.
+    spikes : Spikes
+        Hidden events.
+    output : numpy.ndarray
+        ``time, output``.
+    """
+    w_in, w_rec, w_out = arrays
+    noise_hidden, noise_out = noise
+    steps, hidden, outputs = inputs.start.size - 1, cell.alpha.size, out.kappa.size
+    voltage = np.empty((steps, hidden), cell.alpha.dtype)
+    output = np.empty((steps, outputs), cell.alpha.dtype)
+    start = np.zeros(steps + 1, np.int64)
+    events = np.empty(steps * hidden, np.int32)
+    current, variance = np.empty(hidden, cell.alpha.dtype), np.empty(hidden, cell.alpha.dtype)
+    drive, drive_variance = np.empty(outputs, cell.alpha.dtype), np.empty(outputs, cell.alpha.dtype)
+    v, z, y = carry.voltage, carry.spiked, carry.output
+    count = 0
+    for t in range(steps):
+        current[:] = 0.0
+        variance[:] = 0.0
+        for e in range(inputs.start[t], inputs.start[t + 1]):
+            _read_row(w_in, inputs.neuron[e], first_step + t, current, variance)
+        for i in range(hidden):
+            if z[i]:
+                _read_row(w_rec, i, first_step + t, current, variance)
+        for j in range(hidden):
+            received = current[j] + math.sqrt(variance[j]) * noise_hidden[t, j]
+            v[j] = cell.alpha[j] * v[j] + cell.gain[j] * received - (cell.threshold[j] if z[j] else 0.0)
+            voltage[t, j] = v[j]
+        drive[:] = 0.0
+        drive_variance[:] = 0.0
+        for j in range(hidden):
+            z[j] = v[j] > cell.threshold[j]
+            if z[j]:
+                events[count] = j
+                count += 1
+                _read_row(w_out, j, first_step + t, drive, drive_variance)
+        start[t + 1] = count
+        for k in range(outputs):
+            received = drive[k] + math.sqrt(drive_variance[k]) * noise_out[t, k]
+            y[k] = out.kappa[k] * y[k] + out.gain[k] * received
+            output[t, k] = y[k]
+    return voltage, Spikes(start, events[:count].copy()), output
+
+
+@njit(nogil=True, cache=True)
+def pseudo_derivative(voltage: float, threshold: float, surrogate: float) -> float:
+    """Triangular stand-in for the derivative of the spike."""
+    return surrogate * max(0.0, 1.0 - abs(voltage - threshold) / threshold)
+
+
+@njit(nogil=True, cache=True)
+def gradients(
+    cell: Neurons,
+    out: Readout,
+    trace: tuple[float, float],
+    signals: Signals,
+    voltage: Floats,
+    inputs: Spikes,
+    hidden: Spikes,
+    fan_in: int,
+) -> tuple[Floats, Floats, Floats]:
+    """Whole-trial e-prop gradients, by two backward filters and the presynaptic events.
+
+    Parameters
+    ----------
+    cell, out : Neurons, Readout
+        Constants that the eligibility assumes: nominal or true.
+    trace : tuple of float
+        Decay and gain of the eligibility filter.
+    signals : Signals
+        What drives learning.
+    voltage : numpy.ndarray
+        ``time, hidden``.
+    inputs, hidden : Spikes
+        Events of the trial.
+    fan_in : int
+        Number of input neurons.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Gradients of input, recurrent and output weights, ``pre, post`` each.
+    """
+    steps, width = voltage.shape
+    outputs = out.kappa.size
+    decay, gain = trace
+    dtype = cell.alpha.dtype
+    g_in, g_rec = np.zeros((fan_in, width), dtype), np.zeros((width, width), dtype)
+    g_out = np.zeros((width, outputs), dtype)
+    q, psi_m = np.zeros(width, dtype), np.zeros(width, dtype)
+    later_error, later_error_out = np.zeros(outputs, dtype), np.zeros(outputs, dtype)
+    later_one = dtype.type(0.0)
+    for t in range(steps - 1, -1, -1):
+        later_one = dtype.type(decay * later_one + gain)
+        for k in range(outputs):
+            later_error[k] = decay * later_error[k] + gain * signals.error[t, k]
+            later_error_out[k] = out.kappa[k] * later_error_out[k] + out.gain[k] * signals.error[t, k]
+        for j in range(width):
+            psi_m[j] = signals.filtered[j] * later_one + signals.unfiltered[j]
+        for k in range(outputs):
+            for j in range(width):
+                psi_m[j] += signals.feedback[k, j] * later_error[k]
+        for j in range(width):
+            slope = pseudo_derivative(voltage[t, j], cell.threshold[j], cell.surrogate[j])
+            q[j] = cell.alpha[j] * q[j] + cell.gain[j] * slope * psi_m[j]
+        for e in range(inputs.start[t], inputs.start[t + 1]):
+            for j in range(width):
+                g_in[inputs.neuron[e], j] += q[j]
+        if t > 0:
+            for e in range(hidden.start[t - 1], hidden.start[t]):
+                for j in range(width):
+                    g_rec[hidden.neuron[e], j] += q[j]
+        for e in range(hidden.start[t], hidden.start[t + 1]):
+            for k in range(outputs):
+                g_out[hidden.neuron[e], k] += later_error_out[k]
+    for j in range(width):
+        g_rec[j, j] = 0.0
+    return g_in, g_rec, g_out
+
+
+class Traces(NamedTuple):
+    """Per-synapse state of truly online e-prop, for one weight array, ``pre, post`` each.
+
+    Parameters
+    ----------
+    membrane : numpy.ndarray
+        Presynaptic spikes through the postsynaptic membrane's filter.
+    filtered : numpy.ndarray
+        Eligibility through the readout's filter.
+    by_signal : numpy.ndarray
+        Sum over time of learning signal times filtered eligibility.
+    sum_filtered, sum_unfiltered : numpy.ndarray
+        Sums over time of filtered and unfiltered eligibility, for the rate regularisation.
+    """
+
+    membrane: Floats
+    filtered: Floats
+    by_signal: Floats
+    sum_filtered: Floats
+    sum_unfiltered: Floats
+
+
+@njit(nogil=True, cache=True)
+def _advance(
+    traces: Traces, cell: Neurons, trace: tuple[float, float], slope: Floats, signal: Floats, arrived: npt.NDArray[np.bool_]
+) -> None:
+    rows, columns = traces.membrane.shape
+    for i in range(rows):
+        for j in range(columns):
+            spike = cell.gain[j] if arrived[i] else 0.0
+            traces.membrane[i, j] = cell.alpha[j] * traces.membrane[i, j] + spike
+            eligibility = slope[j] * traces.membrane[i, j]
+            traces.filtered[i, j] = trace[0] * traces.filtered[i, j] + trace[1] * eligibility
+            traces.by_signal[i, j] += signal[j] * traces.filtered[i, j]
+            traces.sum_filtered[i, j] += traces.filtered[i, j]
+            traces.sum_unfiltered[i, j] += eligibility
+
+
+@njit(nogil=True, cache=True)
+def online(
+    cell: Neurons,
+    out: Readout,
+    trace: tuple[float, float],
+    error: Floats,
+    feedback: Floats,
+    voltage: Floats,
+    inputs: Spikes,
+    hidden: Spikes,
+    traces: tuple[Traces, Traces],
+    spiked: npt.NDArray[np.bool_],
+    readout_trace: Floats,
+    g_out: Floats,
+) -> None:
+    """Advance truly online e-prop over a stretch of time, step by step, in place.
+
+    Parameters
+    ----------
+    cell, out, trace : Neurons, Readout, tuple
+        As in `gradients`.
+    error, feedback : numpy.ndarray
+        ``time, output`` and ``output, hidden``.
+    voltage, inputs, hidden
+        Activity of the stretch.
+    traces : tuple of Traces
+        Input and recurrent synapses.
+    spiked : numpy.ndarray
+        ``hidden``: who spiked in the step before; overwritten.
+    readout_trace, g_out : numpy.ndarray
+        ``hidden, output``: filtered hidden spikes, and the output gradient so far.
+    """
+    arrived_in = np.zeros(traces[0].membrane.shape[0], np.bool_)
+    width, outputs = readout_trace.shape
+    slope, signal = np.empty(width, cell.alpha.dtype), np.empty(width, cell.alpha.dtype)
+    for t in range(voltage.shape[0]):
+        arrived_in[:] = False
+        for e in range(inputs.start[t], inputs.start[t + 1]):
+            arrived_in[inputs.neuron[e]] = True
+        for j in range(width):
+            slope[j] = pseudo_derivative(voltage[t, j], cell.threshold[j], cell.surrogate[j])
+            signal[j] = 0.0
+            for k in range(outputs):
+                signal[j] += feedback[k, j] * error[t, k]
+        _advance(traces[0], cell, trace, slope, signal, arrived_in)
+        _advance(traces[1], cell, trace, slope, signal, spiked)
+        spiked[:] = False
+        for e in range(hidden.start[t], hidden.start[t + 1]):
+            spiked[hidden.neuron[e]] = True
+        for j in range(width):
+            for k in range(outputs):
+                arrived = out.gain[k] if spiked[j] else 0.0
+                readout_trace[j, k] = out.kappa[k] * readout_trace[j, k] + arrived
+                g_out[j, k] += error[t, k] * readout_trace[j, k]

@@ -1,0 +1,207 @@
+"""The recurrent network on its weight arrays: one trial, with drift and read noise inside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pcmsim.array import WeightArray
+from pcmsim.counter import draw_key
+from pcmsim.streams import Streams
+from training import kernels, spikes
+from training.kernels import Carry, RowReads
+from training.neurons import Floats, NetworkConfig, Neurons, Readout, eligibility_filter, neurons, readout
+from training.spikes import Spikes
+
+DRIFT_TOLERANCE = 5e-3
+"""Largest relative change of a conductance that is ignored within one stretch of a trial."""
+
+MOST_STRETCHES = 200
+
+
+class Arrays(NamedTuple):
+    """The three weight arrays of the network."""
+
+    input: WeightArray
+    recurrent: WeightArray
+    output: WeightArray
+
+
+LAYERS = Arrays._fields
+
+
+class Activity(NamedTuple):
+    """What the network did: ``time, hidden`` voltage, hidden events, ``time, output``."""
+
+    voltage: Floats
+    hidden: Spikes
+    output: Floats
+
+
+@dataclass(frozen=True)
+class ReadNoise:
+    """All randomness of a trial's reads.
+
+    Parameters
+    ----------
+    hidden, output : numpy.ndarray
+        Standard normals, ``time, hidden`` and ``time, output``.
+    keys : tuple of int
+        Keys of the per-device noise of each array.
+    """
+
+    hidden: Floats
+    output: Floats
+    keys: tuple[int, int, int]
+
+    @classmethod
+    def draw(cls, shape: tuple[int, int, int], trial: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> ReadNoise:
+        """Draw for ``steps, hidden, outputs``; depends on seed and trial alone."""
+        steps, hidden, outputs = shape
+        normal = [
+            torch.randn((steps, width), generator=streams.at(f"read/{name}", trial)).numpy().astype(dtype, copy=False)
+            for name, width in (("hidden", hidden), ("output", outputs))
+        ]
+        keys = tuple(draw_key(streams.at(f"read/devices/{layer}", trial)) for layer in LAYERS)
+        return cls(normal[0], normal[1], (keys[0], keys[1], keys[2]))
+
+    def between(self, first: int, last: int) -> tuple[Floats, Floats]:
+        """The normals of steps ``first`` to ``last - 1``."""
+        return self.hidden[first:last], self.output[first:last]
+
+
+class Network:
+    """Neurons with their mismatch, and the compiled loop that runs them.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Neuron constants.
+    outputs : int
+        Readout units.
+    streams : Streams
+        Source of the neurons' fixed pattern.
+    dtype : dtype
+        float32, or float64 for comparisons.
+    """
+
+    def __init__(self, config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> None:
+        self.config, self.dtype = config, np.dtype(dtype)
+        self.cell = neurons(config, streams=streams, dtype=dtype)
+        self.out = readout(config, outputs, streams=streams, dtype=dtype)
+        self._nominal = (
+            neurons(config.nominal, streams=streams, dtype=dtype),
+            readout(config.nominal, outputs, streams=streams, dtype=dtype),
+        )
+        self.trace = eligibility_filter(config)
+
+    def assumed(self, eligibility: str) -> tuple[Neurons, Readout]:
+        """The constants that learning assumes: ``nominal``, or each neuron's ``true`` ones."""
+        return (self.cell, self.out) if eligibility == "true" else self._nominal
+
+    def rest(self) -> Carry:
+        """The state at the start of a trial: no voltage, no spike, no output."""
+        hidden, outputs = self.cell.alpha.size, self.out.kappa.size
+        return Carry(np.zeros(hidden, self.dtype), np.zeros(hidden, np.bool_), np.zeros(outputs, self.dtype))
+
+    def run(
+        self,
+        arrays: Arrays,
+        inputs: Spikes,
+        noise: ReadNoise,
+        now: float,
+        *,
+        read_mode: str = "output",
+        span: tuple[int, int] | None = None,
+        carry: Carry | None = None,
+    ) -> Activity:
+        """Run a trial, or the part of it in `span`.
+
+        Parameters
+        ----------
+        arrays : Arrays
+            The weights.
+        inputs : Spikes
+            Input events of the whole trial.
+        noise : ReadNoise
+            Read noise of the whole trial.
+        now : float
+            Device time at the trial's first step [s].
+        read_mode : str
+            ``output`` or ``device``.
+        span : tuple of int, optional
+            First step, and one past the last.
+        carry : Carry, optional
+            State to start from; overwritten with the state at the end.
+
+        Returns
+        -------
+        Activity
+        """
+        first, last = span or (0, inputs.steps)
+        carry = carry or self.rest()
+        parts = []
+        for begin, end, moment in stretches(arrays, now, self.config.dt, first, last):
+            reads = tuple(
+                row_reads(array, moment, read_mode, key, self.dtype)
+                for array, key in zip(arrays, noise.keys, strict=True)
+            )
+            here = spikes.between(inputs, begin, end)
+            part = kernels.simulate(self.cell, self.out, reads, here, noise.between(begin, end), carry, begin)
+            parts.append(Activity(*part))
+        return parts[0] if len(parts) == 1 else joined(parts)
+
+
+def joined(parts: list[Activity]) -> Activity:
+    """Stretches one after the other."""
+    return Activity(
+        np.concatenate([part.voltage for part in parts]),
+        spikes.joined([part.hidden for part in parts]),
+        np.concatenate([part.output for part in parts]),
+    )
+
+
+def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> RowReads:
+    """What the compiled loop needs to know of an array at device time `now` [s]."""
+    flat, deep = np.empty((0, 0), dtype), np.empty((0, 0, 0, 0), dtype)
+    devices = array.device_reads(now) if read_mode == "device" else None
+    if devices is not None:
+        upper = devices.upper.numpy() if devices.upper.is_contiguous() else np.ascontiguousarray(devices.upper.numpy())
+        return RowReads(flat, flat, devices.location.numpy(), devices.scale.numpy(), upper, devices.lower, key)
+    reads = array.moments(now)
+    variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
+    return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key)
+
+
+def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> list[tuple[int, int, float]]:
+    """Cut a span of steps so that drift changes no conductance noticeably within a stretch.
+
+    The youngest device drifts fastest: its conductance changes by the exponent times the change of
+    its log age. Stretches therefore grow with that age.
+
+    Returns
+    -------
+    list of tuple
+        First step, one past the last, and the device time [s] that stands for the stretch: the
+        geometric mean of the youngest device's ages.
+    """
+    begin_time, end_time = now + first * dt, now + last * dt
+    age = min(array.youngest_age(begin_time) for array in arrays)
+    if math.isinf(age):
+        return [(first, last, begin_time)]
+    exponent = max(array.largest_exponent for array in arrays)
+    age = max(age, dt / 2)
+    change = exponent * math.log((age + end_time - begin_time) / age)
+    number = min(max(1, math.ceil(change / DRIFT_TOLERANCE)), MOST_STRETCHES, last - first)
+    ages = np.geomspace(age, age + end_time - begin_time, number + 1)
+    edges = np.unique(np.round((ages - age) / dt).astype(int) + first)
+    written = begin_time - age
+    return [
+        (int(a), int(b), written + math.sqrt((age + (a - first) * dt) * (age + (b - first) * dt)))
+        for a, b in zip(edges[:-1], edges[1:], strict=True)
+    ]

@@ -1,0 +1,121 @@
+"""Leaky integrate-and-fire neurons: settings, per-neuron constants, mismatch.
+
+One step of the hidden layer (Bellec et al., Nat. Commun. 11:3625, 2020, Methods)::
+
+    v[t] = alpha v[t-1] + gain (x[t] W_in + z[t-1] W_rec) - threshold z[t-1]
+    z[t] = 1 if v[t] > threshold else 0
+    y[t] = kappa y[t-1] + gain_out z[t] W_out
+
+with ``alpha = exp(-dt / tau_membrane)``, ``kappa = exp(-dt / tau_readout)``; the gains are 1, or
+``1 - alpha`` and ``1 - kappa`` where the current is normalised. The pseudo-derivative is
+``psi = dampening max(0, 1 - |v - threshold| / threshold)``, over the threshold if normalised.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pcmsim.mismatch import factors
+from pcmsim.quantity import check, quantity
+from pcmsim.streams import Streams
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Size and neuron constants of the recurrent network.
+
+    Raises
+    ------
+    FieldError
+        If a value lies outside its bounds.
+    """
+
+    hidden: int = quantity(100, minimum=1, maximum=4096, structural=True, doc="Recurrent neurons", source="Demirag 2021")
+    dt: float = quantity(1e-3, unit="s", above=0.0, maximum=1.0, structural=True, doc="Time step", source="Demirag 2021")
+    tau_membrane: float = quantity(30e-3, unit="s", above=0.0, maximum=100.0, doc="Membrane time constant", source="Demirag 2021")
+    tau_readout: float = quantity(30e-3, unit="s", above=0.0, maximum=100.0, doc="Readout time constant", source="Demirag 2021")
+    threshold: float = quantity(0.1, above=0.0, maximum=1e3, doc="Firing threshold", source="Demirag 2021")
+    dampening: float = quantity(0.3, minimum=0.0, maximum=10.0, doc="Height of the pseudo-derivative (gamma)", source="Bellec 2020")
+    surrogate_normalised: bool = quantity(False, doc="Divide the pseudo-derivative by the threshold", source="Bellec 2020; not in Demirag 2021")
+    input_normalised: bool = quantity(False, doc="Scale the membrane's input by 1 - alpha", source="Bellec 2020's pattern script; not in Demirag 2021")
+    readout_normalised: bool = quantity(False, doc="Scale the readout's input by 1 - kappa", source="Bellec 2020's scripts; not in Demirag 2021")
+    initial_gain: float = quantity(0.1, minimum=0.0, maximum=100.0, structural=True, doc="Digital weights start normal with standard deviation gain * sqrt(2 / fan-in)", source="Demirag 2021")
+    tau_mismatch: float = quantity(0.0, minimum=0.0, maximum=0.5, doc="Standard deviation of the time constants, neuron to neuron, as a share", source="Cramer 2022 scans 0 to 0.5")
+    threshold_mismatch: float = quantity(0.0, minimum=0.0, maximum=0.5, doc="Standard deviation of the threshold, neuron to neuron, as a share", source="Cramer 2022 scans 0 to 0.5")
+    mismatch_distribution: str = quantity("normal", choices=("normal", "log-normal"), doc="Shape of the neuron mismatch", source="Cramer 2022: normal")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def nominal(self) -> NetworkConfig:
+        """The same network without neuron mismatch."""
+        return replace(self, tau_mismatch=0.0, threshold_mismatch=0.0)
+
+
+class Neurons(NamedTuple):
+    """Constants of each hidden neuron, ``hidden``."""
+
+    alpha: Floats
+    gain: Floats
+    threshold: Floats
+    surrogate: Floats
+
+
+class Readout(NamedTuple):
+    """Constants of each readout unit, ``outputs``."""
+
+    kappa: Floats
+    gain: Floats
+
+
+def neurons(config: NetworkConfig, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> Neurons:
+    """Constants of the hidden neurons, mismatch included.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Nominal constants and mismatch levels.
+    streams : Streams
+        Source of the fixed pattern; depends on the seed only.
+    dtype : dtype
+        Floating type of the result.
+
+    Returns
+    -------
+    Neurons
+    """
+    tau = config.tau_membrane * _spread(config, config.tau_mismatch, config.hidden, streams, "tau_membrane")
+    threshold = config.threshold * _spread(config, config.threshold_mismatch, config.hidden, streams, "threshold")
+    alpha = np.exp(-config.dt / tau)
+    surrogate = config.dampening / threshold if config.surrogate_normalised else np.full(config.hidden, config.dampening)
+    gain = 1.0 - alpha if config.input_normalised else np.ones(config.hidden)
+    return Neurons(alpha.astype(dtype), gain.astype(dtype), threshold.astype(dtype), surrogate.astype(dtype))
+
+
+def readout(config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> Readout:
+    """Constants of the readout units, mismatch included; arguments as in `neurons`."""
+    tau = config.tau_readout * _spread(config, config.tau_mismatch, outputs, streams, "tau_readout")
+    kappa = np.exp(-config.dt / tau)
+    gain = 1.0 - kappa if config.readout_normalised else np.ones(outputs)
+    return Readout(kappa.astype(dtype), gain.astype(dtype))
+
+
+def eligibility_filter(config: NetworkConfig) -> tuple[float, float]:
+    """Decay and gain of the filter that turns hidden eligibility into its trace: the nominal readout's."""
+    kappa = math.exp(-config.dt / config.tau_readout)
+    return kappa, 1.0 - kappa if config.readout_normalised else 1.0
+
+
+def _spread(config: NetworkConfig, level: float, count: int, streams: Streams, name: str) -> npt.NDArray[np.float64]:
+    generator = streams.at(f"mismatch/neurons/{name}")
+    factor = factors(level, (count,), generator=generator, distribution=config.mismatch_distribution)
+    return np.asarray(factor * torch.ones(count), dtype=np.float64)

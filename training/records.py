@@ -1,0 +1,126 @@
+"""What leaves a session: one record per trial, and a snapshot of the devices on request."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.neurons import Floats
+from training.spikes import Spikes
+
+
+def scalar(unit: str, doc: str) -> Any:
+    """A record field that is one number per trial: it is plotted, listed and written to files."""
+    return dataclasses.field(metadata={"unit": unit, "doc": doc, "scalar": True})
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One finished trial.
+
+    Scalars carry unit and meaning in their metadata (see `SCALARS`). `inputs` and `hidden` are
+    the spikes, `output` and `target` are ``time, output``, `voltage` is ``time, hidden``, `probe`
+    holds the drifted conductance of the probed devices [µS], `message` says in words what is wrong
+    when `status` is not ``ok``.
+    """
+
+    trial: int = scalar("", "Trial number, from 0")
+    sample: int = scalar("", "Sample of the training set")
+    loss: float = scalar("", "Mean squared error of the output")
+    baseline: float = scalar("", "Mean squared target: the error of a silent network")
+    rate: float = scalar("Hz", "Mean firing rate of the hidden neurons")
+    sets: int = scalar("", "SET pulses of this update")
+    resets: int = scalar("", "RESETs of this update")
+    total_sets: int = scalar("", "SET pulses so far")
+    total_resets: int = scalar("", "RESETs so far")
+    total_reads: int = scalar("", "Device reads so far")
+    device_time: float = scalar("s", "Device time at this update")
+    seconds: float = scalar("s", "Wall time of this trial")
+    status: str = scalar("", "ok, silent, saturated or diverged")
+    message: str
+    inputs: Spikes
+    hidden: Spikes
+    voltage: Floats
+    output: Floats
+    target: Floats
+    probe: Floats
+
+    def scalars(self) -> dict[str, Any]:
+        """The one-number fields, by name."""
+        return {name: getattr(self, name) for name in SCALARS}
+
+
+SCALARS: dict[str, dict[str, Any]] = {
+    f.name: dict(f.metadata) for f in dataclasses.fields(TrialRecord) if f.metadata.get("scalar")
+}
+
+
+@dataclass(frozen=True)
+class LayerSnapshot:
+    """Copies of one weight array's state at one device time.
+
+    Parameters
+    ----------
+    weights : numpy.ndarray
+        Effective weights without read noise, ``pre, post``.
+    conductance : numpy.ndarray
+        Drifted conductances [µS], ``sign, device, pre, post``; empty for digital weights.
+    age : numpy.ndarray
+        Time since the last write [s], same shape.
+    sets : numpy.ndarray
+        SET pulses so far, same shape.
+    """
+
+    weights: npt.NDArray[np.float32]
+    conductance: npt.NDArray[np.float32]
+    age: npt.NDArray[np.float32]
+    sets: npt.NDArray[np.int32]
+
+
+Snapshot = dict[str, LayerSnapshot]
+
+SATURATED_RATE = 0.2
+DIVERGED_FACTOR = 100.0
+
+
+def judge(loss: float, baseline: float, spikes_per_step: float, dt: float) -> tuple[str, str]:
+    """Status and, unless all is well, a sentence on what happened and what to try.
+
+    Parameters
+    ----------
+    loss, baseline : float
+        Error of the trial, and of a silent network.
+    spikes_per_step : float
+        Mean over hidden neurons and steps.
+    dt : float
+        Time step [s].
+
+    Returns
+    -------
+    tuple of str
+        ``ok``, ``silent``, ``saturated`` or ``diverged``, and the sentence.
+    """
+    rate = spikes_per_step / dt
+    if not np.isfinite(loss) or loss > DIVERGED_FACTOR * max(baseline, 1e-12):
+        return "diverged", (
+            f"The output has run away (error {loss:.3g}, a silent network has {baseline:.2g}): "
+            "lower the learning rates, or a larger conductance scale makes each pulse count less."
+        )
+    if spikes_per_step == 0.0:
+        return "silent", "No hidden neuron spiked, so nothing can be learned: lower the threshold or raise the weights."
+    if spikes_per_step > SATURATED_RATE:
+        return "saturated", (
+            f"Hidden neurons fire at {rate:.0f} Hz, near their ceiling: raise the threshold, "
+            "the rate regularisation or the conductance scale."
+        )
+    return "ok", ""
+
+
+def finite(value: float, ceiling: float = 1e30) -> float:
+    """`value`, or the largest number that a plot can show where it is not finite."""
+    return float(torch.nan_to_num(torch.tensor(value, dtype=torch.float64), ceiling, ceiling, -ceiling).clamp(-ceiling, ceiling))

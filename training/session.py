@@ -1,0 +1,323 @@
+"""A training session: an iterator of records that can be changed, saved and resumed between trials."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pcmsim.array import WeightArray
+from pcmsim.crossbar import Crossbar
+from pcmsim.digital import DigitalArray
+from pcmsim.errors import RestartRequired
+from pcmsim.mismatch import spread
+from pcmsim.plan import Plan, PulsePlan
+from pcmsim.streams import Streams
+from training import checkpoint, eprop, spikes
+from training.config import RunConfig, restart_fields
+from training.eprop import Gradients, OnlineEprop
+from training.network import LAYERS, Activity, Arrays, Network, ReadNoise, joined
+from training.neurons import Floats
+from training.records import LayerSnapshot, Snapshot, TrialRecord, finite, judge
+from training.schemes import SchemeState, UpdateScheme, WithRefresh
+from training.schemes.base import Asked
+from training.tasks import Sample
+
+PROBED = 8
+"""Devices of the recurrent array whose conductance every record carries."""
+
+
+class Session:
+    """A network that learns online, trial by trial, on its devices.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Everything that decides the run.
+
+    Examples
+    --------
+    >>> session = Session(RunConfig())
+    >>> [record.trial for record in session.run(2)]
+    [0, 1]
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.streams = Streams(config.seed)
+        self.sampler = config.task.sampler(config.network.dt, streams=self.streams)
+        self.trial, self.device_time = 0, 0.0
+        self.feedback = eprop.random_feedback(
+            self.sampler.outputs, config.network.hidden, config.learning.feedback_gain, streams=self.streams
+        )
+        self.config = config
+        self.arrays = self._build_arrays(config)
+        self._adopt(config)
+        self.scheme_state = self._fresh_scheme_state()
+        self._probed = _probed_devices(self.arrays.recurrent, streams=self.streams)
+        self.total_sets, self.total_resets = 0, 0
+
+    def run(self, trials: int | None = None) -> Iterator[TrialRecord]:
+        """Train, one record per trial; endlessly if `trials` is None.
+
+        Stop iterating to pause; call again to go on.
+        """
+        done = 0
+        while trials is None or done < trials:
+            yield self.step()
+            done += 1
+
+    def step(self) -> TrialRecord:
+        """Train on one trial."""
+        began = time.perf_counter()
+        sample = self.sampler.sample(self.trial)
+        start = self.device_time + self.config.device.update_interval - self.config.task.duration
+        noise = ReadNoise.draw(
+            (self.sampler.steps, self.config.network.hidden, self.sampler.outputs), self.trial, streams=self.streams
+        )
+        learn = self._learn_online if self.config.learning.update_every else self._learn_after
+        activity, sets, resets = learn(sample, noise, start)
+        self._count_reads(sample, activity)
+        self.device_time += self.config.device.update_interval
+        record = self._record(sample, activity, sets, resets, began)
+        self.trial += 1
+        return record
+
+    def configure(self, config: RunConfig) -> None:
+        """Change settings between trials; the run lives on.
+
+        Parameters
+        ----------
+        config : RunConfig
+            The configuration from the next trial on.
+
+        Raises
+        ------
+        RestartRequired
+            If a setting differs that decides the run's shape; nothing has changed then.
+        """
+        restart = restart_fields(self.config, config)
+        if restart:
+            raise RestartRequired(restart)
+        renewed = config.scheme != self.config.scheme or config.refresh != self.config.refresh
+        self._adopt(config)
+        if renewed:
+            self.scheme_state = self._fresh_scheme_state()
+
+    def snapshot(self) -> Snapshot:
+        """Copies of weights, conductances, ages and pulse counts of every layer, at device time now."""
+        return {layer: _snapshot(array, self.device_time) for layer, array in zip(LAYERS, self.arrays, strict=True)}
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint atomically.
+
+        Raises
+        ------
+        FileError
+            If the file cannot be written; a file that was there is untouched.
+        """
+        progress = {
+            "trial": self.trial,
+            "device_time": self.device_time,
+            "total_sets": self.total_sets,
+            "total_resets": self.total_resets,
+        }
+        checkpoint.write(path, self.config, progress, self._tensors())
+
+    @classmethod
+    def resume(cls, path: str | Path) -> Session:
+        """The session of a checkpoint; it goes on as if it had never stopped, to the bit.
+
+        Raises
+        ------
+        FileError
+            If the file is missing, damaged, of another version or not a checkpoint.
+        """
+        config, progress, tensors = checkpoint.read(path)
+        session = cls(config)
+        checkpoint.restore(path, session._tensors(), tensors)
+        session.trial, session.device_time = int(progress["trial"]), float(progress["device_time"])
+        session.total_sets, session.total_resets = int(progress["total_sets"]), int(progress["total_resets"])
+        return session
+
+    def _adopt(self, config: RunConfig) -> None:
+        self.config = config
+        self.network = Network(config.network, self.sampler.outputs, streams=self.streams)
+        self.scheme: UpdateScheme = config.scheme
+        if config.refresh.enabled and not config.scheme.digital:
+            self.scheme = WithRefresh(config.scheme, config.refresh)
+        for layer, array in zip(LAYERS, self.arrays, strict=True):
+            if isinstance(array, Crossbar):
+                array.model = config.device.model(config.precision.weight_bits)
+                array.scale = config.device.scale
+                array.spread = spread(config.device.mismatch, array.state.conductance.shape, streams=self.streams, name=layer)
+            elif isinstance(array, DigitalArray):
+                array.bits = config.precision.weight_bits
+
+    def _build_arrays(self, config: RunConfig) -> Arrays:
+        inputs, hidden, outputs = self.sampler.inputs, config.network.hidden, self.sampler.outputs
+        shapes = Arrays((inputs, hidden), (hidden, hidden), (hidden, outputs))
+        make = self._digital if config.scheme.digital else self._crossbar
+        arrays = Arrays(*(make(config, layer, shape) for layer, shape in zip(LAYERS, shapes, strict=True)))
+        _disconnect_self(arrays.recurrent, streams=self.streams)
+        return arrays
+
+    def _digital(self, config: RunConfig, layer: str, shape: tuple[int, int]) -> WeightArray:
+        normal = torch.randn(shape, generator=self.streams.at(f"initial/{layer}"))
+        return DigitalArray(normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0])), config.precision.weight_bits)
+
+    def _crossbar(self, config: RunConfig, layer: str, shape: tuple[int, int]) -> WeightArray:
+        return Crossbar(
+            shape,
+            config.device.model(config.precision.weight_bits),
+            devices=config.device.devices,
+            scale=config.device.scale,
+            initial_conductance=config.device.initial_conductance,
+            generator=self.streams.at(f"initial/{layer}"),
+        )
+
+    def _fresh_scheme_state(self) -> dict[str, SchemeState]:
+        return {layer: self.scheme.init(array.view()) for layer, array in zip(LAYERS, self.arrays, strict=True)}
+
+    def _learn_after(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
+        """Run the whole trial, then update once."""
+        activity = self.network.run(
+            self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode
+        )
+        driving = eprop.signals(
+            self.config.learning, self._feedback(), activity.output - sample.target, activity, self.config.network.dt
+        )
+        gradients = eprop.trial_gradients(
+            self.network, self.config.learning, driving, activity, sample.inputs, self.sampler.inputs
+        )
+        return activity, *self._update(gradients, start + self.config.task.duration, 0)
+
+    def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
+        """Run the trial in stretches of `update_every` steps, with an update after each."""
+        learner = OnlineEprop(self.network, self.config.learning, self.sampler.inputs)
+        carry, parts, sets, resets = self.network.rest(), [], 0, 0
+        for number, first in enumerate(range(0, self.sampler.steps, self.config.learning.update_every)):
+            last = min(first + self.config.learning.update_every, self.sampler.steps)
+            part = self.network.run(
+                self.arrays, sample.inputs, noise, start,
+                read_mode=self.config.device.read_mode, span=(first, last), carry=carry,
+            )  # fmt: skip
+            inputs = spikes.between(sample.inputs, first, last)
+            learner.advance(part, inputs, part.output - sample.target[first:last], self._feedback())
+            update = self._update(learner.take_gradients(), start + last * self.config.network.dt, number)
+            sets, resets = sets + update[0], resets + update[1]
+            parts.append(part)
+        return joined(parts), sets, resets
+
+    def _feedback(self) -> Floats:
+        if self.config.learning.feedback == "symmetric":
+            return self.arrays.output.stored_weights().numpy().T
+        return self.feedback.numpy()
+
+    def _update(self, gradients: Gradients, now: float, number: int) -> tuple[int, int]:
+        """Ask the scheme, write the arrays; SETs and RESETs of this update."""
+        learning = self.config.learning
+        rates = (learning.lr_input, learning.lr_recurrent, learning.lr_output)
+        sets = resets = 0
+        for layer, array, gradient, lr in zip(LAYERS, self.arrays, gradients, rates, strict=True):
+            if layer == "output" and learning.feedback == "adaptive":
+                gradient = self._adapt_feedback(gradient, lr)
+            plan = self._plan(layer, array, gradient, lr, number)
+            array.apply(plan, now, generator=self.streams.at(f"write/{layer}", self.trial, number))
+            if isinstance(plan, PulsePlan):
+                sets, resets = sets + plan.sets, resets + plan.resets
+        self.total_sets, self.total_resets = self.total_sets + sets, self.total_resets + resets
+        return sets, resets
+
+    def _plan(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float, number: int) -> Plan:
+        clip = self.config.learning.gradient_clip
+        wanted = self.config.precision.round_gradient(torch.nan_to_num(gradient, 0.0).clamp_(-clip, clip))
+        asked = Asked(wanted, lr, array.view(), self.config.precision)
+        generator = self.streams.at(f"scheme/{layer}", self.trial, number)
+        return self.scheme.update(asked, self.scheme_state[layer], generator=generator)
+
+    def _adapt_feedback(self, gradient: torch.Tensor, lr: float) -> torch.Tensor:
+        """Move the feedback as the output weights are asked to move; both fade."""
+        decay = self.config.learning.feedback_decay
+        self.feedback.sub_(lr * gradient.T + decay * self.feedback)
+        return gradient + decay * self.arrays.output.stored_weights() / lr if lr > 0.0 else gradient
+
+    def _count_reads(self, sample: Sample, activity: Activity) -> None:
+        arrived = torch.from_numpy(spikes.counts(sample.inputs, self.sampler.inputs))
+        fired = torch.from_numpy(spikes.counts(activity.hidden, self.config.network.hidden))
+        for array, reads in zip(self.arrays, (arrived, fired, fired), strict=True):
+            array.count_reads(reads)
+
+    def _record(self, sample: Sample, activity: Activity, sets: int, resets: int, began: float) -> TrialRecord:
+        loss = finite(float(np.mean((activity.output - sample.target) ** 2)))
+        baseline = float(np.mean(sample.target**2))
+        per_step = activity.hidden.neuron.size / activity.voltage.size
+        status, message = judge(loss, baseline, per_step, self.config.network.dt)
+        return TrialRecord(
+            trial=self.trial,
+            sample=sample.index,
+            loss=loss,
+            baseline=baseline,
+            rate=per_step / self.config.network.dt,
+            sets=sets,
+            resets=resets,
+            total_sets=self.total_sets,
+            total_resets=self.total_resets,
+            total_reads=sum(a.ledger.total_reads for a in self.arrays if isinstance(a, Crossbar)),
+            device_time=self.device_time,
+            seconds=time.perf_counter() - began,
+            status=status,
+            message=message,
+            inputs=sample.inputs,
+            hidden=activity.hidden,
+            voltage=activity.voltage,
+            output=np.nan_to_num(activity.output),
+            target=sample.target,
+            probe=_probe(self.arrays.recurrent, self._probed, self.device_time),
+        )
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Everything that changes while training, by name."""
+        tensors = {"feedback": self.feedback}
+        for layer, array in zip(LAYERS, self.arrays, strict=True):
+            tensors |= {f"{layer}/array/{name}": value for name, value in array.tensors().items()}
+            tensors |= {f"{layer}/scheme/{name}": value for name, value in self.scheme_state[layer].items()}
+        return tensors
+
+
+def _disconnect_self(array: WeightArray, *, streams: Streams) -> None:
+    """No neuron drives itself: RESET the diagonal pairs, or zero the digital weights; learning never asks for them."""
+    if isinstance(array, DigitalArray):
+        array.weights.fill_diagonal_(0.0)
+    if isinstance(array, Crossbar):
+        places = torch.arange(array.state.conductance.numel()).view(array.state.conductance.shape)
+        diagonal = places.diagonal(dim1=2, dim2=3).reshape(-1)
+        array.apply(PulsePlan.build(reset_devices=diagonal), 0.0, generator=streams.at("initial/diagonal"))
+
+
+def _probed_devices(array: WeightArray, *, streams: Streams) -> torch.Tensor:
+    if not isinstance(array, Crossbar):
+        return torch.empty(0, dtype=torch.int64)
+    return torch.randint(array.state.conductance.numel(), (PROBED,), generator=streams.at("probe"))
+
+
+def _probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:
+    if not isinstance(array, Crossbar):
+        return np.empty(0, np.float32)
+    return array.model.read(array.state.take(devices), array.spread.take(devices), now).location.numpy()
+
+
+def _snapshot(array: WeightArray, now: float) -> LayerSnapshot:
+    if isinstance(array, Crossbar):
+        conductance = array.conductance(now)
+        return LayerSnapshot(
+            weights=array.moments(now).mean.numpy().copy(),
+            conductance=conductance.numpy().copy(),
+            age=(now - array.state.written_at).float().numpy(),
+            sets=array.ledger.sets.numpy().copy(),
+        )
+    empty = np.empty((0, 0, *array.shape), np.float32)
+    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, empty.astype(np.int32))
