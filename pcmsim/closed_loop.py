@@ -43,18 +43,39 @@ class ClosedLoopModel(DeviceModel):
         If a constant lies outside its bounds.
     """
 
-    g_min: float = quantity(0.0, unit="µS", minimum=0.0, maximum=50.0, doc="Smallest conductance that a read returns", source=J20)
+    g_min: float = quantity(
+        0.0, unit="µS", minimum=0.0, maximum=50.0, doc="Smallest conductance that a read returns", source=J20
+    )
     g_max: float = quantity(25.0, unit="µS", above=0.0, maximum=200.0, doc="Largest target conductance", source=J20)
     nominal_step: float = quantity(
         1.5625, unit="µS", above=0.0, maximum=50.0, doc="Target increment of one asked step", source="4 bits of 25 µS"
     )
-    write_noise: float = quantity(1.0, minimum=0.0, maximum=10.0, doc="Factor on the programming error", source="1 is the measured device")
-    drift_scale: float = quantity(1.0, minimum=0.0, maximum=10.0, doc="Factor on the drift exponent; 0 stops drift", source="1 is the measured device")
+    write_noise: float = quantity(
+        1.0, minimum=0.0, maximum=10.0, doc="Factor on the programming error", source="1 is the measured device"
+    )
+    drift_scale: float = quantity(
+        1.0,
+        minimum=0.0,
+        maximum=10.0,
+        doc="Factor on the drift exponent; 0 stops drift",
+        source="1 is the measured device",
+    )
     drift_reference: float = quantity(
-        20.0, unit="s", above=0.0, maximum=1e6, doc="Time after programming at which the target holds (t_0); 27.36 s in another reading", source=J20
+        20.0,
+        unit="s",
+        above=0.0,
+        maximum=1e6,
+        doc="Time after programming at which the target holds (t_0); 27.36 s in another reading",
+        source=J20,
     )
     read_time: float = quantity(250e-9, unit="s", above=0.0, maximum=1.0, doc="Duration of a read", source=J20)
-    read_noise: float = quantity(1.0, minimum=0.0, maximum=10.0, doc="Factor on the read noise; 0 reads exactly", source="1 is the measured device")
+    read_noise: float = quantity(
+        1.0,
+        minimum=0.0,
+        maximum=10.0,
+        doc="Factor on the read noise; 0 reads exactly",
+        source="1 is the measured device",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -100,11 +121,18 @@ class ClosedLoopModel(DeviceModel):
         """Drifted conductance with 1/f noise that grows with the logarithm of time."""
         age = (now - cells.written_at).float().clamp_(min=self.read_time)
         since = age + self.drift_reference
-        drifted = cells.conductance * drift_factor(since, self.exponent(cells) * spread.drift_exponent, self.drift_reference)
+        drifted = cells.conductance * drift_factor(
+            since, self.exponent(cells) * spread.drift_exponent, self.drift_reference
+        )
         scale = None
         if self.read_noise > 0.0:
             quality = (0.0088 / self._ratio(cells.conductance).pow(0.65)).clamp(max=0.2)
-            scale = self.read_noise * drifted * quality * torch.log((since + self.read_time) / (2.0 * self.read_time)).sqrt()
+            scale = (
+                self.read_noise
+                * drifted
+                * quality
+                * torch.log((since + self.read_time) / (2.0 * self.read_time)).sqrt()
+            )
             scale = scale.clamp_(min=1e-9)
         return ReadDistribution(drifted, scale, self.g_min, math.inf)
 

@@ -10,6 +10,7 @@ Marsaglia and Tsang (2000, doi:10.18637/jss.v005.i08) in Doornik's form, which i
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ TAIL_START, LAYER_AREA = 3.442619855899, 9.91256303526217e-3
 
 
 @njit(nogil=True, cache=True, inline="always")
-def hash64(key: int, index: int) -> int:
+def hash64(key: int, index: int) -> Any:
     """SplitMix64: 64 well-mixed bits for (key, index)."""
     x = uint64(key) + (uint64(index) + uint64(1)) * GOLDEN
     x = (x ^ (x >> uint64(30))) * MIX_A

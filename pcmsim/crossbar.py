@@ -13,9 +13,9 @@ from pcmsim.ledger import Ledger
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise
 from pcmsim.plan import Plan, PulsePlan
-from pcmsim.state import DeviceState
 
 EVENT_BITS = 16
+
 
 class Crossbar(WeightArray):
     """Differential pairs of PCM devices behind ``pre`` rows and ``post`` columns.

@@ -35,7 +35,8 @@ def quantise(values: torch.Tensor, bits: int | None, full_scale: float = 1.0) ->
     if bits is None:
         return values
     step = 2.0 * full_scale / 2**bits
-    return (values / step).round_().clamp_(-(2 ** (bits - 1)), 2 ** (bits - 1)).mul_(step)
+    levels: torch.Tensor = values / step
+    return levels.round_().clamp_(-(2 ** (bits - 1)), 2 ** (bits - 1)).mul_(step)
 
 
 class DigitalArray(WeightArray):

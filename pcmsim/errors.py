@@ -65,7 +65,7 @@ class FileError(PCMLabError):
         super().__init__(f"{path}: {problem}")
 
 
-class RestartRequired(PCMLabError):
+class RestartRequiredError(PCMLabError):
     """A setting cannot change while a run lives, because it decides the run's shape.
 
     Parameters

@@ -25,13 +25,15 @@ def weights(conductance: torch.Tensor, scale: float) -> torch.Tensor:
         ``pre, post``, dimensionless.
     """
     plus, minus = over_devices(conductance)
-    return (plus - minus).div_(scale * conductance.shape[1])
+    difference: torch.Tensor = plus - minus
+    return difference.div_(scale * conductance.shape[1])
 
 
 def weight_variance(variance: torch.Tensor, scale: float) -> torch.Tensor:
     """Variance of the effective weights, given that of each device's read [µS²], same shapes."""
     plus, minus = over_devices(variance)
-    return (plus + minus).div_((scale * variance.shape[1]) ** 2)
+    total: torch.Tensor = plus + minus
+    return total.div_((scale * variance.shape[1]) ** 2)
 
 
 def over_devices(values: torch.Tensor) -> torch.Tensor:

@@ -41,13 +41,23 @@ class PulseModel(DeviceModel):
         0.1, unit="µS", minimum=0.0, maximum=50.0, doc="Smallest conductance that a write or read returns", source=N18
     )
     g_max: float = quantity(
-        12.0, unit="µS", above=0.0, maximum=200.0, doc="Largest conductance; 20 reproduces Nandakumar Fig. 5", source=N18
+        12.0,
+        unit="µS",
+        above=0.0,
+        maximum=200.0,
+        doc="Largest conductance; 20 reproduces Nandakumar Fig. 5",
+        source=N18,
     )
     step_slope: float = quantity(
         -0.084, minimum=-1.0, maximum=0.0, doc="Change of the mean SET step with conductance (m1)", source=N18
     )
     step_offset: float = quantity(
-        0.880, unit="µS", minimum=0.0, maximum=50.0, doc="Mean SET step at G = 0 with the history exhausted (c1)", source=N18
+        0.880,
+        unit="µS",
+        minimum=0.0,
+        maximum=50.0,
+        doc="Mean SET step at G = 0 with the history exhausted (c1)",
+        source=N18,
     )
     step_history: float = quantity(
         1.40, unit="µS", minimum=0.0, maximum=50.0, doc="Share of the history in the mean SET step (A1)", source=N18
@@ -56,7 +66,12 @@ class PulseModel(DeviceModel):
         0.091, minimum=0.0, maximum=1.0, doc="Change of the step's spread with conductance (m2)", source=N18
     )
     spread_offset: float = quantity(
-        0.260, unit="µS", minimum=0.0, maximum=50.0, doc="Spread of the step at G = 0, history exhausted (c2)", source=N18
+        0.260,
+        unit="µS",
+        minimum=0.0,
+        maximum=50.0,
+        doc="Spread of the step at G = 0, history exhausted (c2)",
+        source=N18,
     )
     spread_history: float = quantity(
         2.15, unit="µS", minimum=0.0, maximum=50.0, doc="Share of the history in the step's spread (A2)", source=N18
@@ -65,10 +80,19 @@ class PulseModel(DeviceModel):
         2.6, unit="pulses", above=0.0, maximum=1e3, doc="SET pulses over which the history fades by 1/e", source=N18
     )
     nominal_step: float = quantity(
-        0.75, unit="µS", above=0.0, maximum=50.0, doc="What an update scheme takes one SET pulse to add", source="Demirag 2021's code"
+        0.75,
+        unit="µS",
+        above=0.0,
+        maximum=50.0,
+        doc="What an update scheme takes one SET pulse to add",
+        source="Demirag 2021's code",
     )
     write_noise: float = quantity(
-        1.0, minimum=0.0, maximum=10.0, doc="Factor on the spread of a SET step; 0 writes the mean", source="1 is the measured device"
+        1.0,
+        minimum=0.0,
+        maximum=10.0,
+        doc="Factor on the spread of a SET step; 0 writes the mean",
+        source="1 is the measured device",
     )
     reset_conductance: float = quantity(
         0.1, unit="µS", minimum=0.0, maximum=50.0, doc="Mean conductance after RESET", source=N18
@@ -77,25 +101,39 @@ class PulseModel(DeviceModel):
         0.01, unit="µS", minimum=0.0, maximum=10.0, doc="Standard deviation after RESET", source=N18
     )
     initial_spread: float = quantity(
-        0.1, minimum=0.0, maximum=1.0, doc="Relative standard deviation of the initial conductance", source="Demirag 2021's code"
+        0.1,
+        minimum=0.0,
+        maximum=1.0,
+        doc="Relative standard deviation of the initial conductance",
+        source="Demirag 2021's code",
     )
-    drift_exponent: float = quantity(
-        0.04, minimum=0.0, maximum=0.3, doc="Drift exponent nu", source=N18
-    )
+    drift_exponent: float = quantity(0.04, minimum=0.0, maximum=0.3, doc="Drift exponent nu", source=N18)
     drift_reference: float = quantity(
-        38.6, unit="s", above=0.0, maximum=1e6, doc="Time after a pulse at which the stored conductance holds (T0)", source=N18
+        38.6,
+        unit="s",
+        above=0.0,
+        maximum=1e6,
+        doc="Time after a pulse at which the stored conductance holds (T0)",
+        source=N18,
     )
-    read_slope: float = quantity(
-        0.03, minimum=0.0, maximum=1.0, doc="Read noise per conductance", source=N18
-    )
+    read_slope: float = quantity(0.03, minimum=0.0, maximum=1.0, doc="Read noise per conductance", source=N18)
     read_offset: float = quantity(
         0.13, unit="µS", minimum=0.0, maximum=10.0, doc="Read noise at zero conductance", source=N18
     )
     read_noise: float = quantity(
-        1.0, minimum=0.0, maximum=10.0, doc="Factor on the read noise; 0 reads exactly", source="1 is the measured device"
+        1.0,
+        minimum=0.0,
+        maximum=10.0,
+        doc="Factor on the read noise; 0 reads exactly",
+        source="1 is the measured device",
     )
     read_delay: float = quantity(
-        0.5e-3, unit="s", above=0.0, maximum=10.0, doc="Shortest time between a write and a read", source="Demirag 2021's code"
+        0.5e-3,
+        unit="s",
+        above=0.0,
+        maximum=10.0,
+        doc="Shortest time between a write and a read",
+        source="Demirag 2021's code",
     )
 
     def __post_init__(self) -> None:
@@ -146,5 +184,7 @@ class PulseModel(DeviceModel):
             factor = drift_factor(age, self.drift_exponent * spread.drift_exponent, self.drift_reference)
             drifted = factor.mul_(cells.conductance)
         noisy = self.read_noise > 0.0 and (self.read_slope > 0.0 or self.read_offset > 0.0)
-        scale = (drifted * (self.read_slope * self.read_noise)).add_(self.read_offset * self.read_noise) if noisy else None
+        scale = (
+            (drifted * (self.read_slope * self.read_noise)).add_(self.read_offset * self.read_noise) if noisy else None
+        )
         return ReadDistribution(drifted, scale, self.g_min, self.g_max * spread.g_max)

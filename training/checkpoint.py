@@ -41,7 +41,12 @@ def write(path: str | Path, config: RunConfig, progress: dict[str, float], tenso
     FileError
         If the file cannot be written.
     """
-    header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config.to_dict()), "progress": json.dumps(progress)}
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "config": json.dumps(config.to_dict()),
+        "progress": json.dumps(progress),
+    }
     path = Path(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

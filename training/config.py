@@ -40,18 +40,75 @@ class LearningConfig:
         If a value lies outside its bounds.
     """
 
-    lr_input: float = quantity(2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the input weights", source="Demirag 2021")
-    lr_recurrent: float = quantity(5e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the recurrent weights", source="Demirag 2021")
-    lr_output: float = quantity(2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the output weights", source="Demirag 2021")
-    feedback: str = quantity("random", choices=("symmetric", "random", "adaptive"), doc="Where the learning signal's weights come from", source="Bellec 2020; Demirag 2021: random")
-    feedback_gain: float = quantity(0.1, minimum=0.0, maximum=100.0, structural=True, doc="Random feedback is normal with standard deviation gain * sqrt(2 / hidden)", source="Demirag 2021")
-    feedback_decay: float = quantity(0.0, minimum=0.0, maximum=1.0, doc="Share of adaptive feedback weights that fades at each update", source="Bellec 2020: 1e-2 in the TIMIT script")
-    rate_strength: float = quantity(1e-4, unit="1/Hz", minimum=0.0, maximum=1e4, doc="Strength of the firing-rate regularisation", source="Demirag 2021")
-    rate_target: float = quantity(12.0, unit="Hz", minimum=0.0, maximum=1000.0, doc="Firing rate that the regularisation aims at", source="Demirag 2021")
-    rate_trace: str = quantity("filtered", choices=("filtered", "unfiltered"), doc="Eligibility that the regularisation uses: summed filtered, or averaged unfiltered", source="Demirag 2021: filtered; Bellec 2020: unfiltered")
-    gradient_clip: float = quantity(100.0, above=0.0, maximum=1e12, doc="Largest magnitude of a gradient element", source="Demirag 2021")
-    eligibility: str = quantity("nominal", choices=("nominal", "true"), doc="Neuron constants that the eligibility assumes: nominal, or each neuron's own", source="Cramer 2022: nominal")
-    update_every: int = quantity(0, unit="steps", minimum=0, maximum=10**6, doc="0 updates once after each trial; k updates every k steps, with per-synapse traces", source="Demirag 2021: after each trial")
+    lr_input: float = quantity(
+        2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the input weights", source="Demirag 2021"
+    )
+    lr_recurrent: float = quantity(
+        5e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the recurrent weights", source="Demirag 2021"
+    )
+    lr_output: float = quantity(
+        2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the output weights", source="Demirag 2021"
+    )
+    feedback: str = quantity(
+        "random",
+        choices=("symmetric", "random", "adaptive"),
+        doc="Where the learning signal's weights come from",
+        source="Bellec 2020; Demirag 2021: random",
+    )
+    feedback_gain: float = quantity(
+        0.1,
+        minimum=0.0,
+        maximum=100.0,
+        structural=True,
+        doc="Random feedback is normal with standard deviation gain * sqrt(2 / hidden)",
+        source="Demirag 2021",
+    )
+    feedback_decay: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=1.0,
+        doc="Share of adaptive feedback weights that fades at each update",
+        source="Bellec 2020: 1e-2 in the TIMIT script",
+    )
+    rate_strength: float = quantity(
+        1e-4,
+        unit="1/Hz",
+        minimum=0.0,
+        maximum=1e4,
+        doc="Strength of the firing-rate regularisation",
+        source="Demirag 2021",
+    )
+    rate_target: float = quantity(
+        12.0,
+        unit="Hz",
+        minimum=0.0,
+        maximum=1000.0,
+        doc="Firing rate that the regularisation aims at",
+        source="Demirag 2021",
+    )
+    rate_trace: str = quantity(
+        "filtered",
+        choices=("filtered", "unfiltered"),
+        doc="Eligibility that the regularisation uses: summed filtered, or averaged unfiltered",
+        source="Demirag 2021: filtered; Bellec 2020: unfiltered",
+    )
+    gradient_clip: float = quantity(
+        100.0, above=0.0, maximum=1e12, doc="Largest magnitude of a gradient element", source="Demirag 2021"
+    )
+    eligibility: str = quantity(
+        "nominal",
+        choices=("nominal", "true"),
+        doc="Neuron constants that the eligibility assumes: nominal, or each neuron's own",
+        source="Cramer 2022: nominal",
+    )
+    update_every: int = quantity(
+        0,
+        unit="steps",
+        minimum=0,
+        maximum=10**6,
+        doc="0 updates once after each trial; k updates every k steps, with per-synapse traces",
+        source="Demirag 2021: after each trial",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -67,13 +124,52 @@ class DeviceConfig:
         If a value lies outside its bounds, or a preset or constant does not exist.
     """
 
-    preset: str = quantity("nandakumar2018", structural=True, doc="Device model, or the path of a JSON or YAML file with constants", source="pcmsim.presets")
+    preset: str = quantity(
+        "nandakumar2018",
+        structural=True,
+        doc="Device model, or the path of a JSON or YAML file with constants",
+        source="pcmsim.presets",
+    )
     constants: Mapping[str, Any] = field(default_factory=dict)
-    devices: int = quantity(1, minimum=1, maximum=64, structural=True, doc="Devices per polarity", source="Demirag 2021: 1; Boybat 2018: up to 7")
-    scale: float = quantity(11.82503, unit="µS", above=0.0, maximum=1e3, doc="Conductance that stands for weight 1", source="Demirag 2021's published mixed-precision set")
-    initial_conductance: float = quantity(0.236876, unit="µS", minimum=0.0, maximum=200.0, structural=True, doc="Mean conductance at the start", source="Demirag 2021's published mixed-precision set")
-    update_interval: float = quantity(38.6, unit="s", above=0.0, maximum=1e8, doc="Device time from one update to the next, the trial included", source="Demirag 2021")
-    read_mode: str = quantity("output", choices=("output", "device"), doc="Read noise by its closed-form moments at each neuron, or drawn at every device", source="both are exact in mean and variance")
+    devices: int = quantity(
+        1,
+        minimum=1,
+        maximum=64,
+        structural=True,
+        doc="Devices per polarity",
+        source="Demirag 2021: 1; Boybat 2018: up to 7",
+    )
+    scale: float = quantity(
+        11.82503,
+        unit="µS",
+        above=0.0,
+        maximum=1e3,
+        doc="Conductance that stands for weight 1",
+        source="Demirag 2021's published mixed-precision set",
+    )
+    initial_conductance: float = quantity(
+        0.236876,
+        unit="µS",
+        minimum=0.0,
+        maximum=200.0,
+        structural=True,
+        doc="Mean conductance at the start",
+        source="Demirag 2021's published mixed-precision set",
+    )
+    update_interval: float = quantity(
+        38.6,
+        unit="s",
+        above=0.0,
+        maximum=1e8,
+        doc="Device time from one update to the next, the trial included",
+        source="Demirag 2021",
+    )
+    read_mode: str = quantity(
+        "output",
+        choices=("output", "device"),
+        doc="Read noise by its closed-form moments at each neuron, or drawn at every device",
+        source="both are exact in mean and variance",
+    )
     mismatch: DeviceMismatch = field(default_factory=DeviceMismatch)
 
     def __post_init__(self) -> None:
@@ -104,7 +200,9 @@ class RunConfig:
     True
     """
 
-    seed: int = quantity(42, minimum=0, maximum=2**63 - 1, structural=True, doc="Decides every random number", source="Demirag 2021: 42")
+    seed: int = quantity(
+        42, minimum=0, maximum=2**63 - 1, structural=True, doc="Decides every random number", source="Demirag 2021: 42"
+    )
     task: Task = field(default_factory=Pattern)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)

@@ -11,14 +11,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pcmsim.streams import Streams
 from training import kernels, spikes
 from training.config import LearningConfig
-from training.kernels import Signals, Traces
-from training.network import Activity, Network
-from training.neurons import Floats, Neurons, Readout
+from training.kernels import Activity, OnlineState, Signals, Traces
+from training.network import Network
+from training.neurons import Dynamics, Floats
 from training.spikes import Spikes
 
 Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -65,17 +66,13 @@ def signals(config: LearningConfig, feedback: Floats, error: Floats, activity: A
     return Signals(np.ascontiguousarray(error, dtype), np.ascontiguousarray(feedback, dtype), filtered, unfiltered)
 
 
-def trial_gradients(
-    network: Network, config: LearningConfig, driving: Signals, activity: Activity, inputs: Spikes, fan_in: int
-) -> Gradients:
+def trial_gradients(dynamics: Dynamics, driving: Signals, activity: Activity, inputs: Spikes, fan_in: int) -> Gradients:
     """Whole-trial gradients of input, recurrent and output weights, ``pre, post`` each.
 
     Parameters
     ----------
-    network : Network
-        Constants of neurons and traces.
-    config : LearningConfig
-        Decides whose constants the eligibility assumes.
+    dynamics : Dynamics
+        Constants that the eligibility assumes (`Network.assumed`).
     driving : Signals
         From `signals`.
     activity : Activity
@@ -85,19 +82,19 @@ def trial_gradients(
     fan_in : int
         Number of input neurons.
     """
-    cell, out = network.assumed(config.eligibility)
-    g = kernels.gradients(cell, out, network.trace, driving, activity.voltage, inputs, activity.hidden, fan_in)
-    return torch.from_numpy(g[0]), torch.from_numpy(g[1]), torch.from_numpy(g[2])
+    g_in, g_rec, g_out = kernels.gradients(dynamics, driving, activity, inputs, fan_in)
+    return torch.from_numpy(g_in), torch.from_numpy(g_rec), torch.from_numpy(g_out)
 
 
 def matrix_gradients(
-    cell: Neurons, out: Readout, trace: tuple[float, float], driving: Signals, activity: Activity, inputs: Spikes, fan_in: int
+    dynamics: Dynamics, driving: Signals, activity: Activity, inputs: Spikes, fan_in: int
 ) -> Gradients:
-    """The same gradients as the dense product ``p^T (psi M)``, in torch: reference, and for GPUs.
+    """The same gradients as the dense product ``p^T (psi M)``, in torch: the reference.
 
     Holds only where all hidden neurons share one membrane time constant. Arguments as in
-    `kernels.gradients`.
+    `trial_gradients`.
     """
+    cell, out = dynamics.cell, dynamics.out
     v = torch.from_numpy(activity.voltage)
     threshold, surrogate = torch.from_numpy(cell.threshold), torch.from_numpy(cell.surrogate)
     psi = surrogate * (1.0 - (v - threshold).abs() / threshold).clamp(min=0.0)
@@ -106,7 +103,7 @@ def matrix_gradients(
     before = torch.cat([torch.zeros_like(z[:1]), z[:-1]])
     error = torch.from_numpy(driving.error)
     signal = error @ torch.from_numpy(driving.feedback) + torch.from_numpy(driving.filtered)
-    later = leaky(signal.flip(0), trace[0], trace[1]).flip(0) + torch.from_numpy(driving.unfiltered)
+    later = leaky(signal.flip(0), dynamics.decay, dynamics.gain).flip(0) + torch.from_numpy(driving.unfiltered)
     alpha, gain = float(cell.alpha[0]), float(cell.gain[0])
     g_in = leaky(x, alpha, gain).T @ (psi * later)
     g_rec = (leaky(before, alpha, gain).T @ (psi * later)).fill_diagonal_(0.0)
@@ -140,40 +137,46 @@ class OnlineEprop:
     """
 
     def __init__(self, network: Network, config: LearningConfig, fan_in: int) -> None:
-        self._network, self._config = network, config
-        hidden, outputs = network.cell.alpha.size, network.out.kappa.size
-        self._traces = tuple(_blank(rows, hidden, network.dtype) for rows in (fan_in, hidden))
-        self._spiked = np.zeros(hidden, np.bool_)
-        self._readout_trace = np.zeros((hidden, outputs), network.dtype)
-        self._g_out = np.zeros((hidden, outputs), network.dtype)
+        self._config, self._dt, self._dtype = config, network.config.dt, network.dtype
+        self._dynamics = network.assumed(config.eligibility)
+        hidden, outputs = network.dynamics.cell.alpha.size, network.dynamics.out.kappa.size
+        self._state = OnlineState(
+            _blank(fan_in, hidden, network.dtype),
+            _blank(hidden, hidden, network.dtype),
+            np.zeros(hidden, np.bool_),
+            np.zeros((hidden, outputs), network.dtype),
+            np.zeros((hidden, outputs), network.dtype),
+        )
         self._spike_counts, self._steps = np.zeros(hidden, np.int64), 0
 
     def advance(self, activity: Activity, inputs: Spikes, error: Floats, feedback: Floats) -> None:
         """Move all traces over one stretch of the trial."""
-        cell, out = self._network.assumed(self._config.eligibility)
-        dtype = self._network.dtype
-        kernels.online(
-            cell, out, self._network.trace, np.ascontiguousarray(error, dtype), np.ascontiguousarray(feedback, dtype),
-            activity.voltage, inputs, activity.hidden, self._traces, self._spiked, self._readout_trace, self._g_out,
-        )  # fmt: skip
-        self._spike_counts += spikes.counts(activity.hidden, self._spiked.size)
+        error, feedback = (np.ascontiguousarray(values, self._dtype) for values in (error, feedback))
+        kernels.online(self._dynamics, error, feedback, activity, inputs, self._state)
+        self._spike_counts += spikes.counts(activity.hidden, self._spike_counts.size)
         self._steps += activity.voltage.shape[0]
 
     def take_gradients(self) -> Gradients:
         """Gradients since the last call; traces go on, sums start anew."""
-        rate = self._spike_counts / (self._steps * self._network.config.dt)
+        rate = self._spike_counts / (self._steps * self._dt)
         pressure = self._config.rate_strength * (rate - self._config.rate_target)
-        g_in, g_rec = (torch.from_numpy(self._gathered(traces, pressure)) for traces in self._traces)
-        g_out = torch.from_numpy(self._g_out.copy())
-        for sums in (self._g_out, *(array for traces in self._traces for array in traces[2:])):
+        state = self._state
+        g_in, g_rec = (torch.from_numpy(self._gathered(t, pressure)) for t in (state.input, state.recurrent))
+        g_out = torch.from_numpy(state.by_error.copy())
+        for sums in (state.by_error, *_sums(state.input), *_sums(state.recurrent)):
             sums[:] = 0.0
         return g_in, g_rec.fill_diagonal_(0.0), g_out
 
     def _gathered(self, traces: Traces, pressure: Floats) -> Floats:
         through = traces.sum_filtered if self._config.rate_trace == "filtered" else traces.sum_unfiltered / self._steps
-        gathered: Floats = (traces.by_signal + pressure * through).astype(self._network.dtype)
+        gathered: Floats = (traces.by_signal + pressure * through).astype(self._dtype)
         return gathered
 
 
-def _blank(rows: int, columns: int, dtype: np.dtype[np.floating]) -> Traces:
-    return Traces(*(np.zeros((rows, columns), dtype) for _ in Traces._fields))
+def _sums(traces: Traces) -> tuple[Floats, ...]:
+    return traces.by_signal, traces.sum_filtered, traces.sum_unfiltered
+
+
+def _blank(rows: int, columns: int, dtype: npt.DTypeLike) -> Traces:
+    membrane, filtered, *sums = (np.zeros((rows, columns), dtype) for _ in Traces._fields)
+    return Traces(membrane, filtered, *sums)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pcmsim.counter import normal
-from training.neurons import Floats, Neurons, Readout
+from training.neurons import Dynamics, Floats
 from training.spikes import Spikes
 
 
@@ -53,6 +53,14 @@ class Carry(NamedTuple):
 
     voltage: Floats
     spiked: npt.NDArray[np.bool_]
+    output: Floats
+
+
+class Activity(NamedTuple):
+    """What the network did: ``time, hidden`` voltage, hidden events, ``time, output``."""
+
+    voltage: Floats
+    hidden: Spikes
     output: Floats
 
 
@@ -105,19 +113,18 @@ def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: F
 
 @njit(nogil=True, cache=True)
 def simulate(
-    cell: Neurons,
-    out: Readout,
+    dynamics: Dynamics,
     arrays: tuple[RowReads, RowReads, RowReads],
     inputs: Spikes,
     noise: tuple[Floats, Floats],
     carry: Carry,
     first_step: int,
-) -> tuple[Floats, Spikes, Floats]:
+) -> Activity:
     """Run the network over a stretch of time.
 
     Parameters
     ----------
-    cell, out : Neurons, Readout
+    dynamics : Dynamics
         Constants of the hidden and readout layer.
     arrays : tuple of RowReads
         Input, recurrent and output weights.
@@ -132,13 +139,9 @@ def simulate(
 
     Returns
     -------
-    voltage : numpy.ndarray
-        ``time, hidden``.
-    spikes : Spikes
-        Hidden events.
-    output : numpy.ndarray
-        ``time, output``.
+    Activity
     """
+    cell, out = dynamics.cell, dynamics.out
     w_in, w_rec, w_out = arrays
     noise_hidden, noise_out = noise
     steps, hidden, outputs = inputs.start.size - 1, cell.alpha.size, out.kappa.size
@@ -175,7 +178,7 @@ def simulate(
             received = drive[k] + math.sqrt(drive_variance[k]) * noise_out[t, k]
             y[k] = out.kappa[k] * y[k] + out.gain[k] * received
             output[t, k] = y[k]
-    return voltage, Spikes(start, events[:count].copy()), output
+    return Activity(voltage, Spikes(start, events[:count].copy()), output)
 
 
 @njit(nogil=True, cache=True)
@@ -186,29 +189,20 @@ def pseudo_derivative(voltage: float, threshold: float, surrogate: float) -> flo
 
 @njit(nogil=True, cache=True)
 def gradients(
-    cell: Neurons,
-    out: Readout,
-    trace: tuple[float, float],
-    signals: Signals,
-    voltage: Floats,
-    inputs: Spikes,
-    hidden: Spikes,
-    fan_in: int,
+    dynamics: Dynamics, signals: Signals, activity: Activity, inputs: Spikes, fan_in: int
 ) -> tuple[Floats, Floats, Floats]:
     """Whole-trial e-prop gradients, by two backward filters and the presynaptic events.
 
     Parameters
     ----------
-    cell, out : Neurons, Readout
+    dynamics : Dynamics
         Constants that the eligibility assumes: nominal or true.
-    trace : tuple of float
-        Decay and gain of the eligibility filter.
     signals : Signals
         What drives learning.
-    voltage : numpy.ndarray
-        ``time, hidden``.
-    inputs, hidden : Spikes
-        Events of the trial.
+    activity : Activity
+        The trial.
+    inputs : Spikes
+        Its input events.
     fan_in : int
         Number of input neurons.
 
@@ -217,9 +211,10 @@ def gradients(
     tuple of numpy.ndarray
         Gradients of input, recurrent and output weights, ``pre, post`` each.
     """
+    cell, out, decay, gain = dynamics.cell, dynamics.out, dynamics.decay, dynamics.gain
+    voltage, hidden = activity.voltage, activity.hidden
     steps, width = voltage.shape
     outputs = out.kappa.size
-    decay, gain = trace
     dtype = cell.alpha.dtype
     g_in, g_rec = np.zeros((fan_in, width), dtype), np.zeros((width, width), dtype)
     g_out = np.zeros((width, outputs), dtype)
@@ -276,73 +271,91 @@ class Traces(NamedTuple):
     sum_unfiltered: Floats
 
 
+class OnlineState(NamedTuple):
+    """Everything that truly online e-prop carries from step to step.
+
+    Parameters
+    ----------
+    input, recurrent : Traces
+        Per-synapse traces.
+    spiked : numpy.ndarray
+        ``hidden``: who spiked in the step before.
+    readout_trace : numpy.ndarray
+        ``hidden, output``: hidden spikes through the readout's filter.
+    by_error : numpy.ndarray
+        ``hidden, output``: gradient of the output weights so far.
+    """
+
+    input: Traces
+    recurrent: Traces
+    spiked: npt.NDArray[np.bool_]
+    readout_trace: Floats
+    by_error: Floats
+
+
 @njit(nogil=True, cache=True)
-def _advance(
-    traces: Traces, cell: Neurons, trace: tuple[float, float], slope: Floats, signal: Floats, arrived: npt.NDArray[np.bool_]
-) -> None:
+def _advance(traces: Traces, dynamics: Dynamics, slope: Floats, signal: Floats, arrived: npt.NDArray[np.bool_]) -> None:
+    cell = dynamics.cell
     rows, columns = traces.membrane.shape
     for i in range(rows):
         for j in range(columns):
             spike = cell.gain[j] if arrived[i] else 0.0
             traces.membrane[i, j] = cell.alpha[j] * traces.membrane[i, j] + spike
             eligibility = slope[j] * traces.membrane[i, j]
-            traces.filtered[i, j] = trace[0] * traces.filtered[i, j] + trace[1] * eligibility
+            traces.filtered[i, j] = dynamics.decay * traces.filtered[i, j] + dynamics.gain * eligibility
             traces.by_signal[i, j] += signal[j] * traces.filtered[i, j]
             traces.sum_filtered[i, j] += traces.filtered[i, j]
             traces.sum_unfiltered[i, j] += eligibility
 
 
 @njit(nogil=True, cache=True)
+def _advance_readout(state: OnlineState, dynamics: Dynamics, error: Floats) -> None:
+    out = dynamics.out
+    for j in range(state.spiked.size):
+        for k in range(error.size):
+            arrived = out.gain[k] if state.spiked[j] else 0.0
+            state.readout_trace[j, k] = out.kappa[k] * state.readout_trace[j, k] + arrived
+            state.by_error[j, k] += error[k] * state.readout_trace[j, k]
+
+
+@njit(nogil=True, cache=True)
+def _mark(spikes: Spikes, t: int, arrived: npt.NDArray[np.bool_]) -> None:
+    arrived[:] = False
+    for e in range(spikes.start[t], spikes.start[t + 1]):
+        arrived[spikes.neuron[e]] = True
+
+
+@njit(nogil=True, cache=True)
 def online(
-    cell: Neurons,
-    out: Readout,
-    trace: tuple[float, float],
-    error: Floats,
-    feedback: Floats,
-    voltage: Floats,
-    inputs: Spikes,
-    hidden: Spikes,
-    traces: tuple[Traces, Traces],
-    spiked: npt.NDArray[np.bool_],
-    readout_trace: Floats,
-    g_out: Floats,
+    dynamics: Dynamics, error: Floats, feedback: Floats, activity: Activity, inputs: Spikes, state: OnlineState
 ) -> None:
     """Advance truly online e-prop over a stretch of time, step by step, in place.
 
     Parameters
     ----------
-    cell, out, trace : Neurons, Readout, tuple
-        As in `gradients`.
+    dynamics : Dynamics
+        Constants that the eligibility assumes.
     error, feedback : numpy.ndarray
         ``time, output`` and ``output, hidden``.
-    voltage, inputs, hidden
-        Activity of the stretch.
-    traces : tuple of Traces
-        Input and recurrent synapses.
-    spiked : numpy.ndarray
-        ``hidden``: who spiked in the step before; overwritten.
-    readout_trace, g_out : numpy.ndarray
-        ``hidden, output``: filtered hidden spikes, and the output gradient so far.
+    activity : Activity
+        The stretch.
+    inputs : Spikes
+        Its input events.
+    state : OnlineState
+        Traces and sums, overwritten.
     """
-    arrived_in = np.zeros(traces[0].membrane.shape[0], np.bool_)
-    width, outputs = readout_trace.shape
+    cell = dynamics.cell
+    width, outputs = state.readout_trace.shape
+    arrived = np.zeros(state.input.membrane.shape[0], np.bool_)
     slope, signal = np.empty(width, cell.alpha.dtype), np.empty(width, cell.alpha.dtype)
-    for t in range(voltage.shape[0]):
-        arrived_in[:] = False
-        for e in range(inputs.start[t], inputs.start[t + 1]):
-            arrived_in[inputs.neuron[e]] = True
+    for t in range(activity.voltage.shape[0]):
+        _mark(inputs, t, arrived)
         for j in range(width):
-            slope[j] = pseudo_derivative(voltage[t, j], cell.threshold[j], cell.surrogate[j])
+            slope[j] = pseudo_derivative(activity.voltage[t, j], cell.threshold[j], cell.surrogate[j])
             signal[j] = 0.0
             for k in range(outputs):
                 signal[j] += feedback[k, j] * error[t, k]
-        _advance(traces[0], cell, trace, slope, signal, arrived_in)
-        _advance(traces[1], cell, trace, slope, signal, spiked)
-        spiked[:] = False
-        for e in range(hidden.start[t], hidden.start[t + 1]):
-            spiked[hidden.neuron[e]] = True
-        for j in range(width):
-            for k in range(outputs):
-                arrived = out.gain[k] if spiked[j] else 0.0
-                readout_trace[j, k] = out.kappa[k] * readout_trace[j, k] + arrived
-                g_out[j, k] += error[t, k] * readout_trace[j, k]
+        _advance(state.input, dynamics, slope, signal, arrived)
+        _advance(state.recurrent, dynamics, slope, signal, state.spiked)
+        _mark(activity.hidden, t, state.spiked)
+        _advance_readout(state, dynamics, error[t])

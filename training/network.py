@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,8 +15,8 @@ from pcmsim.array import WeightArray
 from pcmsim.counter import draw_key
 from pcmsim.streams import Streams
 from training import kernels, spikes
-from training.kernels import Carry, RowReads
-from training.neurons import Floats, NetworkConfig, Neurons, Readout, eligibility_filter, neurons, readout
+from training.kernels import Activity, Carry, RowReads
+from training.neurons import Dynamics, Floats, NetworkConfig, dynamics
 from training.spikes import Spikes
 
 DRIFT_TOLERANCE = 5e-3
@@ -35,14 +36,6 @@ class Arrays(NamedTuple):
 LAYERS = Arrays._fields
 
 
-class Activity(NamedTuple):
-    """What the network did: ``time, hidden`` voltage, hidden events, ``time, output``."""
-
-    voltage: Floats
-    hidden: Spikes
-    output: Floats
-
-
 @dataclass(frozen=True)
 class ReadNoise:
     """All randomness of a trial's reads.
@@ -60,7 +53,9 @@ class ReadNoise:
     keys: tuple[int, int, int]
 
     @classmethod
-    def draw(cls, shape: tuple[int, int, int], trial: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> ReadNoise:
+    def draw(
+        cls, shape: tuple[int, int, int], trial: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32
+    ) -> ReadNoise:
         """Draw for ``steps, hidden, outputs``; depends on seed and trial alone."""
         steps, hidden, outputs = shape
         normal = [
@@ -90,23 +85,20 @@ class Network:
         float32, or float64 for comparisons.
     """
 
-    def __init__(self, config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> None:
+    def __init__(
+        self, config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32
+    ) -> None:
         self.config, self.dtype = config, np.dtype(dtype)
-        self.cell = neurons(config, streams=streams, dtype=dtype)
-        self.out = readout(config, outputs, streams=streams, dtype=dtype)
-        self._nominal = (
-            neurons(config.nominal, streams=streams, dtype=dtype),
-            readout(config.nominal, outputs, streams=streams, dtype=dtype),
-        )
-        self.trace = eligibility_filter(config)
+        self.dynamics = dynamics(config, outputs, streams=streams, dtype=dtype)
+        self._nominal = dynamics(config.nominal, outputs, streams=streams, dtype=dtype)
 
-    def assumed(self, eligibility: str) -> tuple[Neurons, Readout]:
+    def assumed(self, eligibility: str) -> Dynamics:
         """The constants that learning assumes: ``nominal``, or each neuron's ``true`` ones."""
-        return (self.cell, self.out) if eligibility == "true" else self._nominal
+        return self.dynamics if eligibility == "true" else self._nominal
 
     def rest(self) -> Carry:
         """The state at the start of a trial: no voltage, no spike, no output."""
-        hidden, outputs = self.cell.alpha.size, self.out.kappa.size
+        hidden, outputs = self.dynamics.cell.alpha.size, self.dynamics.out.kappa.size
         return Carry(np.zeros(hidden, self.dtype), np.zeros(hidden, np.bool_), np.zeros(outputs, self.dtype))
 
     def run(
@@ -147,14 +139,18 @@ class Network:
         carry = carry or self.rest()
         parts = []
         for begin, end, moment in stretches(arrays, now, self.config.dt, first, last):
-            reads = tuple(
-                row_reads(array, moment, read_mode, key, self.dtype)
-                for array, key in zip(arrays, noise.keys, strict=True)
-            )
+            reads = self._reads(arrays, moment, read_mode, noise.keys)
             here = spikes.between(inputs, begin, end)
-            part = kernels.simulate(self.cell, self.out, reads, here, noise.between(begin, end), carry, begin)
-            parts.append(Activity(*part))
+            parts.append(kernels.simulate(self.dynamics, reads, here, noise.between(begin, end), carry, begin))
         return parts[0] if len(parts) == 1 else joined(parts)
+
+    def _reads(
+        self, arrays: Arrays, now: float, read_mode: str, keys: tuple[int, int, int]
+    ) -> tuple[RowReads, RowReads, RowReads]:
+        w_in, w_rec, w_out = (
+            row_reads(array, now, read_mode, key, self.dtype) for array, key in zip(arrays, keys, strict=True)
+        )
+        return w_in, w_rec, w_out
 
 
 def joined(parts: list[Activity]) -> Activity:
@@ -203,5 +199,5 @@ def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> l
     written = begin_time - age
     return [
         (int(a), int(b), written + math.sqrt((age + (a - first) * dt) * (age + (b - first) * dt)))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in itertools.pairwise(edges)
     ]

@@ -38,19 +38,56 @@ class NetworkConfig:
         If a value lies outside its bounds.
     """
 
-    hidden: int = quantity(100, minimum=1, maximum=4096, structural=True, doc="Recurrent neurons", source="Demirag 2021")
-    dt: float = quantity(1e-3, unit="s", above=0.0, maximum=1.0, structural=True, doc="Time step", source="Demirag 2021")
-    tau_membrane: float = quantity(30e-3, unit="s", above=0.0, maximum=100.0, doc="Membrane time constant", source="Demirag 2021")
-    tau_readout: float = quantity(30e-3, unit="s", above=0.0, maximum=100.0, doc="Readout time constant", source="Demirag 2021")
+    hidden: int = quantity(
+        100, minimum=1, maximum=4096, structural=True, doc="Recurrent neurons", source="Demirag 2021"
+    )
+    dt: float = quantity(
+        1e-3, unit="s", above=0.0, maximum=1.0, structural=True, doc="Time step", source="Demirag 2021"
+    )
+    tau_membrane: float = quantity(
+        30e-3, unit="s", above=0.0, maximum=100.0, doc="Membrane time constant", source="Demirag 2021"
+    )
+    tau_readout: float = quantity(
+        30e-3, unit="s", above=0.0, maximum=100.0, doc="Readout time constant", source="Demirag 2021"
+    )
     threshold: float = quantity(0.1, above=0.0, maximum=1e3, doc="Firing threshold", source="Demirag 2021")
-    dampening: float = quantity(0.3, minimum=0.0, maximum=10.0, doc="Height of the pseudo-derivative (gamma)", source="Bellec 2020")
-    surrogate_normalised: bool = quantity(False, doc="Divide the pseudo-derivative by the threshold", source="Bellec 2020; not in Demirag 2021")
-    input_normalised: bool = quantity(False, doc="Scale the membrane's input by 1 - alpha", source="Bellec 2020's pattern script; not in Demirag 2021")
-    readout_normalised: bool = quantity(False, doc="Scale the readout's input by 1 - kappa", source="Bellec 2020's scripts; not in Demirag 2021")
-    initial_gain: float = quantity(0.1, minimum=0.0, maximum=100.0, structural=True, doc="Digital weights start normal with standard deviation gain * sqrt(2 / fan-in)", source="Demirag 2021")
-    tau_mismatch: float = quantity(0.0, minimum=0.0, maximum=0.5, doc="Standard deviation of the time constants, neuron to neuron, as a share", source="Cramer 2022 scans 0 to 0.5")
-    threshold_mismatch: float = quantity(0.0, minimum=0.0, maximum=0.5, doc="Standard deviation of the threshold, neuron to neuron, as a share", source="Cramer 2022 scans 0 to 0.5")
-    mismatch_distribution: str = quantity("normal", choices=("normal", "log-normal"), doc="Shape of the neuron mismatch", source="Cramer 2022: normal")
+    dampening: float = quantity(
+        0.3, minimum=0.0, maximum=10.0, doc="Height of the pseudo-derivative (gamma)", source="Bellec 2020"
+    )
+    surrogate_normalised: bool = quantity(
+        False, doc="Divide the pseudo-derivative by the threshold", source="Bellec 2020; not in Demirag 2021"
+    )
+    input_normalised: bool = quantity(
+        False, doc="Scale the membrane's input by 1 - alpha", source="Bellec 2020's pattern script; not in Demirag 2021"
+    )
+    readout_normalised: bool = quantity(
+        False, doc="Scale the readout's input by 1 - kappa", source="Bellec 2020's scripts; not in Demirag 2021"
+    )
+    initial_gain: float = quantity(
+        0.1,
+        minimum=0.0,
+        maximum=100.0,
+        structural=True,
+        doc="Digital weights start normal with standard deviation gain * sqrt(2 / fan-in)",
+        source="Demirag 2021",
+    )
+    tau_mismatch: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=0.5,
+        doc="Standard deviation of the time constants, neuron to neuron, as a share",
+        source="Cramer 2022 scans 0 to 0.5",
+    )
+    threshold_mismatch: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=0.5,
+        doc="Standard deviation of the threshold, neuron to neuron, as a share",
+        source="Cramer 2022 scans 0 to 0.5",
+    )
+    mismatch_distribution: str = quantity(
+        "normal", choices=("normal", "log-normal"), doc="Shape of the neuron mismatch", source="Cramer 2022: normal"
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -77,6 +114,34 @@ class Readout(NamedTuple):
     gain: Floats
 
 
+class Dynamics(NamedTuple):
+    """All constants of a network: its neurons, its readout, and the filter of its eligibility traces.
+
+    Parameters
+    ----------
+    cell, out : Neurons, Readout
+        Per-neuron constants.
+    decay, gain : float
+        The eligibility filter's, ``ebar[t] = decay ebar[t-1] + gain e[t]``.
+    """
+
+    cell: Neurons
+    out: Readout
+    decay: float
+    gain: float
+
+
+def dynamics(config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> Dynamics:
+    """Constants of a network with `outputs` readout units; other arguments as in `neurons`.
+
+    The eligibility filter is the nominal readout's.
+    """
+    kappa = math.exp(-config.dt / config.tau_readout)
+    gain = 1.0 - kappa if config.readout_normalised else 1.0
+    cell = neurons(config, streams=streams, dtype=dtype)
+    return Dynamics(cell, readout(config, outputs, streams=streams, dtype=dtype), kappa, gain)
+
+
 def neurons(config: NetworkConfig, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> Neurons:
     """Constants of the hidden neurons, mismatch included.
 
@@ -96,7 +161,9 @@ def neurons(config: NetworkConfig, *, streams: Streams, dtype: npt.DTypeLike = n
     tau = config.tau_membrane * _spread(config, config.tau_mismatch, config.hidden, streams, "tau_membrane")
     threshold = config.threshold * _spread(config, config.threshold_mismatch, config.hidden, streams, "threshold")
     alpha = np.exp(-config.dt / tau)
-    surrogate = config.dampening / threshold if config.surrogate_normalised else np.full(config.hidden, config.dampening)
+    surrogate = (
+        config.dampening / threshold if config.surrogate_normalised else np.full(config.hidden, config.dampening)
+    )
     gain = 1.0 - alpha if config.input_normalised else np.ones(config.hidden)
     return Neurons(alpha.astype(dtype), gain.astype(dtype), threshold.astype(dtype), surrogate.astype(dtype))
 
@@ -107,12 +174,6 @@ def readout(config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt
     kappa = np.exp(-config.dt / tau)
     gain = 1.0 - kappa if config.readout_normalised else np.ones(outputs)
     return Readout(kappa.astype(dtype), gain.astype(dtype))
-
-
-def eligibility_filter(config: NetworkConfig) -> tuple[float, float]:
-    """Decay and gain of the filter that turns hidden eligibility into its trace: the nominal readout's."""
-    kappa = math.exp(-config.dt / config.tau_readout)
-    return kappa, 1.0 - kappa if config.readout_normalised else 1.0
 
 
 def _spread(config: NetworkConfig, level: float, count: int, streams: Streams, name: str) -> npt.NDArray[np.float64]:

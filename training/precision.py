@@ -22,14 +22,24 @@ class PrecisionConfig:
 
     weight_bits: int | None = quantity(
         4, optional=True, minimum=2, maximum=16,
-        doc="Bits of a weight over [-1, 1]: the grain of digital weights, of transfers from an accumulator, of the ideal device",
+        doc="Bits of a weight over [-1, 1]: grain of digital weights, of accumulated transfers, of the ideal device",
         source="Demirag 2021: 4 bits (quantum 0.125)",
     )  # fmt: skip
     accumulator_bits: int | None = quantity(
-        None, kind=int, minimum=2, maximum=32, doc="Bits of the gradient accumulator over [-1, 1]", source="Demirag 2021: floating point"
+        None,
+        kind=int,
+        minimum=2,
+        maximum=32,
+        doc="Bits of the gradient accumulator over [-1, 1]",
+        source="Demirag 2021: floating point",
     )
     gradient_bits: int | None = quantity(
-        None, kind=int, minimum=2, maximum=16, doc="Bits of the gradient, over its own largest magnitude", source="Demirag 2021: floating point"
+        None,
+        kind=int,
+        minimum=2,
+        maximum=16,
+        doc="Bits of the gradient, over its own largest magnitude",
+        source="Demirag 2021: floating point",
     )
 
     def __post_init__(self) -> None:

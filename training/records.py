@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -14,34 +13,36 @@ from training.neurons import Floats
 from training.spikes import Spikes
 
 
-def scalar(unit: str, doc: str) -> Any:
-    """A record field that is one number per trial: it is plotted, listed and written to files."""
-    return dataclasses.field(metadata={"unit": unit, "doc": doc, "scalar": True})
+class Scalar(NamedTuple):
+    """Marks a record field that is one value per trial: it is plotted, listed and written to files."""
+
+    unit: str
+    doc: str
 
 
 @dataclass(frozen=True)
 class TrialRecord:
     """One finished trial.
 
-    Scalars carry unit and meaning in their metadata (see `SCALARS`). `inputs` and `hidden` are
+    One-value fields carry unit and meaning (see `SCALARS`). `inputs` and `hidden` are
     the spikes, `output` and `target` are ``time, output``, `voltage` is ``time, hidden``, `probe`
     holds the drifted conductance of the probed devices [µS], `message` says in words what is wrong
     when `status` is not ``ok``.
     """
 
-    trial: int = scalar("", "Trial number, from 0")
-    sample: int = scalar("", "Sample of the training set")
-    loss: float = scalar("", "Mean squared error of the output")
-    baseline: float = scalar("", "Mean squared target: the error of a silent network")
-    rate: float = scalar("Hz", "Mean firing rate of the hidden neurons")
-    sets: int = scalar("", "SET pulses of this update")
-    resets: int = scalar("", "RESETs of this update")
-    total_sets: int = scalar("", "SET pulses so far")
-    total_resets: int = scalar("", "RESETs so far")
-    total_reads: int = scalar("", "Device reads so far")
-    device_time: float = scalar("s", "Device time at this update")
-    seconds: float = scalar("s", "Wall time of this trial")
-    status: str = scalar("", "ok, silent, saturated or diverged")
+    trial: Annotated[int, Scalar("", "Trial number, from 0")]
+    sample: Annotated[int, Scalar("", "Sample of the training set")]
+    loss: Annotated[float, Scalar("", "Mean squared error of the output")]
+    baseline: Annotated[float, Scalar("", "Mean squared target: the error of a silent network")]
+    rate: Annotated[float, Scalar("Hz", "Mean firing rate of the hidden neurons")]
+    sets: Annotated[int, Scalar("", "SET pulses of this update")]
+    resets: Annotated[int, Scalar("", "RESETs of this update")]
+    total_sets: Annotated[int, Scalar("", "SET pulses so far")]
+    total_resets: Annotated[int, Scalar("", "RESETs so far")]
+    total_reads: Annotated[int, Scalar("", "Device reads so far")]
+    device_time: Annotated[float, Scalar("s", "Device time at this update")]
+    seconds: Annotated[float, Scalar("s", "Wall time of this trial")]
+    status: Annotated[str, Scalar("", "ok, silent, saturated or diverged")]
     message: str
     inputs: Spikes
     hidden: Spikes
@@ -55,9 +56,12 @@ class TrialRecord:
         return {name: getattr(self, name) for name in SCALARS}
 
 
-SCALARS: dict[str, dict[str, Any]] = {
-    f.name: dict(f.metadata) for f in dataclasses.fields(TrialRecord) if f.metadata.get("scalar")
+SCALARS: dict[str, Scalar] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(TrialRecord, include_extras=True).items()
+    if get_origin(hint) is Annotated
 }
+"""Unit and meaning of every one-value field of a record."""
 
 
 @dataclass(frozen=True)
@@ -123,4 +127,6 @@ def judge(loss: float, baseline: float, spikes_per_step: float, dt: float) -> tu
 
 def finite(value: float, ceiling: float = 1e30) -> float:
     """`value`, or the largest number that a plot can show where it is not finite."""
-    return float(torch.nan_to_num(torch.tensor(value, dtype=torch.float64), ceiling, ceiling, -ceiling).clamp(-ceiling, ceiling))
+    return float(
+        torch.nan_to_num(torch.tensor(value, dtype=torch.float64), ceiling, ceiling, -ceiling).clamp(-ceiling, ceiling)
+    )

@@ -13,14 +13,15 @@ import torch
 from pcmsim.array import WeightArray
 from pcmsim.crossbar import Crossbar
 from pcmsim.digital import DigitalArray
-from pcmsim.errors import RestartRequired
+from pcmsim.errors import RestartRequiredError
 from pcmsim.mismatch import spread
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.streams import Streams
 from training import checkpoint, eprop, spikes
 from training.config import RunConfig, restart_fields
 from training.eprop import Gradients, OnlineEprop
-from training.network import LAYERS, Activity, Arrays, Network, ReadNoise, joined
+from training.kernels import Activity
+from training.network import LAYERS, Arrays, Network, ReadNoise, joined
 from training.neurons import Floats
 from training.records import LayerSnapshot, Snapshot, TrialRecord, finite, judge
 from training.schemes import SchemeState, UpdateScheme, WithRefresh
@@ -96,12 +97,12 @@ class Session:
 
         Raises
         ------
-        RestartRequired
+        RestartRequiredError
             If a setting differs that decides the run's shape; nothing has changed then.
         """
         restart = restart_fields(self.config, config)
         if restart:
-            raise RestartRequired(restart)
+            raise RestartRequiredError(restart)
         renewed = config.scheme != self.config.scheme or config.refresh != self.config.refresh
         self._adopt(config)
         if renewed:
@@ -153,13 +154,15 @@ class Session:
             if isinstance(array, Crossbar):
                 array.model = config.device.model(config.precision.weight_bits)
                 array.scale = config.device.scale
-                array.spread = spread(config.device.mismatch, array.state.conductance.shape, streams=self.streams, name=layer)
+                array.spread = spread(
+                    config.device.mismatch, array.state.conductance.shape, streams=self.streams, name=layer
+                )
             elif isinstance(array, DigitalArray):
                 array.bits = config.precision.weight_bits
 
     def _build_arrays(self, config: RunConfig) -> Arrays:
         inputs, hidden, outputs = self.sampler.inputs, config.network.hidden, self.sampler.outputs
-        shapes = Arrays((inputs, hidden), (hidden, hidden), (hidden, outputs))
+        shapes = ((inputs, hidden), (hidden, hidden), (hidden, outputs))
         make = self._digital if config.scheme.digital else self._crossbar
         arrays = Arrays(*(make(config, layer, shape) for layer, shape in zip(LAYERS, shapes, strict=True)))
         _disconnect_self(arrays.recurrent, streams=self.streams)
@@ -167,7 +170,9 @@ class Session:
 
     def _digital(self, config: RunConfig, layer: str, shape: tuple[int, int]) -> WeightArray:
         normal = torch.randn(shape, generator=self.streams.at(f"initial/{layer}"))
-        return DigitalArray(normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0])), config.precision.weight_bits)
+        return DigitalArray(
+            normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0])), config.precision.weight_bits
+        )
 
     def _crossbar(self, config: RunConfig, layer: str, shape: tuple[int, int]) -> WeightArray:
         return Crossbar(
@@ -184,15 +189,12 @@ class Session:
 
     def _learn_after(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
         """Run the whole trial, then update once."""
-        activity = self.network.run(
-            self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode
-        )
+        activity = self.network.run(self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode)
         driving = eprop.signals(
             self.config.learning, self._feedback(), activity.output - sample.target, activity, self.config.network.dt
         )
-        gradients = eprop.trial_gradients(
-            self.network, self.config.learning, driving, activity, sample.inputs, self.sampler.inputs
-        )
+        assumed = self.network.assumed(self.config.learning.eligibility)
+        gradients = eprop.trial_gradients(assumed, driving, activity, sample.inputs, self.sampler.inputs)
         return activity, *self._update(gradients, start + self.config.task.duration, 0)
 
     def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
@@ -223,9 +225,9 @@ class Session:
         rates = (learning.lr_input, learning.lr_recurrent, learning.lr_output)
         sets = resets = 0
         for layer, array, gradient, lr in zip(LAYERS, self.arrays, gradients, rates, strict=True):
-            if layer == "output" and learning.feedback == "adaptive":
-                gradient = self._adapt_feedback(gradient, lr)
-            plan = self._plan(layer, array, gradient, lr, number)
+            adapts = layer == "output" and learning.feedback == "adaptive"
+            wanted = self._adapt_feedback(gradient, lr) if adapts else gradient
+            plan = self._plan(layer, array, wanted, lr, number)
             array.apply(plan, now, generator=self.streams.at(f"write/{layer}", self.trial, number))
             if isinstance(plan, PulsePlan):
                 sets, resets = sets + plan.sets, resets + plan.resets

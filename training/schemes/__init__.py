@@ -11,6 +11,7 @@ from training.schemes.update_ready import UpdateReady
 
 __all__ = [
     "SCHEMES",
+    "Asked",
     "Float32",
     "MixedPrecision",
     "MultiMemristor",

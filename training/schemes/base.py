@@ -119,6 +119,8 @@ def deal(synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: S
     """
     asked = pulses != 0
     synapses, pulses = synapses[asked], pulses[asked].long()
+    if synapses.numel() == 0:
+        return PulsePlan.build()
     cells = view.shape[0] * view.shape[1]
     polarity, number = (pulses < 0).long(), pulses.abs()
     place = polarity * cells + synapses

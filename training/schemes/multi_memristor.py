@@ -27,7 +27,10 @@ class MultiMemristor(UpdateScheme):
     summary: ClassVar[str] = "The asked change in whole pulses, dealt over several devices in turn."
 
     counter: str = quantity(
-        "synapse", choices=("synapse", "global"), doc="Which counter picks the next device", source="Demirag 2021: synapse; Boybat 2018: global"
+        "synapse",
+        choices=("synapse", "global"),
+        doc="Which counter picks the next device",
+        source="Demirag 2021: synapse; Boybat 2018: global",
     )
 
     def __post_init__(self) -> None:

@@ -23,12 +23,24 @@ class RefreshConfig:
         If a value lies outside its bounds.
     """
 
-    enabled: bool = quantity(False, doc="Refresh saturated pairs at each update", source="off in Demirag 2021's trainer")
+    enabled: bool = quantity(
+        False, doc="Refresh saturated pairs at each update", source="off in Demirag 2021's trainer"
+    )
     saturation: float = quantity(
-        9.0, unit="µS", above=0.0, maximum=200.0, doc="A side above this counts as saturated", source="Demirag 2021's code: 9 (6 with mixed precision)"
+        9.0,
+        unit="µS",
+        above=0.0,
+        maximum=200.0,
+        doc="A side above this counts as saturated",
+        source="Demirag 2021's code: 9 (6 with mixed precision)",
     )
     difference: float = quantity(
-        2.25, unit="µS", above=0.0, maximum=200.0, doc="Only pairs with a smaller difference are refreshed", source="Demirag 2021's code: 2.25, 4.5 (multi-memristor), 1.5 (mixed precision)"
+        2.25,
+        unit="µS",
+        above=0.0,
+        maximum=200.0,
+        doc="Only pairs with a smaller difference are refreshed",
+        source="Demirag 2021's code: 2.25, 4.5 (multi-memristor), 1.5 (mixed precision)",
     )
 
     def __post_init__(self) -> None:
@@ -72,7 +84,7 @@ class WithRefresh(UpdateScheme):
         own = {"selection": state["refresh_selection"]} if view.devices > 1 else {}
         rewrite = deal(pairs, pulses, view, own)
         both = [polarity_devices(pairs, torch.full_like(pairs, side), view) for side in (0, 1)]
-        resets = torch.cat([plan.reset_devices, *both]).unique()
-        devices, place = torch.cat([rewrite.set_devices, plan.set_devices]).unique(return_inverse=True)
+        resets = torch.unique(torch.cat([plan.reset_devices, *both]))
+        devices, place = torch.unique(torch.cat([rewrite.set_devices, plan.set_devices]), return_inverse=True)
         counts = torch.zeros_like(devices).index_add_(0, place, torch.cat([rewrite.set_counts, plan.set_counts]))
         return PulsePlan.build(devices, counts, resets)

@@ -23,7 +23,11 @@ class Sign(UpdateScheme):
     summary: ClassVar[str] = "One pulse per update wherever the gradient is large enough; its size is ignored."
 
     threshold: float = quantity(
-        0.9, minimum=0.0, maximum=1e4, doc="Gradient magnitude below which learning stops", source="Demirag 2021's README: 0.9"
+        0.9,
+        minimum=0.0,
+        maximum=1e4,
+        doc="Gradient magnitude below which learning stops",
+        source="Demirag 2021's README: 0.9",
     )
 
     def __post_init__(self) -> None:

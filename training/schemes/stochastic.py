@@ -24,7 +24,12 @@ class Stochastic(UpdateScheme):
     summary: ClassVar[str] = "One pulse, drawn with a probability that follows the asked change."
 
     probability_scale: float = quantity(
-        0.75, unit="µS", above=0.0, maximum=1e4, doc="Asked conductance change that is certain to give a pulse", source="the nominal step; Demirag 2021's README: 780"
+        0.75,
+        unit="µS",
+        above=0.0,
+        maximum=1e4,
+        doc="Asked conductance change that is certain to give a pulse",
+        source="the nominal step; Demirag 2021's README: 780",
     )
 
     def __post_init__(self) -> None:

@@ -27,7 +27,12 @@ class UpdateReady(UpdateScheme):
     summary: ClassVar[str] = "Whole pulses, with a RESET first where the device would run out of range."
 
     headroom: float = quantity(
-        10.0, unit="µS", above=0.0, maximum=200.0, doc="Conductance up to which a device is taken to respond", source="Demirag 2021's code"
+        10.0,
+        unit="µS",
+        above=0.0,
+        maximum=200.0,
+        doc="Conductance up to which a device is taken to respond",
+        source="Demirag 2021's code",
     )
 
     def __post_init__(self) -> None:

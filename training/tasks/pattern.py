@@ -32,10 +32,21 @@ class Pattern(Task):
     summary: ClassVar[str] = "Turn a frozen spike pattern into a wave: regression, one readout."
 
     inputs: int = quantity(100, minimum=1, maximum=4096, structural=True, doc="Input channels", source="Demirag 2021")
-    rate: float = quantity(50.0, unit="Hz", minimum=0.0, maximum=1000.0, structural=True, doc="Input rate", source="Demirag 2021")
-    duration: float = quantity(1.0, unit="s", above=0.0, maximum=100.0, structural=True, doc="Duration of a trial", source="Demirag 2021")
-    samples: int = quantity(3, minimum=1, maximum=1000, structural=True, doc="Samples in the training set", source="Demirag 2021: 3")
-    from_zero: bool = quantity(False, structural=True, doc="Shift each target so that it starts at 0, then scale it", source="Bellec 2020's tutorial")
+    rate: float = quantity(
+        50.0, unit="Hz", minimum=0.0, maximum=1000.0, structural=True, doc="Input rate", source="Demirag 2021"
+    )
+    duration: float = quantity(
+        1.0, unit="s", above=0.0, maximum=100.0, structural=True, doc="Duration of a trial", source="Demirag 2021"
+    )
+    samples: int = quantity(
+        3, minimum=1, maximum=1000, structural=True, doc="Samples in the training set", source="Demirag 2021: 3"
+    )
+    from_zero: bool = quantity(
+        False,
+        structural=True,
+        doc="Shift each target so that it starts at 0, then scale it",
+        source="Bellec 2020's tutorial",
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -52,10 +63,11 @@ class PatternSampler(Sampler):
         self.inputs, self.outputs = task.inputs, 1
         self.steps = max(1, round(task.duration / dt))
         self._streams = streams
-        self._samples = [
-            Sample(i, _poisson(task, self.steps, dt, streams.at("task/input", i)), _target(task, self.steps, dt, streams.at("task/target", i)))
-            for i in range(task.samples)
-        ]  # fmt: skip
+        self._samples = [self._draw(task, dt, index) for index in range(task.samples)]
+
+    def _draw(self, task: Pattern, dt: float, index: int) -> Sample:
+        inputs = _poisson(task, self.steps, dt, self._streams.at("task/input", index))
+        return Sample(index, inputs, _target(task, self.steps, dt, self._streams.at("task/target", index)))
 
     def sample(self, trial: int) -> Sample:
         """See `Sampler.sample`."""

@@ -1,0 +1,128 @@
+"""Named runs: one per update scheme, one per published setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pcmsim.registry import Registry
+from training.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A configuration with a name, a sentence and a source.
+
+    Parameters
+    ----------
+    summary : str
+        What it shows.
+    source : str
+        Where its numbers come from.
+    values : mapping
+        What differs from the defaults, by dotted name.
+    """
+
+    summary: str
+    source: str
+    values: Mapping[str, Any]
+
+    @property
+    def config(self) -> RunConfig:
+        """The configuration."""
+        return RunConfig().with_values(self.values)
+
+
+PRESETS: Registry[Preset] = Registry("preset")
+
+DEMIRAG_DEFAULTS = "Demirag et al. 2021 (arXiv:2108.01804), defaults of the published code"
+DEMIRAG_MIXED = "Demirag et al. 2021 (arXiv:2108.01804), published mixed-precision settings"
+UNTUNED = "Demirag 2021's mixed-precision settings; the scheme's own setting chosen by hand, not tuned"
+
+MIXED: dict[str, Any] = {
+    "network.threshold": 0.192524,
+    "network.initial_gain": 0.236876,
+    "learning.lr_input": 3.3041e-4,
+    "learning.lr_recurrent": 3.9387e-4,
+    "learning.lr_output": 1.6620e-5,
+    "learning.feedback_gain": 0.236876,
+    "learning.rate_strength": 8.3827e-4,
+    "device.scale": 11.82503,
+    "device.initial_conductance": 0.236876,
+}
+
+
+def _add(name: str, summary: str, source: str, values: Mapping[str, Any]) -> None:
+    PRESETS.register(name)(Preset(summary, source, values))
+
+
+_add("mixed-precision", "Gradients gather digitally; whole quanta go to noisy, drifting PCM.", DEMIRAG_MIXED, MIXED)
+_add(
+    "ideal-4bit",
+    "The same on ideal 4-bit devices: what is left when only precision is lost.",
+    DEMIRAG_MIXED,
+    {**MIXED, "device.preset": "ideal"},
+)
+_add(
+    "float32",
+    "Digital floating-point weights: the reference without devices.",
+    DEMIRAG_DEFAULTS,
+    {"scheme": "float32", "precision.weight_bits": None},
+)
+_add(
+    "float32-mixed",
+    "Digital floating-point weights with the mixed-precision learning settings.",
+    DEMIRAG_MIXED,
+    {**MIXED, "scheme": "float32", "precision.weight_bits": None},
+)
+_add(
+    "sign",
+    "One pulse wherever the gradient is large: its size is thrown away.",
+    UNTUNED,
+    {**MIXED, "scheme": {"name": "sign", "threshold": 20.0}},
+)
+_add(
+    "stochastic", "One pulse with a probability that follows the gradient.", UNTUNED, {**MIXED, "scheme": "stochastic"}
+)
+_add(
+    "multi-memristor",
+    "Four devices per polarity, pulsed in turn.",
+    UNTUNED,
+    {**MIXED, "scheme": "multi-memristor", "device.devices": 4, "precision.weight_bits": None},
+)
+_add(
+    "update-ready",
+    "Whole pulses, with a RESET first where a device would run out of range.",
+    UNTUNED,
+    {**MIXED, "scheme": "update-ready", "precision.weight_bits": None},
+)
+_add(
+    "closed-loop",
+    "Mixed precision on devices that are programmed and verified.",
+    "device: Joshi et al. 2020; learning: Demirag et al. 2021",
+    {**MIXED, "device.preset": "joshi2020", "device.scale": 25.0, "device.initial_conductance": 0.5},
+)
+_add(
+    "bellec2020",
+    "The tutorial's pattern task in floating point, single sample, rates toward 10 Hz.",
+    "Bellec et al. 2020 (doi:10.1038/s41467-020-17236-y), parameters of the authors' pattern-generation tutorial",
+    {
+        "task": {"name": "pattern", "samples": 1, "from_zero": True},
+        "scheme": "float32",
+        "precision.weight_bits": None,
+        "network.threshold": 0.03,
+        "network.surrogate_normalised": True,
+        "network.input_normalised": True,
+        "network.readout_normalised": True,
+        "network.initial_gain": 0.5**0.5,
+        "learning.lr_input": 1e-4,
+        "learning.lr_recurrent": 1e-4,
+        "learning.lr_output": 1e-4,
+        "learning.feedback_gain": 0.5**0.5,
+        "learning.rate_strength": 0.3,
+        "learning.rate_target": 10.0,
+        "learning.rate_trace": "unfiltered",
+        "learning.gradient_clip": 1e12,
+    },
+)
