@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,20 @@ def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: 
     return changed
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose numbers may be written as people write them: ``1e-4`` is a number, not text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain values of a YAML text; nothing in it is executed."""
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader
+
+
 def read_mapping(path: str | Path) -> dict[str, Any]:
     """A JSON or YAML file that holds one mapping.
 
@@ -109,7 +124,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        content = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
+        content = json.loads(text) if Path(path).suffix == ".json" else parse_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise FileError(path, f"cannot be read ({reason})") from error

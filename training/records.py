@@ -26,8 +26,7 @@ class TrialRecord:
 
     One-value fields carry unit and meaning (see `SCALARS`). `inputs` and `hidden` are
     the spikes, `output` and `target` are ``time, output``, `voltage` is ``time, hidden``, `probe`
-    holds the drifted conductance of the probed devices [µS], `message` says in words what is wrong
-    when `status` is not ``ok``.
+    holds the drifted conductance of the probed devices [µS].
     """
 
     trial: Annotated[int, Scalar("", "Trial number, from 0")]
@@ -43,7 +42,7 @@ class TrialRecord:
     device_time: Annotated[float, Scalar("s", "Device time at this update")]
     seconds: Annotated[float, Scalar("s", "Wall time of this trial")]
     status: Annotated[str, Scalar("", "ok, silent, saturated or diverged")]
-    message: str
+    message: Annotated[str, Scalar("", "What is wrong, in words; empty when all is well")]
     inputs: Spikes
     hidden: Spikes
     voltage: Floats

@@ -195,7 +195,7 @@ class Session:
         )
         assumed = self.network.assumed(self.config.learning.eligibility)
         gradients = eprop.trial_gradients(assumed, driving, activity, sample.inputs, self.sampler.inputs)
-        return activity, *self._update(gradients, start + self.config.task.duration, 0)
+        return activity, *self.update(gradients, start + self.config.task.duration)
 
     def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
@@ -209,7 +209,7 @@ class Session:
             )  # fmt: skip
             inputs = spikes.between(sample.inputs, first, last)
             learner.advance(part, inputs, part.output - sample.target[first:last], self._feedback())
-            update = self._update(learner.take_gradients(), start + last * self.config.network.dt, number)
+            update = self.update(learner.take_gradients(), start + last * self.config.network.dt, number)
             sets, resets = sets + update[0], resets + update[1]
             parts.append(part)
         return joined(parts), sets, resets
@@ -219,8 +219,23 @@ class Session:
             return self.arrays.output.stored_weights().numpy().T
         return self.feedback.numpy()
 
-    def _update(self, gradients: Gradients, now: float, number: int) -> tuple[int, int]:
-        """Ask the scheme, write the arrays; SETs and RESETs of this update."""
+    def update(self, gradients: Gradients, now: float, number: int = 0) -> tuple[int, int]:
+        """Have the scheme turn gradients into plans and the arrays carry them out.
+
+        Parameters
+        ----------
+        gradients : tuple of torch.Tensor
+            Of input, recurrent and output weights, ``pre, post`` each.
+        now : float
+            Device time [s].
+        number : int
+            Which update of the trial.
+
+        Returns
+        -------
+        tuple of int
+            SET pulses and RESETs of this update.
+        """
         learning = self.config.learning
         rates = (learning.lr_input, learning.lr_recurrent, learning.lr_output)
         sets = resets = 0

@@ -1,0 +1,153 @@
+"""One computation, several routes: compiled, torch, matrix product, online, autograd."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pcmsim.streams import Streams
+from training import eprop, spikes
+from training.config import LearningConfig, RunConfig
+from training.kernels import Activity
+from training.network import Network, ReadNoise, row_reads
+from training.session import Session
+from training.torch_loop import TorchReads, simulate
+
+PCM = {"learning.rate_target": 20.0, "learning.rate_strength": 0.01}
+
+
+def lively(values: dict | None = None, *, dtype: type = np.float64) -> tuple[Session, Network, ReadNoise]:
+    """A session whose network spikes, and the noise of its first trial."""
+    config = RunConfig().with_values({"network.hidden": 40, "network.threshold": 0.08, "task": {"name": "pattern", "inputs": 30, "duration": 0.3}, **(values or {})})
+    session = Session(config)
+    for array in session.arrays[:2]:
+        _excite(array)
+    network = Network(config.network, 1, streams=session.streams, dtype=dtype)
+    noise = ReadNoise.draw((300, 40, 1), 0, streams=session.streams, dtype=dtype)
+    return session, network, noise
+
+
+def _excite(array) -> None:
+    state = array.state.conductance
+    state[0] += 1.5 * torch.rand(state[0].shape, generator=torch.Generator().manual_seed(3))
+    state[1] += 1.0 * torch.rand(state[1].shape, generator=torch.Generator().manual_seed(4))
+
+
+def run_both(session: Session, network: Network, noise: ReadNoise, mode: str) -> tuple[Activity, tuple[torch.Tensor, ...]]:
+    inputs = session.sampler.sample(0).inputs
+    compiled = network.run(session.arrays, inputs, noise, 37.6, read_mode=mode)
+    reads = tuple(
+        TorchReads(row_reads(array, _moment(session), mode, key, network.dtype))
+        for array, key in zip(session.arrays, noise.keys, strict=True)
+    )
+    raster = torch.from_numpy(spikes.to_raster(inputs, 30).astype(network.dtype))
+    dense = simulate(network.dynamics, reads, raster, tuple(map(torch.from_numpy, (noise.hidden, noise.output))))
+    return compiled, dense
+
+
+def _moment(session: Session) -> float:
+    from training.network import stretches
+
+    [(_, _, moment)] = stretches(session.arrays, 37.6, 1e-3, 0, 300)
+    return moment
+
+
+@pytest.mark.parametrize("mode", ["output", "device"])
+@pytest.mark.parametrize("devices", [1, 3])
+def test_compiled_loop_equals_torch_loop(mode: str, devices: int) -> None:
+    session, network, noise = lively({"device.devices": devices})
+    compiled, (voltage, spiked, output) = run_both(session, network, noise, mode)
+    assert compiled.hidden.neuron.size > 50
+    np.testing.assert_array_equal(spikes.to_raster(compiled.hidden, 40), spiked.numpy())
+    np.testing.assert_allclose(compiled.voltage, voltage.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(compiled.output, output.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_neuron_mismatch_is_the_same_in_both_loops() -> None:
+    session, network, noise = lively({"network.tau_mismatch": 0.3, "network.threshold_mismatch": 0.2})
+    compiled, (voltage, _, _) = run_both(session, network, noise, "output")
+    assert np.ptp(network.dynamics.cell.alpha) > 0.005
+    np.testing.assert_allclose(compiled.voltage, voltage.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def prepared(values: dict, *, dtype: type = np.float64):
+    session, network, noise = lively({**PCM, **values}, dtype=dtype)
+    sample = session.sampler.sample(0)
+    activity = network.run(session.arrays, sample.inputs, noise, 37.6)
+    error = activity.output - sample.target
+    feedback = torch.randn((1, 40), generator=torch.Generator().manual_seed(5)).numpy()
+    driving = eprop.signals(session.config.learning, feedback, error, activity, 1e-3)
+    return session, network, sample, activity, error, feedback, driving
+
+
+@pytest.mark.parametrize("rate_trace", ["filtered", "unfiltered"])
+def test_event_driven_gradients_equal_the_matrix_product(rate_trace: str) -> None:
+    session, network, sample, activity, _, _, driving = prepared({"learning.rate_trace": rate_trace})
+    by_events = eprop.trial_gradients(network.dynamics, driving, activity, sample.inputs, 30)
+    by_matrix = eprop.matrix_gradients(network.dynamics, driving, activity, sample.inputs, 30)
+    for mine, theirs in zip(by_events, by_matrix, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate_trace", ["filtered", "unfiltered"])
+@pytest.mark.parametrize("eligibility", ["nominal", "true"])
+def test_online_traces_equal_whole_trial_gradients(rate_trace: str, eligibility: str) -> None:
+    values = {"learning.rate_trace": rate_trace, "learning.eligibility": eligibility, "network.tau_mismatch": 0.2}
+    session, network, sample, activity, error, feedback, driving = prepared(values)
+    learner = eprop.OnlineEprop(network, session.config.learning, 30)
+    for first, last in ((0, 90), (90, 91), (91, 300)):
+        part = Activity(activity.voltage[first:last], spikes.between(activity.hidden, first, last), activity.output[first:last])
+        learner.advance(part, spikes.between(sample.inputs, first, last), error[first:last], feedback)
+    whole = eprop.trial_gradients(network.assumed(eligibility), driving, activity, sample.inputs, 30)
+    for mine, theirs in zip(learner.take_gradients(), whole, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-9)
+
+
+def test_session_with_one_update_at_the_end_is_the_same_online_and_after() -> None:
+    base = {"scheme": "float32", "precision.weight_bits": None, "network.threshold": 0.03}
+    after = Session(RunConfig().with_values(base))
+    online = Session(RunConfig().with_values({**base, "learning.update_every": 1000}))
+    for a, b in zip(after.run(5), online.run(5), strict=True):
+        assert b.loss == pytest.approx(a.loss, rel=1e-5)
+    for mine, theirs in zip(online.arrays, after.arrays, strict=True):
+        apart = (mine.stored_weights() - theirs.stored_weights()).norm()
+        assert apart < 1e-5 * theirs.stored_weights().norm()
+
+
+def test_updates_inside_the_trial_change_the_course() -> None:
+    base = {"scheme": "float32", "precision.weight_bits": None, "network.threshold": 0.03}
+    after = Session(RunConfig().with_values(base))
+    every = Session(RunConfig().with_values({**base, "learning.update_every": 100}))
+    losses = [[record.loss for record in session.run(60)] for session in (after, every)]
+    assert losses[0] != losses[1]
+    assert np.mean(losses[1][-9:]) < 0.9 * np.mean(losses[1][:9])
+
+
+def test_gradient_equals_autograd_with_detached_recurrence() -> None:
+    """Symmetric feedback: e-prop is BPTT without the path through recurrent spikes."""
+    session, network, noise = lively(PCM)
+    sample = session.sampler.sample(0)
+    silent = ReadNoise(np.zeros_like(noise.hidden), np.zeros_like(noise.output), noise.keys)
+    reads = [row_reads(array, _moment(session), "output", 0, np.float64) for array in session.arrays]
+    exact = tuple(TorchReads(r._replace(variance=np.empty((0, 0)))) for r in reads)
+    for array in exact:
+        array.mean.requires_grad_()
+    raster = torch.from_numpy(spikes.to_raster(sample.inputs, 30).astype(np.float64))
+    voltage, spiked, output = simulate(
+        network.dynamics, exact, raster, tuple(map(torch.from_numpy, (silent.hidden, silent.output))), detach=True
+    )
+    target = torch.from_numpy(sample.target)
+    rate = spiked.mean(0) / 1e-3
+    (0.5 * ((output - target) ** 2).sum() + 0.5 * 0.01 * 1e-3 * ((rate - 20.0) ** 2).sum()).backward()
+    activity = Activity(voltage.detach().numpy(), spikes.from_raster(spiked.detach().numpy()), output.detach().numpy())
+    learning = LearningConfig(rate_strength=0.01, rate_target=20.0, rate_trace="unfiltered")
+    feedback = exact[2].mean.detach().numpy().T
+    driving = eprop.signals(learning, feedback, activity.output - sample.target, activity, 1e-3)
+    gradients = eprop.trial_gradients(network.dynamics, driving, activity, sample.inputs, 30)
+    assert activity.hidden.neuron.size > 50
+    for mine, array in zip(gradients, exact, strict=True):
+        wanted = array.mean.grad.clone()
+        if wanted.shape[0] == wanted.shape[1]:
+            wanted.fill_diagonal_(0.0)
+        torch.testing.assert_close(mine, wanted, rtol=1e-5, atol=1e-9)

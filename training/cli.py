@@ -1,0 +1,206 @@
+"""The ``pcmlab`` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from pcmsim.errors import PCMLabError
+from pcmsim.presets import parse_yaml
+from training import benchmark, results
+from training.config import RunConfig
+from training.presets import PRESETS
+from training.session import Session
+
+BAD_INPUT, INTERRUPTED = 2, 130
+RECENT = 30
+LAST = ("rate", "total_sets", "total_resets", "total_reads", "device_time", "status", "message")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"pcmlab: {' '.join(message.split())}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    0 is success, 2 a bad input or file (one line on standard error), 130 an interruption.
+    """
+    torch.set_num_threads(1)
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except PCMLabError as error:
+        print(f"pcmlab: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader has gone; nothing may complain at exit
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="pcmlab", description="E-prop on simulated phase-change memory.")
+    parser.add_argument("--version", action="version", version=f"pcmlab {metadata.version('pcmlab')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = _command(commands, "run", _run, "train a preset or a YAML configuration")
+    run.add_argument("config", help="preset name, or path of a YAML or JSON file")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
+    run.add_argument("--seed", type=int, help="seed; decides every random number")
+    _training_options(run, 750)
+    resume = _command(commands, "resume", _resume, "continue from a checkpoint, exactly")
+    resume.add_argument("checkpoint", help="checkpoint file, or the folder of a run")
+    _training_options(resume, 750)
+    presets = _command(commands, "presets", _presets, "list the named runs, or print one as YAML")
+    presets.add_argument("name", nargs="?", help="preset to print")
+    _serve_options(_command(commands, "serve", _serve, "open the dashboard"))
+    benchmark.add_options(_command(commands, "bench", benchmark.command, "time trials against a dense loop"))
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _training_options(parser: argparse.ArgumentParser, trials: int) -> None:
+    parser.add_argument("--trials", type=_count, default=trials, help=f"trials to train (default {trials})")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="write config.yaml, trials.csv and checkpoint.safetensors there"
+    )
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=_port, default=5006, help="port (default 5006)")
+    parser.add_argument("--host", default="localhost", help="address to listen on (default localhost)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument("--allow-origin", action="append", metavar="HOST:PORT", help="further origin; repeatable")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    values = dict(_assignment(text) for text in options.set)
+    if options.seed is not None:
+        values["seed"] = options.seed
+    session = Session(_load(options.config).with_values(values))
+    return _train(session, options)
+
+
+def _load(name: str) -> RunConfig:
+    if Path(name).suffix in {".yaml", ".yml", ".json"}:
+        return RunConfig.from_yaml(name)
+    return PRESETS[name].config
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise PCMLabError(f"--set: must be KEY=VALUE, got {text!r}")
+    try:
+        return key, parse_yaml(value)
+    except Exception as error:
+        raise PCMLabError(f"--set {key}: value {value!r} is not valid YAML") from error
+
+
+def _resume(options: argparse.Namespace) -> int:
+    path = Path(options.checkpoint)
+    folder = path if path.is_dir() else path.parent
+    session = Session.resume(folder / results.CHECKPOINT if path.is_dir() else path)
+    options.out = options.out or (str(folder) if path.is_dir() else None)
+    return _train(session, options)
+
+
+def _train(session: Session, options: argparse.Namespace) -> int:
+    folder = results.prepare(options.out) if options.out else None
+    trials: list[dict[str, Any]] = []
+    interrupted = False
+    try:
+        _follow(session, options, trials)
+    except KeyboardInterrupt:
+        interrupted = True
+    if folder is not None:
+        results.write(folder, session, trials)
+    if trials:
+        print(_summary(session, trials, as_json=options.json))
+    return INTERRUPTED if interrupted else 0
+
+
+def _follow(session: Session, options: argparse.Namespace, trials: list[dict[str, Any]]) -> None:
+    hidden = options.quiet or not sys.stderr.isatty()
+    with tqdm(total=options.trials, unit="trial", disable=hidden, file=sys.stderr) as bar:
+        for record in session.run(options.trials):
+            trials.append(record.scalars())
+            bar.update()
+            bar.set_postfix(
+                loss=f"{record.loss:.4f}", rate=f"{record.rate:.1f} Hz", status=record.status, refresh=False
+            )
+
+
+def _summary(session: Session, trials: list[dict[str, Any]], *, as_json: bool) -> str:
+    recent = trials[-RECENT:]
+    facts = {
+        "trials": session.trial,
+        "loss": float(np.mean([trial["loss"] for trial in recent])),
+        "best_loss": min(trial["loss"] for trial in trials),
+        "baseline": float(np.mean([trial["baseline"] for trial in recent])),
+        **{name: trials[-1][name] for name in LAST},
+        "wall_seconds": sum(trial["seconds"] for trial in trials),
+        "seed": session.config.seed,
+    }
+    if as_json:
+        return json.dumps(facts)
+    line = (
+        f"trial {facts['trials']}: mean squared error {facts['loss']:.4f} over the last {len(recent)} trials "
+        f"(silent network {facts['baseline']:.3f}), {facts['rate']:.1f} Hz, {facts['total_sets']} SETs, "
+        f"{facts['total_resets']} RESETs, {facts['wall_seconds']:.1f} s"
+    )
+    return f"{line}\n{facts['message']}" if facts["message"] else line
+
+
+def _presets(options: argparse.Namespace) -> None:
+    if options.name:
+        print(PRESETS[options.name].config.to_yaml(), end="")
+        return
+    width = max(map(len, PRESETS))
+    for name, preset in PRESETS.items():
+        print(f"{name:<{width}}  {preset.summary} [{preset.source}]")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    found = metadata.entry_points(group="pcmlab.commands", name="serve")
+    if not found:
+        raise PCMLabError("serve: the dashboard is not installed; install pcmlab with its app package")
+    (entry,) = found
+    entry.load()(
+        port=options.port, host=options.host, open_browser=not options.no_browser, allow_origin=options.allow_origin
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""The time loop in torch: the reference for the compiled one, differentiable, and able to run on a GPU.
+
+Same inputs, same noise, same result as `kernels.simulate`. With `detach`, autograd of a loss of the
+output gives exactly the e-prop gradient with symmetric feedback: e-prop is what remains of
+backpropagation through time when no gradient flows through the recurrent spikes and the reset
+(Bellec et al. 2020).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from pcmsim.counter import normals_at
+from training.kernels import RowReads
+from training.neurons import Dynamics
+
+
+class _Spike(torch.autograd.Function):
+    """Heaviside step whose derivative is the triangular pseudo-derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, voltage: torch.Tensor, threshold: torch.Tensor, surrogate: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(voltage, threshold, surrogate)
+        return (voltage > threshold).to(voltage.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        voltage, threshold, surrogate = ctx.saved_tensors
+        return grad[0] * surrogate * (1.0 - (voltage - threshold).abs() / threshold).clamp(min=0.0), None, None
+
+
+class TorchReads:
+    """The rows of one weight array, as tensors.
+
+    Parameters
+    ----------
+    reads : RowReads
+        What the compiled loop would use.
+    device : torch.device
+        Where to compute.
+    """
+
+    def __init__(self, reads: RowReads, device: torch.device | str = "cpu") -> None:
+        self.per_device, self.key, self.lower = reads.location.size > 0, reads.key, reads.lower
+        self.mean = torch.from_numpy(reads.mean).to(device)
+        self.variance = torch.from_numpy(reads.variance).to(device) if reads.variance.size else None
+        self.location, self.scale, self.upper = (
+            torch.from_numpy(np.asarray(values)).to(device) for values in (reads.location, reads.scale, reads.upper)
+        )
+
+    def receive(self, spikes: torch.Tensor, time: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Current from the rows that spiked, and its variance: each ``post``."""
+        if self.per_device:
+            current = self._per_device(spikes, time)
+            return current, torch.zeros_like(current)
+        current = spikes @ self.mean
+        if self.variance is None:
+            return current, torch.zeros_like(current)
+        return current, spikes.detach() @ self.variance
+
+    def _per_device(self, spikes: torch.Tensor, time: int) -> torch.Tensor:
+        _, devices, rows, columns = self.location.shape
+        row = spikes.detach().cpu().nonzero().view(-1)
+        device = torch.arange(devices)[:, None, None]
+        address = 2 * (((time * rows + row[:, None]) * devices + device) * columns + torch.arange(columns))
+        noise = normals_at(torch.stack([address, address + 1]), key=self.key).to(self.location)
+        read = self.location[:, :, row] + self.scale[:, :, row] * noise
+        read = read.clamp(min=self.lower).minimum(self.upper[:, :, row])
+        return (read[0] - read[1]).sum((0, 1))
+
+
+def simulate(
+    dynamics: Dynamics,
+    arrays: tuple[TorchReads, TorchReads, TorchReads],
+    inputs: torch.Tensor,
+    noise: tuple[torch.Tensor, torch.Tensor],
+    *,
+    detach: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Run one trial from rest.
+
+    Parameters
+    ----------
+    dynamics : Dynamics
+        Constants of the hidden and readout layer.
+    arrays : tuple of TorchReads
+        Input, recurrent and output weights; set ``mean.requires_grad`` to differentiate.
+    inputs : torch.Tensor
+        ``time, input`` raster of zeros and ones, on the device and of the type to compute in.
+    noise : tuple of torch.Tensor
+        Output-referred read noise, ``time, hidden`` and ``time, output``.
+    detach : bool
+        Let no gradient flow through recurrent spikes and reset.
+
+    Returns
+    -------
+    voltage, spikes, output : torch.Tensor
+        ``time, hidden``, ``time, hidden``, ``time, output``.
+    """
+    cell = [torch.from_numpy(values).to(inputs) for values in dynamics.cell]
+    out = [torch.from_numpy(values).to(inputs) for values in dynamics.out]
+    v, y = torch.zeros_like(cell[0]), torch.zeros_like(out[0])
+    z = torch.zeros_like(v)
+    history = []
+    for t in range(inputs.shape[0]):
+        v = _membrane(cell, arrays, (v, z.detach() if detach else z, inputs[t]), t, noise[0][t])
+        z = _Spike.apply(v, cell[2], cell[3])  # type: ignore[no-untyped-call]
+        drive, variance = arrays[2].receive(z, t)
+        y = out[0] * y + out[1] * (drive + variance.sqrt() * noise[1][t])
+        history.append((v, z, y))
+    voltage, spikes, output = (torch.stack(series) for series in zip(*history, strict=True))
+    return voltage, spikes, output
+
+
+def _membrane(
+    cell: list[torch.Tensor],
+    arrays: tuple[TorchReads, TorchReads, TorchReads],
+    state: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    time: int,
+    noise: torch.Tensor,
+) -> torch.Tensor:
+    alpha, gain, threshold, _ = cell
+    v, z, x = state
+    (current_in, variance_in), (current_rec, variance_rec) = arrays[0].receive(x, time), arrays[1].receive(z, time)
+    received = current_in + current_rec + (variance_in + variance_rec).sqrt() * noise
+    return alpha * v + gain * received - threshold * z
