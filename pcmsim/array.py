@@ -89,6 +89,11 @@ class WeightArray(ABC):
     def largest_exponent(self) -> float:
         """An upper estimate of the drift exponent; 0 where nothing drifts."""
 
+    @property
+    @abstractmethod
+    def noisy(self) -> bool:
+        """Whether reads carry noise."""
+
     @abstractmethod
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""

@@ -85,6 +85,11 @@ class ClosedLoopModel(DeviceModel):
         """See `DeviceModel.largest_exponent`."""
         return 0.1 * self.drift_scale
 
+    @property
+    def noisy(self) -> bool:
+        """See `DeviceModel.noisy`."""
+        return self.read_noise > 0.0
+
     def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
         """Devices programmed to `mean` [µS]."""
         return self._program(DeviceState.fresh(mean, now), mean, now, noise)
@@ -125,7 +130,7 @@ class ClosedLoopModel(DeviceModel):
             since, self.exponent(cells) * spread.drift_exponent, self.drift_reference
         )
         scale = None
-        if self.read_noise > 0.0:
+        if self.noisy:
             quality = (0.0088 / self._ratio(cells.conductance).pow(0.65)).clamp(max=0.2)
             scale = (
                 self.read_noise

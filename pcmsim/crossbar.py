@@ -61,6 +61,11 @@ class Crossbar(WeightArray):
         """See `DeviceModel.largest_exponent`."""
         return self.model.largest_exponent
 
+    @property
+    def noisy(self) -> bool:
+        """See `DeviceModel.noisy`."""
+        return self.model.noisy
+
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""
         mean, variance = self.model.read(self.state, self.spread, now).moments()

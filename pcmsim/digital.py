@@ -60,6 +60,11 @@ class DigitalArray(WeightArray):
         """0: nothing drifts."""
         return 0.0
 
+    @property
+    def noisy(self) -> bool:
+        """False: reads are exact."""
+        return False
+
     def moments(self, now: float) -> WeightReads:
         """The weights; no variance."""
         return WeightReads(self.weights, None)

@@ -77,6 +77,11 @@ class DeviceModel(ABC):
 
     @property
     @abstractmethod
+    def noisy(self) -> bool:
+        """Whether reads carry noise."""
+
+    @property
+    @abstractmethod
     def largest_exponent(self) -> float:
         """An upper estimate of the drift exponent: bounds how fast reads change with log time."""
 

@@ -144,6 +144,11 @@ class PulseModel(DeviceModel):
         """See `DeviceModel.largest_exponent`."""
         return self.drift_exponent
 
+    @property
+    def noisy(self) -> bool:
+        """See `DeviceModel.noisy`."""
+        return self.read_noise > 0.0 and (self.read_slope > 0.0 or self.read_offset > 0.0)
+
     def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
         """Conductances of relative spread `initial_spread` around `mean` [µS], not below 0.01 µS."""
         return DeviceState.fresh((mean * (1.0 + self.initial_spread * noise(0))).clamp(0.01, self.g_max), now)
@@ -183,8 +188,7 @@ class PulseModel(DeviceModel):
             age = (now - cells.written_at).float().clamp_(min=self.read_delay)
             factor = drift_factor(age, self.drift_exponent * spread.drift_exponent, self.drift_reference)
             drifted = factor.mul_(cells.conductance)
-        noisy = self.read_noise > 0.0 and (self.read_slope > 0.0 or self.read_offset > 0.0)
-        scale = (
-            (drifted * (self.read_slope * self.read_noise)).add_(self.read_offset * self.read_noise) if noisy else None
-        )
+        if not self.noisy:
+            return ReadDistribution(drifted, None, self.g_min, self.g_max * spread.g_max)
+        scale = (drifted * (self.read_slope * self.read_noise)).add_(self.read_offset * self.read_noise)
         return ReadDistribution(drifted, scale, self.g_min, self.g_max * spread.g_max)

@@ -65,9 +65,8 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{hidden} hidden, full PCM", _sized(hidden)
     for hidden in SIZES[:2]:
         yield f"{hidden} hidden, full PCM, read per device", {**_sized(hidden), "device.read_mode": "device"}
-    for name in ("ideal-4bit", "float32-mixed", "closed-loop", "stochastic", "multi-memristor", "update-ready"):
+    for name in ("ideal-4bit", "float32-mixed", "closed-loop", "sign", "stochastic", "multi-memristor", "update-ready"):
         yield f"100 hidden, {name}", dict(PRESETS[name].values)
-    yield "100 hidden, sign", {**PRESETS["sign"].values, "device.scale": 200.0}
     for rate in RATES:
         yield f"100 hidden, input {rate:g} Hz", {**MIXED, "task": {"name": "pattern", "rate": rate}}
     yield "100 hidden, online traces", {**MIXED, "learning.update_every": 1000}
@@ -130,9 +129,16 @@ def machine() -> dict[str, Any]:
     }
 
 
+def count(text: str) -> int:
+    """A whole number >= 1 from the command line."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of ``pcmlab bench``."""
-    parser.add_argument("--trials", type=int, default=100, help="trials per case (default 100)")
+    parser.add_argument("--trials", type=count, default=100, help="trials per case (default 100)")
     parser.add_argument(
         "--dense-trials", type=int, default=1, help="trials of each dense loop; 0 skips them (default 1)"
     )
@@ -141,7 +147,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     """``pcmlab bench``."""
-    result = run(max(1, options.trials), max(0, options.dense_trials), lambda line: print(line, flush=True))
+    result = run(options.trials, max(0, options.dense_trials), lambda line: print(line, flush=True))
     print(json.dumps(result["machine"]), file=sys.stderr)
     if options.json:
         try:

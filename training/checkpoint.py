@@ -9,20 +9,40 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.quantity import check, quantity
 from training.config import RunConfig
 
 FORMAT, VERSION = "pcmlab-checkpoint", 1
 
 
-def write(path: str | Path, config: RunConfig, progress: dict[str, float], tensors: dict[str, torch.Tensor]) -> None:
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Raises
+    ------
+    FieldError
+        If a number is negative or not a number.
+    """
+
+    trial: int = quantity(0, minimum=0, doc="Trials done")
+    device_time: float = quantity(0.0, unit="s", minimum=0.0, doc="Device time")
+    total_sets: int = quantity(0, minimum=0, doc="SET pulses so far")
+    total_resets: int = quantity(0, minimum=0, doc="RESETs so far")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def write(path: str | Path, config: RunConfig, progress: Progress, tensors: dict[str, torch.Tensor]) -> None:
     """Write a checkpoint beside its final place, then move it there in one step.
 
     Parameters
@@ -31,8 +51,8 @@ def write(path: str | Path, config: RunConfig, progress: dict[str, float], tenso
         Final place.
     config : RunConfig
         The run's configuration.
-    progress : dict
-        Plain numbers: trial, device time, totals.
+    progress : Progress
+        Trial, device time, totals.
     tensors : dict of str to torch.Tensor
         All state.
 
@@ -45,7 +65,7 @@ def write(path: str | Path, config: RunConfig, progress: dict[str, float], tenso
         "format": FORMAT,
         "version": str(VERSION),
         "config": json.dumps(config.to_dict()),
-        "progress": json.dumps(progress),
+        "progress": json.dumps(asdict(progress)),
     }
     path = Path(path)
     try:
@@ -61,7 +81,7 @@ def write(path: str | Path, config: RunConfig, progress: dict[str, float], tenso
         raise FileError(path, f"cannot be written ({reason})") from error
 
 
-def read(path: str | Path) -> tuple[RunConfig, dict[str, float], dict[str, torch.Tensor]]:
+def read(path: str | Path) -> tuple[RunConfig, Progress, dict[str, torch.Tensor]]:
     """Configuration, progress and tensors of a checkpoint.
 
     Raises
@@ -105,16 +125,10 @@ def _check_header(path: str | Path, header: dict[str, str]) -> None:
         raise FileError(path, f"has checkpoint version {header.get('version')}, this pcmlab reads version {VERSION}")
 
 
-def _parse(path: str | Path, header: dict[str, str]) -> tuple[RunConfig, dict[str, Any]]:
+def _parse(path: str | Path, header: dict[str, str]) -> tuple[RunConfig, Progress]:
     try:
-        progress = json.loads(header["progress"])
-        missing = {"trial", "device_time", "total_sets", "total_resets"} - progress.keys()
-        if missing:
-            raise FileError(path, f"is damaged: {', '.join(sorted(missing))} is missing")
-        return RunConfig.from_dict(json.loads(header["config"])), progress
-    except (KeyError, json.JSONDecodeError, AttributeError) as error:
-        raise FileError(path, "is damaged: its header cannot be read") from error
-    except FileError:
-        raise
+        return RunConfig.from_dict(json.loads(header["config"])), Progress(**json.loads(header["progress"]))
     except PCMLabError as error:
-        raise FileError(path, f"holds a configuration that does not fit: {error}") from error
+        raise FileError(path, f"holds a value that does not fit: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(path, "is damaged: its header cannot be read") from error

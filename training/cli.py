@@ -77,7 +77,7 @@ def _command(commands: Any, name: str, function: Any, summary: str) -> argparse.
 
 
 def _training_options(parser: argparse.ArgumentParser, trials: int) -> None:
-    parser.add_argument("--trials", type=_count, default=trials, help=f"trials to train (default {trials})")
+    parser.add_argument("--trials", type=benchmark.count, default=trials, help=f"trials to train (default {trials})")
     parser.add_argument(
         "--out", metavar="FOLDER", help="write config.yaml, trials.csv and checkpoint.safetensors there"
     )
@@ -90,12 +90,6 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="localhost", help="address to listen on (default localhost)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--allow-origin", action="append", metavar="HOST:PORT", help="further origin; repeatable")
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
-    return int(text)
 
 
 def _port(text: str) -> int:

@@ -62,8 +62,14 @@ class ReadNoise:
             torch.randn((steps, width), generator=streams.at(f"read/{name}", trial)).numpy().astype(dtype, copy=False)
             for name, width in (("hidden", hidden), ("output", outputs))
         ]
-        keys = tuple(draw_key(streams.at(f"read/devices/{layer}", trial)) for layer in LAYERS)
+        keys = [draw_key(streams.at(f"read/devices/{layer}", trial)) for layer in LAYERS]
         return cls(normal[0], normal[1], (keys[0], keys[1], keys[2]))
+
+    @classmethod
+    def none(cls, shape: tuple[int, int, int], dtype: npt.DTypeLike = np.float32) -> ReadNoise:
+        """No noise, for arrays that read exactly."""
+        steps, hidden, outputs = shape
+        return cls(np.zeros((steps, hidden), dtype), np.zeros((steps, outputs), dtype), (0, 0, 0))
 
     def between(self, first: int, last: int) -> tuple[Floats, Floats]:
         """The normals of steps ``first`` to ``last - 1``."""
@@ -194,6 +200,8 @@ def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> l
     age = max(age, dt / 2)
     change = exponent * math.log((age + end_time - begin_time) / age)
     number = min(max(1, math.ceil(change / DRIFT_TOLERANCE)), MOST_STRETCHES, last - first)
+    if number == 1:
+        return [(first, last, begin_time - age + math.sqrt(age * (age + end_time - begin_time)))]
     ages = np.geomspace(age, age + end_time - begin_time, number + 1)
     edges = np.unique(np.round((ages - age) / dt).astype(int) + first)
     written = begin_time - age

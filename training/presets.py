@@ -80,7 +80,7 @@ _add(
     "sign",
     "One pulse wherever the gradient is large: its size is thrown away.",
     UNTUNED,
-    {**MIXED, "scheme": {"name": "sign", "threshold": 20.0}},
+    {**MIXED, "scheme": {"name": "sign", "threshold": 20.0}, "device.scale": 60.0},
 )
 _add(
     "stochastic", "One pulse with a probability that follows the gradient.", UNTUNED, {**MIXED, "scheme": "stochastic"}

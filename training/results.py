@@ -51,8 +51,9 @@ def write(folder: Path, session: Session, trials: list[dict[str, Any]]) -> None:
     FileError
         If a file cannot be written.
     """
+    table = _table(_earlier(folder / TRIALS, trials), trials)
     _replace(folder / CONFIG, session.config.to_yaml())
-    _replace(folder / TRIALS, _table(_earlier(folder / TRIALS, trials), trials))
+    _replace(folder / TRIALS, table)
     session.save(folder / CHECKPOINT)
 
 

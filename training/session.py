@@ -18,6 +18,7 @@ from pcmsim.mismatch import spread
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.streams import Streams
 from training import checkpoint, eprop, spikes
+from training.checkpoint import Progress
 from training.config import RunConfig, restart_fields
 from training.eprop import Gradients, OnlineEprop
 from training.kernels import Activity
@@ -76,9 +77,7 @@ class Session:
         began = time.perf_counter()
         sample = self.sampler.sample(self.trial)
         start = self.device_time + self.config.device.update_interval - self.config.task.duration
-        noise = ReadNoise.draw(
-            (self.sampler.steps, self.config.network.hidden, self.sampler.outputs), self.trial, streams=self.streams
-        )
+        noise = self._read_noise()
         learn = self._learn_online if self.config.learning.update_every else self._learn_after
         activity, sets, resets = learn(sample, noise, start)
         self._count_reads(sample, activity)
@@ -120,12 +119,7 @@ class Session:
         FileError
             If the file cannot be written; a file that was there is untouched.
         """
-        progress = {
-            "trial": self.trial,
-            "device_time": self.device_time,
-            "total_sets": self.total_sets,
-            "total_resets": self.total_resets,
-        }
+        progress = Progress(self.trial, self.device_time, self.total_sets, self.total_resets)
         checkpoint.write(path, self.config, progress, self._tensors())
 
     @classmethod
@@ -140,8 +134,8 @@ class Session:
         config, progress, tensors = checkpoint.read(path)
         session = cls(config)
         checkpoint.restore(path, session._tensors(), tensors)
-        session.trial, session.device_time = int(progress["trial"]), float(progress["device_time"])
-        session.total_sets, session.total_resets = int(progress["total_sets"]), int(progress["total_resets"])
+        session.trial, session.device_time = progress.trial, progress.device_time
+        session.total_sets, session.total_resets = progress.total_sets, progress.total_resets
         return session
 
     def _adopt(self, config: RunConfig) -> None:
@@ -213,6 +207,12 @@ class Session:
             sets, resets = sets + update[0], resets + update[1]
             parts.append(part)
         return joined(parts), sets, resets
+
+    def _read_noise(self) -> ReadNoise:
+        shape = (self.sampler.steps, self.config.network.hidden, self.sampler.outputs)
+        if any(array.noisy for array in self.arrays):
+            return ReadNoise.draw(shape, self.trial, streams=self.streams)
+        return ReadNoise.none(shape)
 
     def _feedback(self) -> Floats:
         if self.config.learning.feedback == "symmetric":

@@ -20,9 +20,7 @@ NEST_LOSSES = [101.964356999041, 103.466731126205, 103.340607074771, 103.6802440
 
 STEPS, WIDTH = 1000, 100
 
-NETWORK = NetworkConfig(
-    threshold=0.03, surrogate_normalised=True, input_normalised=True, readout_normalised=True
-)
+NETWORK = NetworkConfig(threshold=0.03, surrogate_normalised=True, input_normalised=True, readout_normalised=True)
 LEARNING = LearningConfig(rate_strength=0.3, rate_target=10.0, rate_trace="unfiltered")
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pcmsim.streams import Streams
 from training import eprop, spikes
 from training.config import LearningConfig, RunConfig
 from training.kernels import Activity
-from training.network import Network, ReadNoise, row_reads
+from training.network import Network, ReadNoise, row_reads, stretches
 from training.session import Session
 from training.torch_loop import TorchReads, simulate
 
@@ -19,7 +18,14 @@ PCM = {"learning.rate_target": 20.0, "learning.rate_strength": 0.01}
 
 def lively(values: dict | None = None, *, dtype: type = np.float64) -> tuple[Session, Network, ReadNoise]:
     """A session whose network spikes, and the noise of its first trial."""
-    config = RunConfig().with_values({"network.hidden": 40, "network.threshold": 0.08, "task": {"name": "pattern", "inputs": 30, "duration": 0.3}, **(values or {})})
+    config = RunConfig().with_values(
+        {
+            "network.hidden": 40,
+            "network.threshold": 0.08,
+            "task": {"name": "pattern", "inputs": 30, "duration": 0.3},
+            **(values or {}),
+        }
+    )
     session = Session(config)
     for array in session.arrays[:2]:
         _excite(array)
@@ -34,7 +40,9 @@ def _excite(array) -> None:
     state[1] += 1.0 * torch.rand(state[1].shape, generator=torch.Generator().manual_seed(4))
 
 
-def run_both(session: Session, network: Network, noise: ReadNoise, mode: str) -> tuple[Activity, tuple[torch.Tensor, ...]]:
+def run_both(
+    session: Session, network: Network, noise: ReadNoise, mode: str
+) -> tuple[Activity, tuple[torch.Tensor, ...]]:
     inputs = session.sampler.sample(0).inputs
     compiled = network.run(session.arrays, inputs, noise, 37.6, read_mode=mode)
     reads = tuple(
@@ -47,8 +55,6 @@ def run_both(session: Session, network: Network, noise: ReadNoise, mode: str) ->
 
 
 def _moment(session: Session) -> float:
-    from training.network import stretches
-
     [(_, _, moment)] = stretches(session.arrays, 37.6, 1e-3, 0, 300)
     return moment
 
@@ -83,7 +89,7 @@ def prepared(values: dict, *, dtype: type = np.float64):
 
 @pytest.mark.parametrize("rate_trace", ["filtered", "unfiltered"])
 def test_event_driven_gradients_equal_the_matrix_product(rate_trace: str) -> None:
-    session, network, sample, activity, _, _, driving = prepared({"learning.rate_trace": rate_trace})
+    _, network, sample, activity, _, _, driving = prepared({"learning.rate_trace": rate_trace})
     by_events = eprop.trial_gradients(network.dynamics, driving, activity, sample.inputs, 30)
     by_matrix = eprop.matrix_gradients(network.dynamics, driving, activity, sample.inputs, 30)
     for mine, theirs in zip(by_events, by_matrix, strict=True):
@@ -97,7 +103,9 @@ def test_online_traces_equal_whole_trial_gradients(rate_trace: str, eligibility:
     session, network, sample, activity, error, feedback, driving = prepared(values)
     learner = eprop.OnlineEprop(network, session.config.learning, 30)
     for first, last in ((0, 90), (90, 91), (91, 300)):
-        part = Activity(activity.voltage[first:last], spikes.between(activity.hidden, first, last), activity.output[first:last])
+        part = Activity(
+            activity.voltage[first:last], spikes.between(activity.hidden, first, last), activity.output[first:last]
+        )
         learner.advance(part, spikes.between(sample.inputs, first, last), error[first:last], feedback)
     whole = eprop.trial_gradients(network.assumed(eligibility), driving, activity, sample.inputs, 30)
     for mine, theirs in zip(learner.take_gradients(), whole, strict=True):

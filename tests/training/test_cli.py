@@ -1,0 +1,155 @@
+"""The command line as its users call it: in a process of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training import cli
+from training.presets import PRESETS
+from training.session import Session
+
+SMALL = ["--set", "network.hidden=20", "--set", "task={name: pattern, inputs: 10, duration: 0.1}", "--quiet"]
+
+
+def pcmlab(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "training.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """In process: the exit code and what was printed."""
+    try:
+        code = cli.main([str(a) for a in arguments])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_run_writes_config_trials_and_checkpoint(tmp_path: Path) -> None:
+    done = pcmlab("run", "mixed-precision", *SMALL, "--trials", 7, "--seed", 5, "--out", tmp_path / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert (facts["trials"], facts["seed"]) == (7, 5)
+    rows = table(tmp_path / "run")
+    assert [int(row["trial"]) for row in rows] == list(range(7))
+    assert float(rows[-1]["device_time"]) == pytest.approx(7 * 38.6)
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["seed"] == 5
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "checkpoint.safetensors",
+        "config.yaml",
+        "trials.csv",
+    ]
+
+
+def test_resumed_folder_equals_one_that_never_stopped(tmp_path: Path, capsys) -> None:
+    for folder, trials in (("whole", 8), ("parts", 5)):
+        call(capsys, "run", "mixed-precision", *SMALL, "--trials", trials, "--out", tmp_path / folder)
+    code, out, _ = call(capsys, "resume", tmp_path / "parts", "--trials", 3, "--quiet")
+    assert code == 0
+    assert out.startswith("trial 8: mean squared error")
+    for whole, parts in zip(table(tmp_path / "whole"), table(tmp_path / "parts"), strict=True):
+        assert {**whole, "seconds": ""} == {**parts, "seconds": ""}
+    whole, parts = (Session.resume(tmp_path / f / "checkpoint.safetensors") for f in ("whole", "parts"))
+    assert whole.step().loss == parts.step().loss
+
+
+def test_run_takes_a_yaml_file(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("scheme: float32\nnetwork: {hidden: 20}\ntask: {name: pattern, duration: 0.1}\n", encoding="utf-8")
+    code, out, _ = call(capsys, "run", path, "--trials", 2, "--quiet", "--json")
+    assert code == 0
+    assert json.loads(out)["total_sets"] == 0
+
+
+def test_presets_are_listed_and_printed(capsys) -> None:
+    _, listed, _ = call(capsys, "presets")
+    assert [line.split()[0] for line in listed.splitlines()] == list(PRESETS)
+    _, printed, _ = call(capsys, "presets", "sign")
+    assert yaml.safe_load(printed) == PRESETS["sign"].config.to_dict()
+
+
+BAD = {
+    "preset": (["run", "best"], "unknown preset 'best'"),
+    "key": (["run", "sign", "--set", "learning.lr=1"], "unknown setting 'learning.lr'"),
+    "value": (["run", "sign", "--set", "network.hidden=0"], "NetworkConfig.hidden: must be a whole number >= 1"),
+    "nan": (["run", "sign", "--set", "learning.lr_input=.nan"], "LearningConfig.lr_input: must be a finite number"),
+    "type": (["run", "sign", "--set", "network.hidden=[1]"], "NetworkConfig.hidden: must be a whole number"),
+    "no value": (["run", "sign", "--set", "network.hidden"], "--set: must be KEY=VALUE, got 'network.hidden'"),
+    "bad value": (["run", "sign", "--set", "seed=[1"], "--set seed: value '[1' is not valid YAML"),
+    "seed": (["run", "sign", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
+    "negative seed": (["run", "sign", "--seed", "-1"], "RunConfig.seed: must be a whole number >= 0"),
+    "trials": (["run", "sign", "--trials", "0"], "must be a whole number >= 1, got '0'"),
+    "file": (["run", "none.yaml"], "none.yaml: cannot be read (No such file or directory)"),
+    "checkpoint": (["resume", "none.safetensors"], "none.safetensors: does not exist; expected a checkpoint"),
+    "command": (["walk"], "invalid choice: 'walk'"),
+    "no command": ([], "the following arguments are required: COMMAND"),
+    "port": (["serve", "--port", "99999"], "must be a port from 0 to 65535, got '99999'"),
+    "bench": (["bench", "--trials", "-3"], "must be a whole number >= 1, got '-3'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(case: str, capsys) -> None:
+    arguments, text = BAD[case]
+    code, out, err = call(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("pcmlab: ")
+    assert text in err
+    assert err.count("\n") == 1
+
+
+def test_output_that_cannot_be_written_is_said_before_training(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = call(capsys, "run", "mixed-precision", *SMALL, "--trials", 10**6, "--out", tmp_path / "file")
+    assert code == 2
+    assert "cannot be written to (File exists); expected a writable folder" in err
+
+
+def test_damaged_results_are_not_overwritten(tmp_path: Path, capsys) -> None:
+    call(capsys, "run", "mixed-precision", *SMALL, "--trials", 2, "--out", tmp_path)
+    (tmp_path / "trials.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    code, _, err = call(capsys, "resume", tmp_path, "--trials", 1, "--quiet")
+    assert code == 2
+    assert "trials.csv: is not a table of trials; expected the columns trial" in err
+    assert (tmp_path / "trials.csv").read_text(encoding="utf-8") == "a,b\n1,2\n"
+
+
+def test_traceback_free_in_a_real_process() -> None:
+    done = pcmlab("run", "best")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("pcmlab: unknown preset 'best'")
+    assert "Traceback" not in done.stderr
+
+
+def test_interrupted_runs_keep_what_was_done(tmp_path: Path, capsys, monkeypatch) -> None:
+    class Impatient(Session):
+        def step(self):
+            if self.trial == 3:
+                raise KeyboardInterrupt
+            return super().step()
+
+    monkeypatch.setattr(cli, "Session", Impatient)
+    code, out, _ = call(capsys, "run", "mixed-precision", *SMALL, "--trials", 9, "--out", tmp_path)
+    assert code == 130
+    assert out.startswith("trial 3:")
+    assert Session.resume(tmp_path / "checkpoint.safetensors").trial == 3
+
+
+def test_layers_know_nothing_of_the_screen() -> None:
+    code = "import sys, pcmsim.crossbar, training.session, training.cli; print([m for m in ('panel', 'bokeh', 'holoviews', 'param', 'app') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
