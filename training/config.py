@@ -7,7 +7,6 @@ command line, a checkpoint, a URL, a widget.
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +15,16 @@ from typing import Any
 
 import yaml
 
-from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.errors import FieldError
 from pcmsim.mismatch import DeviceMismatch
 from pcmsim.model import DeviceModel
 from pcmsim.presets import device_model, read_mapping
 from pcmsim.quantity import check, quantities, quantity
-from pcmsim.registry import Registry
+from training import codec
 from training.neurons import NetworkConfig
 from training.precision import PrecisionConfig
-from training.schemes import SCHEMES, MixedPrecision, RefreshConfig, UpdateScheme
-from training.tasks import TASKS, Pattern, Task
-
-FAMILIES: dict[type, Registry[Any]] = {UpdateScheme: SCHEMES, Task: TASKS}
+from training.schemes import MixedPrecision, RefreshConfig, UpdateScheme
+from training.tasks import Pattern, Task
 
 
 @dataclass(frozen=True)
@@ -220,7 +217,7 @@ class RunConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunConfig:
         """Build from nested mappings; fields left out keep their defaults."""
-        built: RunConfig = _decode(cls, data, "RunConfig")
+        built: RunConfig = codec.decode(cls, data, "RunConfig")
         return built
 
     @classmethod
@@ -230,7 +227,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested mappings of plain values; family members carry their ``name``."""
-        encoded: dict[str, Any] = _encode(self)
+        encoded: dict[str, Any] = codec.encode(self)
         return encoded
 
     def to_yaml(self) -> str:
@@ -247,16 +244,8 @@ class RunConfig:
         """
         data = self.to_dict()
         for name, value in values.items():
-            _place(data, name, value)
+            codec.place(data, name, value)
         return RunConfig.from_dict(data)
-
-
-def name_of(member: Any) -> str:
-    """The registered name of a scheme or task."""
-    for family, registry in FAMILIES.items():
-        if isinstance(member, family):
-            return next(name for name, known in registry.items() if known is type(member))
-    raise UnknownNameError("family", type(member).__name__, [family.__name__ for family in FAMILIES])
 
 
 def restart_fields(old: RunConfig, new: RunConfig) -> list[str]:
@@ -276,56 +265,3 @@ def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, bool]]:
             yield from _differences(before, after, f"{path}{f.name}.")
         elif before != after:
             yield f"{path}{f.name}", f.name in about and about[f.name].structural
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if not dataclasses.is_dataclass(value):
-        return value
-    named = {"name": name_of(value)} if isinstance(value, tuple(FAMILIES)) else {}
-    return {**named, **{f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}}
-
-
-def _decode(kind: Any, data: Any, path: str) -> Any:
-    if kind in FAMILIES:
-        data = {"name": data} if isinstance(data, str) else dict(_mapping(data, path))
-        name = data.pop("name", None)
-        if not isinstance(name, str):
-            raise FieldError(f"{path}.name", f"one of {', '.join(FAMILIES[kind])}", name)
-        kind = FAMILIES[kind][name]
-    hints = typing.get_type_hints(kind)
-    known = [f.name for f in dataclasses.fields(kind)]
-    values = {}
-    for name, value in _mapping(data, path).items():
-        if name not in known:
-            raise UnknownNameError(f"field of {path}", name, known)
-        nested = dataclasses.is_dataclass(hints[name]) or hints[name] in FAMILIES
-        plain = _mapping(value, f"{path}.{name}") if name == "constants" else value
-        values[name] = _decode(hints[name], value, f"{path}.{name}") if nested else plain
-    return kind(**values)
-
-
-def _mapping(data: Any, path: str) -> Mapping[str, Any]:
-    if not isinstance(data, Mapping):
-        raise FieldError(path, "a mapping of names to values", data)
-    return data
-
-
-def _place(data: dict[str, Any], name: str, value: Any) -> None:
-    *path, last = name.split(".")
-    node: Any = data
-    for part in path:
-        if not isinstance(node, dict) or part not in node:
-            raise UnknownNameError("setting", name, _dotted(data))
-        node = node[part]
-    if not isinstance(node, dict) or (last not in node and path[-1:] != ["constants"]):
-        raise UnknownNameError("setting", name, _dotted(data))
-    node[last] = value
-
-
-def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names: list[str] = []
-    for name, value in data.items():
-        names += _dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
-    return names

@@ -11,14 +11,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pcmsim.streams import Streams
 from training import kernels, spikes
 from training.config import LearningConfig
-from training.kernels import Activity, OnlineState, Signals, Traces
-from training.network import Network
+from training.kernels import Activity, Signals
 from training.neurons import Dynamics, Floats
 from training.spikes import Spikes
 
@@ -118,65 +116,3 @@ def leaky(series: torch.Tensor, decay: float, gain: float) -> torch.Tensor:
         state = decay * state + gain * series[t]
         filtered[t] = state
     return filtered
-
-
-class OnlineEprop:
-    """Truly online e-prop: per-synapse traces that advance step by step.
-
-    Give it the trial in stretches, in order; ask for the gradient whenever an update is due. Asked
-    once at the end, it equals `trial_gradients`.
-
-    Parameters
-    ----------
-    network : Network
-        Constants of neurons and traces.
-    config : LearningConfig
-        Learning settings.
-    fan_in : int
-        Number of input neurons.
-    """
-
-    def __init__(self, network: Network, config: LearningConfig, fan_in: int) -> None:
-        self._config, self._dt, self._dtype = config, network.config.dt, network.dtype
-        self._dynamics = network.assumed(config.eligibility)
-        hidden, outputs = network.dynamics.cell.alpha.size, network.dynamics.out.kappa.size
-        self._state = OnlineState(
-            _blank(fan_in, hidden, network.dtype),
-            _blank(hidden, hidden, network.dtype),
-            np.zeros(hidden, np.bool_),
-            np.zeros((hidden, outputs), network.dtype),
-            np.zeros((hidden, outputs), network.dtype),
-        )
-        self._spike_counts, self._steps = np.zeros(hidden, np.int64), 0
-
-    def advance(self, activity: Activity, inputs: Spikes, error: Floats, feedback: Floats) -> None:
-        """Move all traces over one stretch of the trial."""
-        error, feedback = (np.ascontiguousarray(values, self._dtype) for values in (error, feedback))
-        kernels.online(self._dynamics, error, feedback, activity, inputs, self._state)
-        self._spike_counts += spikes.counts(activity.hidden, self._spike_counts.size)
-        self._steps += activity.voltage.shape[0]
-
-    def take_gradients(self) -> Gradients:
-        """Gradients since the last call; traces go on, sums start anew."""
-        rate = self._spike_counts / (self._steps * self._dt)
-        pressure = self._config.rate_strength * (rate - self._config.rate_target)
-        state = self._state
-        g_in, g_rec = (torch.from_numpy(self._gathered(t, pressure)) for t in (state.input, state.recurrent))
-        g_out = torch.from_numpy(state.by_error.copy())
-        for sums in (state.by_error, *_sums(state.input), *_sums(state.recurrent)):
-            sums[:] = 0.0
-        return g_in, g_rec.fill_diagonal_(0.0), g_out
-
-    def _gathered(self, traces: Traces, pressure: Floats) -> Floats:
-        through = traces.sum_filtered if self._config.rate_trace == "filtered" else traces.sum_unfiltered / self._steps
-        gathered: Floats = (traces.by_signal + pressure * through).astype(self._dtype)
-        return gathered
-
-
-def _sums(traces: Traces) -> tuple[Floats, ...]:
-    return traces.by_signal, traces.sum_filtered, traces.sum_unfiltered
-
-
-def _blank(rows: int, columns: int, dtype: npt.DTypeLike) -> Traces:
-    membrane, filtered, *sums = (np.zeros((rows, columns), dtype) for _ in Traces._fields)
-    return Traces(membrane, filtered, *sums)

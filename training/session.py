@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,25 +11,21 @@ import torch
 
 from pcmsim.array import WeightArray
 from pcmsim.crossbar import Crossbar
-from pcmsim.digital import DigitalArray
 from pcmsim.errors import RestartRequiredError
-from pcmsim.mismatch import spread
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.streams import Streams
-from training import checkpoint, eprop, spikes
+from training import checkpoint, eprop, memory, spikes
 from training.checkpoint import Progress
 from training.config import RunConfig, restart_fields
-from training.eprop import Gradients, OnlineEprop
+from training.eprop import Gradients
 from training.kernels import Activity
-from training.network import LAYERS, Arrays, Network, ReadNoise, joined
+from training.network import LAYERS, Network, ReadNoise, joined
 from training.neurons import Floats
-from training.records import LayerSnapshot, Snapshot, TrialRecord, finite, judge
+from training.online import OnlineEprop
+from training.records import Snapshot, TrialRecord, finite, judge
 from training.schemes import SchemeState, UpdateScheme, WithRefresh
 from training.schemes.base import Asked
 from training.tasks import Sample
-
-PROBED = 8
-"""Devices of the recurrent array whose conductance every record carries."""
 
 
 class Session:
@@ -56,10 +51,10 @@ class Session:
             self.sampler.outputs, config.network.hidden, config.learning.feedback_gain, streams=self.streams
         )
         self.config = config
-        self.arrays = self._build_arrays(config)
+        self.arrays = memory.build(config, self.sampler, streams=self.streams)
         self._adopt(config)
         self.scheme_state = self._fresh_scheme_state()
-        self._probed = _probed_devices(self.arrays.recurrent, streams=self.streams)
+        self._probed = memory.probed_devices(self.arrays.recurrent, streams=self.streams)
         self.total_sets, self.total_resets = 0, 0
 
     def run(self, trials: int | None = None) -> Iterator[TrialRecord]:
@@ -109,7 +104,7 @@ class Session:
 
     def snapshot(self) -> Snapshot:
         """Copies of weights, conductances, ages and pulse counts of every layer, at device time now."""
-        return {layer: _snapshot(array, self.device_time) for layer, array in zip(LAYERS, self.arrays, strict=True)}
+        return memory.snapshot(self.arrays, self.device_time)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint atomically.
@@ -144,39 +139,7 @@ class Session:
         self.scheme: UpdateScheme = config.scheme
         if config.refresh.enabled and not config.scheme.digital:
             self.scheme = WithRefresh(config.scheme, config.refresh)
-        for layer, array in zip(LAYERS, self.arrays, strict=True):
-            if isinstance(array, Crossbar):
-                array.model = config.device.model(config.precision.weight_bits)
-                array.scale = config.device.scale
-                array.spread = spread(
-                    config.device.mismatch, array.state.conductance.shape, streams=self.streams, name=layer
-                )
-            elif isinstance(array, DigitalArray):
-                array.bits = config.precision.weight_bits
-
-    def _build_arrays(self, config: RunConfig) -> Arrays:
-        inputs, hidden, outputs = self.sampler.inputs, config.network.hidden, self.sampler.outputs
-        shapes = ((inputs, hidden), (hidden, hidden), (hidden, outputs))
-        make = self._digital if config.scheme.digital else self._crossbar
-        arrays = Arrays(*(make(config, layer, shape) for layer, shape in zip(LAYERS, shapes, strict=True)))
-        _disconnect_self(arrays.recurrent, streams=self.streams)
-        return arrays
-
-    def _digital(self, config: RunConfig, layer: str, shape: tuple[int, int]) -> WeightArray:
-        normal = torch.randn(shape, generator=self.streams.at(f"initial/{layer}"))
-        return DigitalArray(
-            normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0])), config.precision.weight_bits
-        )
-
-    def _crossbar(self, config: RunConfig, layer: str, shape: tuple[int, int]) -> WeightArray:
-        return Crossbar(
-            shape,
-            config.device.model(config.precision.weight_bits),
-            devices=config.device.devices,
-            scale=config.device.scale,
-            initial_conductance=config.device.initial_conductance,
-            generator=self.streams.at(f"initial/{layer}"),
-        )
+        memory.configure(self.arrays, config, streams=self.streams)
 
     def _fresh_scheme_state(self) -> dict[str, SchemeState]:
         return {layer: self.scheme.init(array.view()) for layer, array in zip(LAYERS, self.arrays, strict=True)}
@@ -293,7 +256,7 @@ class Session:
             voltage=activity.voltage,
             output=np.nan_to_num(activity.output),
             target=sample.target,
-            probe=_probe(self.arrays.recurrent, self._probed, self.device_time),
+            probe=memory.probe(self.arrays.recurrent, self._probed, self.device_time),
         )
 
     def _tensors(self) -> dict[str, torch.Tensor]:
@@ -303,38 +266,3 @@ class Session:
             tensors |= {f"{layer}/array/{name}": value for name, value in array.tensors().items()}
             tensors |= {f"{layer}/scheme/{name}": value for name, value in self.scheme_state[layer].items()}
         return tensors
-
-
-def _disconnect_self(array: WeightArray, *, streams: Streams) -> None:
-    """No neuron drives itself: RESET the diagonal pairs, or zero the digital weights; learning never asks for them."""
-    if isinstance(array, DigitalArray):
-        array.weights.fill_diagonal_(0.0)
-    if isinstance(array, Crossbar):
-        places = torch.arange(array.state.conductance.numel()).view(array.state.conductance.shape)
-        diagonal = places.diagonal(dim1=2, dim2=3).reshape(-1)
-        array.apply(PulsePlan.build(reset_devices=diagonal), 0.0, generator=streams.at("initial/diagonal"))
-
-
-def _probed_devices(array: WeightArray, *, streams: Streams) -> torch.Tensor:
-    if not isinstance(array, Crossbar):
-        return torch.empty(0, dtype=torch.int64)
-    return torch.randint(array.state.conductance.numel(), (PROBED,), generator=streams.at("probe"))
-
-
-def _probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:
-    if not isinstance(array, Crossbar):
-        return np.empty(0, np.float32)
-    return array.model.read(array.state.take(devices), array.spread.take(devices), now).location.numpy()
-
-
-def _snapshot(array: WeightArray, now: float) -> LayerSnapshot:
-    if isinstance(array, Crossbar):
-        conductance = array.conductance(now)
-        return LayerSnapshot(
-            weights=array.moments(now).mean.numpy().copy(),
-            conductance=conductance.numpy().copy(),
-            age=(now - array.state.written_at).float().numpy(),
-            sets=array.ledger.sets.numpy().copy(),
-        )
-    empty = np.empty((0, 0, *array.shape), np.float32)
-    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, empty.astype(np.int32))

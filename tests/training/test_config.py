@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pcmsim.errors import FieldError, FileError, PCMLabError, UnknownNameError
-from training.config import RunConfig, name_of, restart_fields
+from training.codec import name_of
+from training.config import RunConfig, restart_fields
 from training.presets import PRESETS
 from training.schemes import SCHEMES
 

@@ -10,6 +10,7 @@ from training import eprop, spikes
 from training.config import LearningConfig, RunConfig
 from training.kernels import Activity
 from training.network import Network, ReadNoise, row_reads, stretches
+from training.online import OnlineEprop
 from training.session import Session
 from training.torch_loop import TorchReads, simulate
 
@@ -101,7 +102,7 @@ def test_event_driven_gradients_equal_the_matrix_product(rate_trace: str) -> Non
 def test_online_traces_equal_whole_trial_gradients(rate_trace: str, eligibility: str) -> None:
     values = {"learning.rate_trace": rate_trace, "learning.eligibility": eligibility, "network.tau_mismatch": 0.2}
     session, network, sample, activity, error, feedback, driving = prepared(values)
-    learner = eprop.OnlineEprop(network, session.config.learning, 30)
+    learner = OnlineEprop(network, session.config.learning, 30)
     for first, last in ((0, 90), (90, 91), (91, 300)):
         part = Activity(
             activity.voltage[first:last], spikes.between(activity.hidden, first, last), activity.output[first:last]

@@ -1,0 +1,95 @@
+"""Configurations as nested mappings of plain values, and back; every misfit is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.registry import Registry
+from training.schemes import SCHEMES, UpdateScheme
+from training.tasks import TASKS, Task
+
+FAMILIES: dict[type, Registry[Any]] = {UpdateScheme: SCHEMES, Task: TASKS}
+"""Families whose members are chosen by ``name``."""
+
+
+def name_of(member: Any) -> str:
+    """The registered name of a scheme or task."""
+    for family, registry in FAMILIES.items():
+        if isinstance(member, family):
+            return next(name for name, known in registry.items() if known is type(member))
+    raise UnknownNameError("family", type(member).__name__, [family.__name__ for family in FAMILIES])
+
+
+def encode(value: Any) -> Any:
+    """A dataclass tree as nested mappings of plain values; family members carry their ``name``."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not dataclasses.is_dataclass(value):
+        return value
+    named = {"name": name_of(value)} if isinstance(value, tuple(FAMILIES)) else {}
+    return {**named, **{f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}}
+
+
+def decode(kind: Any, data: Any, path: str) -> Any:
+    """Build the dataclass `kind` from nested mappings.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass, or a family in `FAMILIES`.
+    data : mapping or str
+        Values by field name; a family member may be given by name alone.
+    path : str
+        Where in the tree, for errors.
+
+    Raises
+    ------
+    UnknownNameError, FieldError
+        If a name does not exist or a value is not allowed.
+    """
+    if kind in FAMILIES:
+        data = {"name": data} if isinstance(data, str) else dict(_mapping(data, path))
+        name = data.pop("name", None)
+        if not isinstance(name, str):
+            raise FieldError(f"{path}.name", f"one of {', '.join(FAMILIES[kind])}", name)
+        kind = FAMILIES[kind][name]
+    hints = typing.get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]
+    values = {}
+    for name, value in _mapping(data, path).items():
+        if name not in known:
+            raise UnknownNameError(f"field of {path}", name, known)
+        nested = dataclasses.is_dataclass(hints[name]) or hints[name] in FAMILIES
+        plain = _mapping(value, f"{path}.{name}") if name == "constants" else value
+        values[name] = decode(hints[name], value, f"{path}.{name}") if nested else plain
+    return kind(**values)
+
+
+def _mapping(data: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise FieldError(path, "a mapping of names to values", data)
+    return data
+
+
+def place(data: dict[str, Any], name: str, value: Any) -> None:
+    """Put a value at a dotted name that exists; under ``constants`` new names are welcome."""
+    *path, last = name.split(".")
+    node: Any = data
+    for part in path:
+        if not isinstance(node, dict) or part not in node:
+            raise UnknownNameError("setting", name, _dotted(data))
+        node = node[part]
+    if not isinstance(node, dict) or (last not in node and path[-1:] != ["constants"]):
+        raise UnknownNameError("setting", name, _dotted(data))
+    node[last] = value
+
+
+def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for name, value in data.items():
+        names += _dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
+    return names

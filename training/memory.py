@@ -1,0 +1,104 @@
+"""The weight arrays of a run: built from a configuration, reconfigured, looked at."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from pcmsim.array import WeightArray
+from pcmsim.crossbar import Crossbar
+from pcmsim.digital import DigitalArray
+from pcmsim.mismatch import spread
+from pcmsim.plan import PulsePlan
+from pcmsim.streams import Streams
+from training.config import RunConfig
+from training.network import LAYERS, Arrays
+from training.neurons import Floats
+from training.records import LayerSnapshot, Snapshot
+from training.tasks import Sampler
+
+PROBED = 8
+"""Devices of the recurrent array whose conductance every record carries."""
+
+
+def build(config: RunConfig, sampler: Sampler, *, streams: Streams) -> Arrays:
+    """Input, recurrent and output weights at device time 0, for a task's inputs and outputs."""
+    hidden = config.network.hidden
+    shapes = ((sampler.inputs, hidden), (hidden, hidden), (hidden, sampler.outputs))
+    make = _digital if config.scheme.digital else _crossbar
+    arrays = Arrays(*(make(config, layer, shape, streams) for layer, shape in zip(LAYERS, shapes, strict=True)))
+    _disconnect_self(arrays.recurrent, streams=streams)
+    return arrays
+
+
+def configure(arrays: Arrays, config: RunConfig, *, streams: Streams) -> None:
+    """Give the arrays the device constants, scale, mismatch and precision of `config`."""
+    model = config.device.model(config.precision.weight_bits)
+    for layer, array in zip(LAYERS, arrays, strict=True):
+        if isinstance(array, Crossbar):
+            array.model, array.scale = model, config.device.scale
+            array.spread = spread(config.device.mismatch, array.state.conductance.shape, streams=streams, name=layer)
+        elif isinstance(array, DigitalArray):
+            array.bits = config.precision.weight_bits
+
+
+def snapshot(arrays: Arrays, now: float) -> Snapshot:
+    """Copies of weights, conductances, ages and pulse counts of every layer at device time `now` [s]."""
+    return {layer: _layer_snapshot(array, now) for layer, array in zip(LAYERS, arrays, strict=True)}
+
+
+def _digital(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
+    normal = torch.randn(shape, generator=streams.at(f"initial/{layer}"))
+    return DigitalArray(
+        normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0])), config.precision.weight_bits
+    )
+
+
+def _crossbar(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
+    return Crossbar(
+        shape,
+        config.device.model(config.precision.weight_bits),
+        devices=config.device.devices,
+        scale=config.device.scale,
+        initial_conductance=config.device.initial_conductance,
+        generator=streams.at(f"initial/{layer}"),
+    )
+
+
+def _disconnect_self(array: WeightArray, *, streams: Streams) -> None:
+    """No neuron drives itself: RESET the diagonal pairs, or zero the digital weights; learning never asks for them."""
+    if isinstance(array, DigitalArray):
+        array.weights.fill_diagonal_(0.0)
+    if isinstance(array, Crossbar):
+        places = torch.arange(array.state.conductance.numel()).view(array.state.conductance.shape)
+        diagonal = places.diagonal(dim1=2, dim2=3).reshape(-1)
+        array.apply(PulsePlan.build(reset_devices=diagonal), 0.0, generator=streams.at("initial/diagonal"))
+
+
+def probed_devices(array: WeightArray, *, streams: Streams) -> torch.Tensor:
+    """Flat indices of the devices whose conductance every record carries; none for digital weights."""
+    if not isinstance(array, Crossbar):
+        return torch.empty(0, dtype=torch.int64)
+    return torch.randint(array.state.conductance.numel(), (PROBED,), generator=streams.at("probe"))
+
+
+def probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:
+    """Drifted conductance of the probed devices at device time `now` [s]: [µS]."""
+    if not isinstance(array, Crossbar):
+        return np.empty(0, np.float32)
+    return array.model.read(array.state.take(devices), array.spread.take(devices), now).location.numpy()
+
+
+def _layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
+    if isinstance(array, Crossbar):
+        conductance = array.conductance(now)
+        return LayerSnapshot(
+            weights=array.moments(now).mean.numpy().copy(),
+            conductance=conductance.numpy().copy(),
+            age=(now - array.state.written_at).float().numpy(),
+            sets=array.ledger.sets.numpy().copy(),
+        )
+    empty = np.empty((0, 0, *array.shape), np.float32)
+    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, empty.astype(np.int32))
