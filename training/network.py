@@ -19,7 +19,7 @@ from training.kernels import Activity, Carry, RowReads
 from training.neurons import Dynamics, Floats, NetworkConfig, dynamics
 from training.spikes import Spikes
 
-DRIFT_TOLERANCE = 5e-3
+DRIFT_TOLERANCE = 1e-2
 """Largest relative change of a conductance that is ignored within one stretch of a trial."""
 
 MOST_STRETCHES = 200

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pcmsim.plan import PulsePlan
 from training.config import RunConfig
 from training.dense import FORMS, dense_step, forward, read_devices
 from training.presets import MIXED
@@ -50,3 +51,26 @@ def test_on_noisy_devices_both_read_alike(mode: str) -> None:
         assert score.size > 3000
         assert score.mean() == pytest.approx(0.0, abs=4 / np.sqrt(score.size))
         assert score.std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_drift_within_a_trial_is_followed_closely() -> None:
+    """A trial straight after an update, where a fresh device sags by a quarter within a second."""
+    values = {**SMALL, "network.threshold": 100.0, "device.update_interval": 0.2, "device.constants.read_noise": 0.0}
+    session = Session(RunConfig().with_values(values))
+    crossbar = session.arrays.input
+    everything = torch.arange(crossbar.state.conductance.numel())
+    crossbar.apply(PulsePlan.build(everything[:400]), 0.0, generator=torch.Generator().manual_seed(1))
+    raster = torch.from_numpy(to_raster(session.sampler.sample(0).inputs, 20)).float()
+    dense = forward(session, raster, 0.0, generator=torch.Generator())[0].numpy()
+    compiled = session.step().voltage
+    frozen = raster.numpy() @ crossbar.moments(0.2).mean.numpy()
+    assert np.abs(compiled - dense).max() < 0.01 * np.abs(dense).max()
+    assert np.abs(filtered(frozen, session.network.dynamics.cell.alpha[0]) - dense).max() > 0.02 * np.abs(dense).max()
+
+
+def filtered(series: np.ndarray, alpha: float) -> np.ndarray:
+    out, state = np.empty_like(series), np.zeros(series.shape[1])
+    for t, value in enumerate(series):
+        state = alpha * state + value
+        out[t] = state
+    return out

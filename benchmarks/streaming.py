@@ -1,0 +1,201 @@
+"""How smooth the Live page is: first picture, frames, knob to picture, cost to training.
+
+Starts the server and a headless Chromium, trains at full speed and turns a live slider. Run::
+
+    python benchmarks/streaming.py --json streaming.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = os.environ.get("PCMLAB_CHROMIUM", "/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+TARGETS = {
+    "first_picture_s": ("<=", 3.0),
+    "painted_per_s": (">=", 15.0),
+    "knob_median_ms": ("<=", 150.0),
+    "knob_p95_ms": ("<=", 250.0),
+    "console_errors": ("<=", 0),
+}
+
+PROBE = """
+window.probe = {first: null, painted: 0, shown: {}, wanted: null, began: 0, delays: []}
+const timer = setInterval(() => {
+  const find = (name) => window.Bokeh?.documents?.[0]?.get_model_by_name(name)
+  const painted = find('painted'), frames = find('frames'), p = window.probe
+  if (!painted || !frames) return
+  clearInterval(timer)
+  frames.properties.data.change.connect(() => { p.shown[frames.data.frame[0]] = frames.data.config_version[0] })
+  painted.properties.data.change.connect(() => {
+    const number = painted.data.frame[0]
+    p.first ??= performance.now()
+    p.painted += 1
+    if (p.wanted !== null && p.shown[number] >= p.wanted) {
+      p.delays.push(performance.now() - p.began); p.wanted = null
+    }
+    delete p.shown[number - 10]
+  })
+  window.addEventListener('keydown', () => {
+    p.began = performance.now(); p.wanted = frames.data.config_version[0] + 1
+  }, true)
+}, 5)
+"""
+TRIAL = "Bokeh.documents[0].get_model_by_name('frames').data.trial[0]"
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("localhost", 0))
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def served() -> Iterator[str]:
+    port = free_port()
+    code = f"from app.serve import serve; serve(port={port}, open_browser=False)"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        _await_server(process, port)
+        yield f"http://localhost:{port}/"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _await_server(process: subprocess.Popen, port: int) -> None:
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("localhost", port), timeout=1).close()
+            return
+        time.sleep(0.1)
+    raise SystemExit("the server ended before it could be reached")
+
+
+@contextlib.contextmanager
+def browsed(url: str, errors: list[str]) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.add_init_script(PROBE)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        page.wait_for_function("window.probe.first !== null", timeout=60_000)
+        yield page
+        browser.close()
+
+
+def first_pictures(url: str, visits: int) -> list[float]:
+    """Seconds from navigation to the first acknowledged picture, in fresh browsers."""
+    seconds = []
+    for _ in range(visits):
+        with browsed(url, []) as page:
+            seconds.append(page.evaluate("window.probe.first") / 1000.0)
+        time.sleep(1.0)
+    return seconds
+
+
+def pace(page: Page, seconds: float) -> tuple[float, float]:
+    """Frames painted and trials run per second."""
+    began, painted, trial = time.perf_counter(), page.evaluate("window.probe.painted"), page.evaluate(TRIAL)
+    page.wait_for_timeout(seconds * 1000)
+    elapsed = time.perf_counter() - began
+    return (page.evaluate("window.probe.painted") - painted) / elapsed, (page.evaluate(TRIAL) - trial) / elapsed
+
+
+def knob_delays(page: Page, presses: int, slider: str = "Firing threshold") -> list[float]:
+    """Milliseconds from a key press on a slider to a painted frame of a trial that knew of it."""
+    handle = page.get_by_role("slider", name=slider)
+    handle.focus()
+    for number in range(presses):
+        done = page.evaluate("window.probe.delays.length")
+        handle.press("ArrowLeft" if number % 2 else "ArrowRight")
+        page.wait_for_function(f"window.probe.delays.length > {done}", timeout=20_000)
+        page.wait_for_timeout(137)
+    return page.evaluate("window.probe.delays")
+
+
+def unwatched(seconds: float) -> float:
+    """Trials per second of the same worker without a page, in a process of its own."""
+    code = (
+        "import time; from app.runner import Runner, warm_up; from training.presets import PRESETS; warm_up()\n"
+        "runner = Runner(PRESETS['mixed-precision'].config); runner.start(); time.sleep(2)\n"
+        "first, began = runner.latest.record.trial, time.perf_counter()\n"
+        f"time.sleep({seconds}); print((runner.latest.record.trial - first) / (time.perf_counter() - began))"
+    )
+    run = [sys.executable, "-c", code]
+    return float(subprocess.check_output(run, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True))
+
+
+def measure(visits: int, seconds: float, presses: int) -> dict[str, Any]:
+    errors: list[str] = []
+    with served() as url:
+        first = first_pictures(url, visits)
+        with browsed(url, errors) as page:
+            page.get_by_role("button", name="Play").click()
+            page.wait_for_function(f"{TRIAL} > 5")
+            page.wait_for_timeout(2000)
+            painted, watched = pace(page, seconds)
+            delays = sorted(knob_delays(page, presses))
+    return {
+        "first_picture_s": statistics.median(first),
+        "first_picture_all_s": first,
+        "painted_per_s": painted,
+        "knob_median_ms": statistics.median(delays),
+        "knob_p95_ms": delays[int(0.95 * (len(delays) - 1))],
+        "knob_all_ms": delays,
+        "watched_trials_per_s": watched,
+        "unwatched_trials_per_s": unwatched(seconds),
+        "console_errors": len(errors),
+        "errors": errors,
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    lines = []
+    for name, value in figures.items():
+        if isinstance(value, list):
+            continue
+        sign, target = TARGETS.get(name, ("", None))
+        met = target is None or (value <= target if sign == "<=" else value >= target)
+        goal = "" if target is None else f"{sign} {target:g}  {'met' if met else 'MISSED'}"
+        lines.append(f"{name:<24}{value:>10.4g}  {goal}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--visits", type=int, default=5, help="fresh browsers for the first picture")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each pace measurement")
+    parser.add_argument("--presses", type=int, default=40, help="key presses on the slider")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    figures = measure(options.visits, options.seconds, options.presses)
+    print(table(figures))
+    if options.json:
+        about = {"cores": os.cpu_count(), "load_before": load, "python": platform.python_version()}
+        options.json.write_text(json.dumps({**figures, **about}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
