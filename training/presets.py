@@ -89,13 +89,13 @@ _add(
     "multi-memristor",
     "Four devices per polarity, pulsed in turn.",
     UNTUNED,
-    {**MIXED, "scheme": "multi-memristor", "device.devices": 4, "precision.weight_bits": None},
+    {**MIXED, "scheme": "multi-memristor", "device.devices": 4},
 )
 _add(
     "update-ready",
     "Whole pulses, with a RESET first where a device would run out of range.",
     UNTUNED,
-    {**MIXED, "scheme": "update-ready", "precision.weight_bits": None},
+    {**MIXED, "scheme": "update-ready"},
 )
 _add(
     "closed-loop",

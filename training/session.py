@@ -204,7 +204,8 @@ class Session:
         sets = resets = 0
         for layer, array, gradient, lr in zip(LAYERS, self.arrays, gradients, rates, strict=True):
             adapts = layer == "output" and learning.feedback == "adaptive"
-            wanted = self._adapt_feedback(gradient, lr) if adapts else gradient
+            limited = self._limited(gradient)
+            wanted = self._adapt_feedback(limited, lr) if adapts else limited
             plan = self._plan(layer, array, wanted, lr, number)
             array.apply(plan, now, generator=self.streams.at(f"write/{layer}", self.trial, number))
             if isinstance(plan, PulsePlan):
@@ -212,10 +213,13 @@ class Session:
         self.total_sets, self.total_resets = self.total_sets + sets, self.total_resets + resets
         return sets, resets
 
-    def _plan(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float, number: int) -> Plan:
+    def _limited(self, gradient: torch.Tensor) -> torch.Tensor:
+        """The gradient clipped, and rounded to its precision."""
         clip = self.config.learning.gradient_clip
-        wanted = self.config.precision.round_gradient(torch.nan_to_num(gradient, 0.0).clamp_(-clip, clip))
-        asked = Asked(wanted, lr, array.view(), self.config.precision)
+        return self.config.precision.round_gradient(torch.nan_to_num(gradient, 0.0).clamp_(-clip, clip))
+
+    def _plan(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float, number: int) -> Plan:
+        asked = Asked(gradient, lr, array.view(), self.config.precision)
         generator = self.streams.at(f"scheme/{layer}", self.trial, number)
         return self.scheme.update(asked, self.scheme_state[layer], generator=generator)
 

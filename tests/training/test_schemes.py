@@ -236,11 +236,6 @@ def test_coarse_accumulators_lose_small_gradients() -> None:
     assert not lost[4]["accumulator"].any()
 
 
-def test_weight_grain_truncates_the_asked_change() -> None:
-    change = Asked(torch.tensor([[-0.3, 0.3, 0.1]]), 1.0, view(), FOUR_BITS).change
-    assert change.tolist() == [0.25, -0.25, 0.0]
-
-
 def test_update_ready_resets_a_spent_side_and_keeps_the_difference() -> None:
     """G+ 9.5, G- 4.0, asked +1.5: no headroom below 10, so G+ is RESET and rewritten to 4.0 + 5.5 + 1.5 = 11."""
     conductance = torch.tensor([9.5, 4.0]).view(2, 1, 1, 1)

@@ -51,7 +51,7 @@ def test_saved_and_resumed_equals_never_stopped(name: str, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("values", [
-    {"scheme": {"name": "multi-memristor", "counter": "global"}, "device.devices": 4, "precision.weight_bits": None},
+    {"scheme": {"name": "multi-memristor", "counter": "global"}, "device.devices": 4},
     {"learning.update_every": 50}, {"learning.feedback": "adaptive", "learning.feedback_decay": 0.01},
     {"refresh.enabled": True, "refresh.saturation": 3.0}, {"device.read_mode": "device"},
     {"device.mismatch.step": 0.3, "network.tau_mismatch": 0.2}, {"device.preset": "joshi2020", "device.scale": 25.0},

@@ -48,10 +48,8 @@ class Asked:
 
     @property
     def change(self) -> torch.Tensor:
-        """Asked weight change, ``pre * post``, truncated toward zero to the grain of the weights."""
-        change = self.gradient.reshape(-1) * -self.lr
-        grain = self.precision.weight_grain
-        return change if grain is None else whole(change / grain) * grain
+        """Asked weight change, ``pre * post``."""
+        return self.gradient.reshape(-1) * -self.lr
 
 
 class UpdateScheme(ABC):
@@ -59,6 +57,9 @@ class UpdateScheme(ABC):
 
     digital: ClassVar[bool] = False
     """Whether the weights live in digital memory instead of on devices."""
+
+    uses_weight_bits: ClassVar[bool] = False
+    """Whether the weight precision acts in the scheme; elsewhere the device's own pulse is the grain."""
 
     summary: ClassVar[str]
     """One sentence for people."""

@@ -17,6 +17,7 @@ class Float32(UpdateScheme):
     """Plain gradient descent, ``W <- clip(W - lr g, -1, 1)``, on weights of the set precision."""
 
     digital: ClassVar[bool] = True
+    uses_weight_bits: ClassVar[bool] = True
     summary: ClassVar[str] = "Digital weights, plain gradient descent: what the devices are measured against."
 
     def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> WeightPlan:

@@ -24,6 +24,7 @@ class MixedPrecision(UpdateScheme):
     Demirag et al. 2021 (arXiv:2108.01804).
     """
 
+    uses_weight_bits: ClassVar[bool] = True
     summary: ClassVar[str] = "Gradients gather in a digital accumulator; only whole quanta are written to the devices."
 
     def init(self, view: ArrayView) -> SchemeState:
