@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import torch
 from pcmsim.array import WeightArray
 from pcmsim.counter import draw_key
 from pcmsim.streams import Streams
-from training import kernels, spikes
+from training import kernels, spikes, torch_loop
 from training.kernels import Activity, Carry, RowReads
 from training.neurons import Dynamics, Floats, NetworkConfig, dynamics
 from training.spikes import Spikes
@@ -23,6 +24,8 @@ DRIFT_TOLERANCE = 1e-2
 """Largest relative change of a conductance that is ignored within one stretch of a trial."""
 
 MOST_STRETCHES = 200
+
+LOOPS: dict[str, Callable[..., Activity]] = {"compiled": kernels.simulate, "torch": torch_loop.run}
 
 
 class Arrays(NamedTuple):
@@ -96,6 +99,7 @@ class Network:
     ) -> None:
         self.config, self.dtype = config, np.dtype(dtype)
         self.dynamics = dynamics(config, outputs, streams=streams, dtype=dtype)
+        self._loop = LOOPS[config.loop]
         self._nominal = dynamics(config.nominal, outputs, streams=streams, dtype=dtype)
 
     def assumed(self, eligibility: str) -> Dynamics:
@@ -147,7 +151,7 @@ class Network:
         for begin, end, moment in stretches(arrays, now, self.config.dt, first, last):
             reads = self._reads(arrays, moment, read_mode, noise.keys)
             here = spikes.between(inputs, begin, end)
-            parts.append(kernels.simulate(self.dynamics, reads, here, noise.between(begin, end), carry, begin))
+            parts.append(self._loop(self.dynamics, reads, here, noise.between(begin, end), carry, begin))
         return parts[0] if len(parts) == 1 else joined(parts)
 
     def _reads(

@@ -85,6 +85,12 @@ class NetworkConfig:
         doc="Standard deviation of the threshold, neuron to neuron, as a share",
         source="Cramer 2022 scans 0 to 0.5",
     )
+    loop: str = quantity(
+        "compiled",
+        choices=("compiled", "torch"),
+        doc="Time loop: compiled and event-driven, or torch, on a GPU if there is one; same numbers",
+        source="held to each other by a test",
+    )
     mismatch_distribution: str = quantity(
         "normal", choices=("normal", "log-normal"), doc="Shape of the neuron mismatch", source="Cramer 2022: normal"
     )

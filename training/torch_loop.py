@@ -14,8 +14,10 @@ import numpy as np
 import torch
 
 from pcmsim.counter import normals_at
-from training.kernels import RowReads
-from training.neurons import Dynamics
+from training import spikes as events
+from training.kernels import Activity, Carry, RowReads
+from training.neurons import Dynamics, Floats
+from training.spikes import Spikes
 
 
 class _Spike(torch.autograd.Function):
@@ -78,9 +80,11 @@ def simulate(
     inputs: torch.Tensor,
     noise: tuple[torch.Tensor, torch.Tensor],
     *,
+    start: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
+    first_step: int = 0,
     detach: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Run one trial from rest.
+    """Run a stretch of a trial.
 
     Parameters
     ----------
@@ -92,6 +96,10 @@ def simulate(
         ``time, input`` raster of zeros and ones, on the device and of the type to compute in.
     noise : tuple of torch.Tensor
         Output-referred read noise, ``time, hidden`` and ``time, output``.
+    start : tuple of torch.Tensor, optional
+        Voltage, spikes and output to start from; at rest by default.
+    first_step : int
+        Index of the first step within the trial: the address of per-device noise.
     detach : bool
         Let no gradient flow through recurrent spikes and reset.
 
@@ -102,13 +110,13 @@ def simulate(
     """
     cell = [torch.from_numpy(values).to(inputs) for values in dynamics.cell]
     out = [torch.from_numpy(values).to(inputs) for values in dynamics.out]
-    v, y = torch.zeros_like(cell[0]), torch.zeros_like(out[0])
-    z = torch.zeros_like(v)
+    rest = torch.zeros_like(cell[0])
+    v, z, y = start or (rest, rest, torch.zeros_like(out[0]))
     history = []
     for t in range(inputs.shape[0]):
-        v = _membrane(cell, arrays, (v, z.detach() if detach else z, inputs[t]), t, noise[0][t])
+        v = _membrane(cell, arrays, (v, z.detach() if detach else z, inputs[t]), first_step + t, noise[0][t])
         z = _Spike.apply(v, cell[2], cell[3])  # type: ignore[no-untyped-call]
-        drive, variance = arrays[2].receive(z, t)
+        drive, variance = arrays[2].receive(z, first_step + t)
         y = out[0] * y + out[1] * (drive + variance.sqrt() * noise[1][t])
         history.append((v, z, y))
     voltage, spikes, output = (torch.stack(series) for series in zip(*history, strict=True))
@@ -127,3 +135,40 @@ def _membrane(
     (current_in, variance_in), (current_rec, variance_rec) = arrays[0].receive(x, time), arrays[1].receive(z, time)
     received = current_in + current_rec + (variance_in + variance_rec).sqrt() * noise
     return alpha * v + gain * received - threshold * z
+
+
+@torch.no_grad()
+def run(
+    dynamics: Dynamics,
+    arrays: tuple[RowReads, RowReads, RowReads],
+    inputs: Spikes,
+    noise: tuple[Floats, Floats],
+    carry: Carry,
+    first_step: int,
+) -> Activity:
+    """What `kernels.simulate` does, by this loop: on a GPU if there is one.
+
+    Parameters and result as there; `carry` is overwritten with the state at the end.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = carry.voltage.dtype
+    raster = torch.from_numpy(events.to_raster(inputs, _rows(arrays[0])).astype(dtype)).to(device)
+    start = tuple(torch.from_numpy(values.astype(dtype)).to(device) for values in carry)
+    voltage, spiked, output = (
+        series.cpu().numpy()
+        for series in simulate(
+            dynamics,
+            (TorchReads(arrays[0], device), TorchReads(arrays[1], device), TorchReads(arrays[2], device)),
+            raster,
+            (torch.from_numpy(noise[0]).to(device), torch.from_numpy(noise[1]).to(device)),
+            start=(start[0], start[1], start[2]),
+            first_step=first_step,
+        )
+    )
+    for kept, series in zip(carry, (voltage, spiked, output), strict=True):
+        kept[:] = series[-1]
+    return Activity(voltage, events.from_raster(spiked), output)
+
+
+def _rows(reads: RowReads) -> int:
+    return int(reads.location.shape[2] if reads.location.size else reads.mean.shape[0])

@@ -11,6 +11,7 @@ from training.config import LearningConfig, RunConfig
 from training.kernels import Activity
 from training.network import Network, ReadNoise, row_reads, stretches
 from training.online import OnlineEprop
+from training.presets import PRESETS
 from training.session import Session
 from training.torch_loop import TorchReads, simulate
 
@@ -160,3 +161,21 @@ def test_gradient_equals_autograd_with_detached_recurrence() -> None:
         if wanted.shape[0] == wanted.shape[1]:
             wanted.fill_diagonal_(0.0)
         torch.testing.assert_close(mine, wanted, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"device.read_mode": "device"}, {"device.update_interval": 0.3}, {"learning.update_every": 100}]
+)
+def test_session_by_the_torch_loop_is_the_same_session(values: dict) -> None:
+    small = {
+        **PRESETS["mixed-precision"].values,
+        "network.hidden": 20,
+        "network.threshold": 0.02,
+        "task": {"name": "pattern", "inputs": 20, "duration": 0.3},
+    }
+    compiled = Session(RunConfig().with_values({**small, **values}))
+    dense = Session(RunConfig().with_values({**small, **values, "network.loop": "torch"}))
+    for a, b in zip(compiled.run(3), dense.run(3), strict=True):
+        np.testing.assert_array_equal(a.hidden.neuron, b.hidden.neuron)
+        np.testing.assert_allclose(a.output, b.output, rtol=1e-5, atol=1e-6)
+        assert a.hidden.neuron.size > 0
