@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from pcmsim.mismatch import Spread
-from pcmsim.model import DeviceModel, Noise, ReadDistribution, drift_factor
+from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range, drift_factor
 from pcmsim.quantity import check, quantity
 from pcmsim.state import DeviceState
 
@@ -79,6 +79,7 @@ class ClosedLoopModel(DeviceModel):
 
     def __post_init__(self) -> None:
         check(self)
+        check_range(self)
 
     @property
     def largest_exponent(self) -> float:

@@ -52,7 +52,7 @@ class DigitalArray(WeightArray):
 
     def __init__(self, weights: torch.Tensor, bits: int | None = None) -> None:
         self.bits = bits
-        self.weights = quantise(weights, bits)
+        self.weights = quantise(weights, bits).clone()
         self.shape = (weights.shape[0], weights.shape[1])
 
     @property

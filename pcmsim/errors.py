@@ -10,6 +10,9 @@ from pathlib import Path
 class PCMLabError(ValueError):
     """Root of every error that pcmlab raises on purpose; its text is one line for a person."""
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 class FieldError(PCMLabError):
     """A field holds a value that it must not hold.
@@ -29,7 +32,7 @@ class FieldError(PCMLabError):
         super().__init__(f"{field}: must be {expected}, got {got!r}")
 
 
-class UnknownNameError(PCMLabError):
+class UnknownNameError(PCMLabError, KeyError):
     """A name that no registry entry, field or preset carries.
 
     Parameters

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pcmsim.errors import FieldError
 from pcmsim.mismatch import Spread
 from pcmsim.state import DeviceState
 
@@ -84,6 +85,12 @@ class DeviceModel(ABC):
     @abstractmethod
     def largest_exponent(self) -> float:
         """An upper estimate of the drift exponent: bounds how fast reads change with log time."""
+
+
+def check_range(model: DeviceModel) -> None:
+    """Raise `FieldError` unless the model's smallest conductance lies below its largest."""
+    if model.g_min >= model.g_max:
+        raise FieldError(f"{type(model).__name__}.g_min", f"below g_max, {model.g_max:g} µS", model.g_min)
 
 
 def drift_factor(age: torch.Tensor, exponent: torch.Tensor | float, reference: float) -> torch.Tensor:

@@ -124,11 +124,12 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        content = json.loads(text) if Path(path).suffix == ".json" else parse_yaml(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise FileError(path, f"cannot be read ({reason})") from error
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    try:
+        content = json.loads(text) if Path(path).suffix == ".json" else parse_yaml(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise FileError(path, f"is not valid JSON or YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise FileError(path, f"must hold a mapping of names to values, holds {type(content).__name__}")

@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from pcmsim.mismatch import Spread
-from pcmsim.model import DeviceModel, Noise, ReadDistribution, drift_factor
+from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range, drift_factor
 from pcmsim.quantity import check, quantity
 from pcmsim.state import DeviceState
+
+SMALLEST_SCALE = 1e-9
+"""Read noise of a device at 0 µS [µS] where noise is proportional: not 0, so that nothing divides by it."""
 
 N18 = "Nandakumar 2018, as in Demirag 2021's code"
 
@@ -138,6 +141,7 @@ class PulseModel(DeviceModel):
 
     def __post_init__(self) -> None:
         check(self)
+        check_range(self)
 
     @property
     def largest_exponent(self) -> float:
@@ -190,5 +194,6 @@ class PulseModel(DeviceModel):
             drifted = factor.mul_(cells.conductance)
         if not self.noisy:
             return ReadDistribution(drifted, None, self.g_min, self.g_max * spread.g_max)
-        scale = (drifted * (self.read_slope * self.read_noise)).add_(self.read_offset * self.read_noise)
+        offset = max(self.read_offset * self.read_noise, SMALLEST_SCALE)
+        scale = (drifted * (self.read_slope * self.read_noise)).add_(offset)
         return ReadDistribution(drifted, scale, self.g_min, self.g_max * spread.g_max)

@@ -76,11 +76,15 @@ class Quantity:
         if self.kind is str:
             return isinstance(value, str) and (not self.choices or value in self.choices)
         number = Integral if self.kind is int else Real
-        return isinstance(value, number) and not isinstance(value, bool) and self._within(float(value))
+        return isinstance(value, number) and not isinstance(value, bool) and self._within(value)
 
-    def _within(self, value: float) -> bool:
+    def _within(self, value: Any) -> bool:
+        try:
+            finite = math.isfinite(value)
+        except OverflowError:  # a whole number beyond floating point
+            return False
         return (
-            math.isfinite(value)
+            finite
             and (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
             and (self.above is None or value > self.above)

@@ -2,7 +2,9 @@
 
 A stream is addressed, not consumed: the generator for (name, trial) depends on nothing else. Two
 runs that differ in one ingredient therefore meet the same random numbers everywhere else, a run
-can be resumed from its seed and trial number alone, and an observer cannot disturb it.
+can be resumed from its seed and trial number alone, and an observer cannot disturb it. Torch's CPU
+generator keeps 32 bits of its seed: of a million addresses about a hundred pairs coincide, mostly of
+different sources at different trials.
 """
 
 from __future__ import annotations
