@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pcmsim.errors import FieldError
 from pcmsim.plan import Plan
 
 
@@ -87,7 +88,7 @@ class WeightArray(ABC):
     @property
     @abstractmethod
     def largest_exponent(self) -> float:
-        """An upper estimate of the drift exponent; 0 where nothing drifts."""
+        """A high value of the drift exponent; 0 where nothing drifts."""
 
     @property
     @abstractmethod
@@ -129,4 +130,6 @@ class WeightArray(ABC):
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Overwrite all state with saved tensors of the same names and shapes."""
         for name, mine in self.tensors().items():
+            if tensors[name].shape != mine.shape:
+                raise FieldError(name, f"a tensor of shape {tuple(mine.shape)}", tuple(tensors[name].shape))
             mine.copy_(tensors[name])

@@ -11,7 +11,7 @@ from pcmsim.plan import Plan, WeightPlan
 
 
 def quantise(values: torch.Tensor, bits: int | None, full_scale: float = 1.0) -> torch.Tensor:
-    """Round to the nearest of ``2**bits`` levels over ``[-full_scale, full_scale]``.
+    """Round to the nearest of ``2**bits`` steps over ``[-full_scale, full_scale]``, both ends included.
 
     Parameters
     ----------

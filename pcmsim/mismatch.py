@@ -119,7 +119,8 @@ def factors(
     Returns
     -------
     torch.Tensor or float
-        Shape `shape`, float32, at least 0.05; the number 1 if `level` is 0.
+        Shape `shape`, float32, at least 0.05 (which leaves 0.487 of a normal spread of 0.5); the number 1
+        if `level` is 0.
     """
     if level == 0.0:
         return 1.0

@@ -84,7 +84,7 @@ class DeviceModel(ABC):
     @property
     @abstractmethod
     def largest_exponent(self) -> float:
-        """An upper estimate of the drift exponent: bounds how fast reads change with log time."""
+        """A high value of the drift exponent, 0 without drift: how finely a trial is cut, to follow it."""
 
 
 def check_range(model: DeviceModel) -> None:

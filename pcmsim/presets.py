@@ -19,38 +19,40 @@ from pcmsim.registry import Registry
 
 DEFAULT_BITS = 4
 
-DEVICES: Registry[Callable[[int], DeviceModel]] = Registry("device preset")
+DEVICES: Registry[Callable[..., DeviceModel]] = Registry("device preset")
 
 
 @DEVICES.register("nandakumar2018")
-def nandakumar2018(bits: int = DEFAULT_BITS) -> PulseModel:
+def nandakumar2018(bits: int = DEFAULT_BITS, g_max: float = PulseModel.g_max) -> PulseModel:
     """Blind SET pulses as measured on 10 000 devices; the fit covers no device-to-device spread."""
-    return PulseModel()
+    return PulseModel(g_max=g_max)
 
 
 @DEVICES.register("ideal")
-def ideal(bits: int = DEFAULT_BITS) -> PulseModel:
+def ideal(bits: int = DEFAULT_BITS, g_max: float = PulseModel.g_max) -> PulseModel:
     """Noise-free n-bit device: every SET adds exactly ``g_max / 2**bits``; no drift, no read noise.
 
     The nominal step follows the number of bits, so that what a scheme asks is what a pulse does.
+    Only the initial programming keeps its spread: without it all weights would start at zero.
     """
-    step = PulseModel().g_max / 2**bits
+    step = PulseModel(g_max=g_max).g_max / 2**bits
     return PulseModel(
+        g_max=g_max,
         step_slope=0.0,
         step_offset=step,
         step_history=0.0,
         nominal_step=step,
         write_noise=0.0,
+        reset_spread=0.0,
         drift_exponent=0.0,
         read_noise=0.0,
     )
 
 
 @DEVICES.register("joshi2020")
-def joshi2020(bits: int = DEFAULT_BITS) -> ClosedLoopModel:
+def joshi2020(bits: int = DEFAULT_BITS, g_max: float = ClosedLoopModel.g_max) -> ClosedLoopModel:
     """Program-and-verify statistics of a million devices; says nothing about single blind pulses."""
-    model = ClosedLoopModel()
-    return dataclasses.replace(model, nominal_step=model.g_max / 2**bits)
+    return ClosedLoopModel(g_max=g_max, nominal_step=ClosedLoopModel(g_max=g_max).g_max / 2**bits)
 
 
 def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: int | None = None) -> DeviceModel:
@@ -82,12 +84,14 @@ def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: 
         constants = read_mapping(preset)
         preset = str(constants.pop("preset", "nandakumar2018"))
         overrides = {**constants, **(overrides or {})}
-    model: Any = DEVICES[preset](DEFAULT_BITS if bits is None else bits)
+    overrides = dict(overrides or {})
+    range_first = {"g_max": overrides["g_max"]} if "g_max" in overrides else {}
+    model: Any = DEVICES[preset](DEFAULT_BITS if bits is None else bits, **range_first)
     known = [f.name for f in dataclasses.fields(model)]
-    for name in overrides or {}:
+    for name in overrides:
         if name not in known:
             raise UnknownNameError(f"constant of device preset {preset}", name, known)
-    changed: DeviceModel = dataclasses.replace(model, **(overrides or {}))
+    changed: DeviceModel = dataclasses.replace(model, **overrides)
     return changed
 
 
@@ -124,7 +128,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise FileError(path, f"cannot be read ({reason})") from error
     try:

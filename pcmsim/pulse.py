@@ -162,7 +162,7 @@ class PulseModel(DeviceModel):
     ) -> DeviceState:
         """One noisy, history-dependent step per pulse."""
         g, history = cells.conductance, cells.history
-        ceiling = torch.as_tensor(self.g_max * spread.g_max, dtype=torch.float32)
+        ceiling = torch.as_tensor(self._ceiling(spread), dtype=torch.float32)
         for k in range(int(counts.max()) if counts.numel() else 0):
             faded = history * math.exp(-1.0 / self.history_decay)
             mean, sigma = self.step(g, faded)
@@ -193,7 +193,12 @@ class PulseModel(DeviceModel):
             factor = drift_factor(age, self.drift_exponent * spread.drift_exponent, self.drift_reference)
             drifted = factor.mul_(cells.conductance)
         if not self.noisy:
-            return ReadDistribution(drifted, None, self.g_min, self.g_max * spread.g_max)
+            return ReadDistribution(drifted, None, self.g_min, self._ceiling(spread))
         offset = max(self.read_offset * self.read_noise, SMALLEST_SCALE)
         scale = (drifted * (self.read_slope * self.read_noise)).add_(offset)
-        return ReadDistribution(drifted, scale, self.g_min, self.g_max * spread.g_max)
+        return ReadDistribution(drifted, scale, self.g_min, self._ceiling(spread))
+
+    def _ceiling(self, spread: Spread) -> torch.Tensor | float:
+        """Largest conductance of each device [µS]; mismatch never takes it below the smallest."""
+        ceiling = self.g_max * spread.g_max
+        return ceiling.clamp(min=self.g_min) if isinstance(ceiling, torch.Tensor) else ceiling

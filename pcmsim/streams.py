@@ -48,6 +48,6 @@ class Streams:
         -------
         torch.Generator
         """
-        address = f"{self.seed}/{name}/{'/'.join(map(str, numbers))}".encode()
+        address = f"{self.seed}:{name}:{','.join(map(str, numbers))}".encode()
         digest = hashlib.blake2b(address, digest_size=8).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

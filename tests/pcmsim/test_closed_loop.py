@@ -228,3 +228,5 @@ def test_constants_out_of_bounds() -> None:
         FieldError, match=r"ClosedLoopModel\.read_time: must be a finite number > 0 s and <= 1 s, got 0"
     ):
         ClosedLoopModel(read_time=0.0)
+    with pytest.raises(FieldError, match=r"^ClosedLoopModel\.g_min: must be below g_max, 5 µS, got 5\.0$"):
+        ClosedLoopModel(g_min=5.0, g_max=5.0)

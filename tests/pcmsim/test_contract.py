@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,6 +88,14 @@ class TestContract:
             assert (mean >= read.lower - 1e-6).all()
             assert (mean <= torch.as_tensor(read.upper) * (1 + 1e-6)).all()
             assert variance is None or (variance.isfinite().all() and (variance >= 0.0).all())
+
+    def test_noisy_where_reads_have_a_variance(self, preset: str, pattern: Spread) -> None:
+        """Fresh devices, with the preset's own reads and with the noise turned off."""
+        model: Any = DEVICES[preset](4)
+        for turned in (model, dataclasses.replace(model, read_noise=0.0)):
+            variance = turned.read(written(turned, pattern)[1], pattern, 50.0).moments()[1]
+            assert turned.noisy == (variance is not None and bool((variance > 0.0).any()))
+            assert turned.noisy == (turned.read_noise > 0.0)
 
     def test_zero_pulses_change_nothing(self, preset: str, pattern: Spread) -> None:
         model = DEVICES[preset](4)

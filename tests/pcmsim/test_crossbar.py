@@ -12,6 +12,7 @@ import torch
 from scipy import stats
 
 from pcmsim.crossbar import Crossbar
+from pcmsim.errors import FieldError
 from pcmsim.mismatch import Spread
 from pcmsim.plan import PulsePlan, WeightPlan
 from pcmsim.presets import device_model
@@ -200,6 +201,12 @@ class TestSaving:
             *("sets", "resets", "row_reads"),
         }
 
+    def test_loading_another_shape_is_refused(self) -> None:
+        array = crossbar()
+        tensors = {**array.tensors(), "history": torch.ones(1)}
+        with pytest.raises(FieldError, match=r"history: must be a tensor of shape \(2, 1, .*got \(1,\)"):
+            array.load(tensors)
+
     def test_loading_copies(self) -> None:
         array, twin = crossbar(), crossbar(seed=1)
         twin.load(array.tensors())
@@ -313,6 +320,7 @@ class TestSingleReads:
             assert (np.abs(micro.var(0) - other_variance) < SIGMAS * spread_error + 1e-3 * scale**2).all()
 
     def test_noise_free_devices_have_no_device_reads(self) -> None:
+        assert not crossbar(preset="ideal").noisy
         assert crossbar(preset="ideal").device_reads(1.0) is None
         assert crossbar(preset="ideal").moments(1.0).variance is None
 

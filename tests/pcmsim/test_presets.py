@@ -168,7 +168,7 @@ class TestFiles:
 
     def test_json(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, "chip.json", json.dumps({"preset": "joshi2020", "g_max": 20.7}))
-        assert device_model(path) == dataclasses.replace(ClosedLoopModel(), g_max=20.7)
+        assert device_model(path) == ClosedLoopModel(g_max=20.7, nominal_step=20.7 / 16)
 
     @pytest.mark.parametrize("suffix", [".yaml", ".yml"])
     def test_yaml_with_numbers_as_people_write_them(self, tmp_path: Path, suffix: str) -> None:
@@ -178,11 +178,9 @@ class TestFiles:
 
     def test_overrides_win_over_the_file(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, "chip.yaml", "preset: ideal\ng_max: 10\nread_noise: 1\n")
-        assert device_model(path, {"g_max": 8.0}, bits=2) == dataclasses.replace(
-            DEVICES["ideal"](2),
-            g_max=8.0,
-            read_noise=1.0,  # type: ignore[type-var]
-        )
+        model = device_model(path, {"g_max": 8.0}, bits=2)
+        assert model == dataclasses.replace(DEVICES["ideal"](2, 8.0), read_noise=1.0)  # type: ignore[type-var]
+        assert (model.g_max, model.nominal_step) == (8.0, 2.0)
 
     def test_constant_out_of_bounds(self, tmp_path: Path) -> None:
         with pytest.raises(FieldError, match=r"^PulseModel\.g_max: must be .*, got -3$"):

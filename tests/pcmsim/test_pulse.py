@@ -336,5 +336,5 @@ class TestBounds:
             PulseModel(**{field: value})
 
     def test_smallest_conductance_above_the_largest(self) -> None:
-        with pytest.raises(FieldError, match="g_min"):
+        with pytest.raises(FieldError, match=r"^PulseModel\.g_min: must be below g_max, 12 µS, got 15\.0$"):
             PulseModel(g_min=15.0, g_max=12.0)
