@@ -1,0 +1,181 @@
+"""Widgets bound to the settings: each takes its range, unit and tooltip from the library's metadata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.models import CustomJSTickFormatter
+
+from app.settings import SETTINGS, Settings, describe
+from pcmsim.errors import PCMLabError
+
+DEBOUNCE_MS = 5
+RESTART, WIDE = "restart", "grid3"
+
+STYLE = """
+:host { --gap: 2px }
+.MuiFormLabel-root { font-size: 11.5px; line-height: 1.25; display: flex; align-items: center; gap: 4px;
+  color: var(--mui-palette-text-secondary); width: 100% }
+.MuiFormLabel-root strong { margin-left: auto; color: var(--mui-palette-text-primary); font-weight: 500; order: 3 }
+.MuiFormLabel-root svg { margin-left: 0 !important; font-size: 12px !important; opacity: .45; order: 2 }
+.MuiFormLabel-root svg:hover { opacity: 1 }
+.MuiSlider-root { padding: 9px 0 !important; height: 3px }
+.MuiSlider-thumb { width: 13px; height: 13px }
+.MuiToggleButton-root { font-size: 11px !important; line-height: 1.15 !important; padding: 3px 2px !important;
+  text-transform: none !important; min-height: 25px; letter-spacing: 0 !important }
+:host(.grid3) .MuiToggleButtonGroup-root { display: grid; grid-template-columns: repeat(3, 1fr); gap: 3px }
+:host(.grid3) .MuiToggleButton-root { margin: 0; border: 1px solid var(--mui-palette-divider); border-radius: 5px }
+.MuiToggleButton-root.Mui-selected { background: var(--mui-palette-primary-main) !important;
+  color: var(--mui-palette-primary-contrastText) !important }
+.MuiFormControlLabel-label { font-size: 11.5px; display: flex; align-items: center; gap: 4px;
+  color: var(--mui-palette-text-secondary) }
+.MuiFormControlLabel-label svg { margin-left: 0 !important; font-size: 12px !important; opacity: .45 }
+:host(.restart) .MuiFormLabel-root::after, :host(.restart) .MuiInputLabel-root::after { content: "restart"; order: 2;
+  font-size: 9px; line-height: 13px; padding: 0 5px; border-radius: 7px; color: #9a5b00; background: #fff1dc;
+  border: 1px solid #f3cf9a; margin-left: 2px }
+:host-context(.mui-dark) .MuiFormLabel-root::after { color: #f3c98b; background: #3a2a12; border-color: #6b4d1e }
+.MuiInputBase-root { font-size: 12px }
+.MuiInputBase-input { padding-top: 6px !important; padding-bottom: 6px !important }
+"""
+
+PLAIN = "return Math.abs(tick) < 1e-9 ? '0' : String(+tick.toPrecision(3))"
+PERCENT = "return (100 * tick).toFixed(0) + ' %'"
+TIMES = "return tick.toFixed(2).replace(/0$/, '') + ' ×'"
+POWER = "const v = 10 ** tick; return v < 0.01 ? v.toExponential(1).replace('e-', 'e−') : String(+v.toPrecision(3))"
+POWER_TIMES = "const v = 10 ** tick; return String(+v.toPrecision(2)) + ' ×'"
+POWER_SECONDS = """
+const s = 10 ** tick
+if (s < 60) return String(+s.toPrecision(3)) + ' s'
+if (s < 3600) return String(+(s / 60).toPrecision(3)) + ' min'
+if (s < 86400) return String(+(s / 3600).toPrecision(3)) + ' h'
+return String(+(s / 86400).toPrecision(3)) + ' d'
+"""
+
+
+def responsive(widget: Any) -> Any:
+    """Let a widget's changes reach Python after 5 instead of 50 ms."""
+    widget._debounce = DEBOUNCE_MS
+    return widget
+
+
+class Controls:
+    """All widgets of the sidebar.
+
+    Parameters
+    ----------
+    settings : Settings
+        What they show and change.
+    complain : callable
+        Gets one sentence for the person when a value cannot be taken.
+    """
+
+    def __init__(self, settings: Settings, complain: Callable[[str], None]) -> None:
+        self._settings, self._complain = settings, complain
+        self.widgets: dict[str, Any] = {}
+
+    def slider(self, name: str, label: str, step: float, text: str = PLAIN) -> Any:
+        """A slider over the setting's typical range."""
+        low, high = self._range(name)
+        whole = isinstance(step, int)
+        kind = pmui.IntSlider if whole else pmui.FloatSlider
+        widget = kind(value=self._value(name), start=low, end=high, step=step, **_look(name, label, text))
+        return self._bind(name, widget, lambda value: min(max(value, low), high), int if whole else float)
+
+    def log_slider(self, name: str, label: str, text: str = POWER) -> Any:
+        """A slider over the logarithm of the setting's typical range, a hundred steps per two decades."""
+        low, high = (math.log10(bound) for bound in self._range(name))
+
+        def show(value: float) -> float:
+            return min(max(math.log10(max(value, 1e-300)), low), high)
+
+        widget = pmui.FloatSlider(value=show(self._value(name)), start=low, end=high, step=0.02, **_look(name, label, text))
+        return self._bind(name, widget, show, lambda exponent: float(f"{10.0**exponent:.4g}"))
+
+    def choice(self, name: str, label: str, options: dict[str, Any], classes: Sequence[str] = ()) -> Any:
+        """A row of buttons; a value that no button has leaves all of them up."""
+        look = {**_look(name, label), "css_classes": [*classes, *_classes(name)]}
+        widget = pmui.RadioButtonGroup(options=options, value=self._value(name), size="small", **look)
+        known = list(options.values())
+        return self._bind(name, widget, lambda value: value if value in known else None)
+
+    def select(self, name: str, label: str, options: dict[str, Any]) -> Any:
+        """A drop-down list."""
+        look = {**_look(name, label), "margin": (9, 0, 3, 0)}
+        widget = pmui.Select(options=options, value=self._value(name), size="small", **look)
+        return self._bind(name, widget)
+
+    def switch(self, name: str, label: str) -> Any:
+        """On or off."""
+        widget = pmui.Switch(value=self._value(name), size="small", **_look(name, label))
+        return self._bind(name, widget)
+
+    def integer(self, name: str, label: str) -> Any:
+        """A whole number, typed."""
+        look = {**_look(name, label), "margin": (9, 0, 3, 0)}
+        widget = pmui.TextInput(value=str(self._value(name)), size="small", **look)
+        return self._bind(name, widget, str, int)
+
+    def _value(self, name: str) -> Any:
+        return getattr(self._settings, name)
+
+    def _range(self, name: str) -> tuple[float, float]:
+        parameter = self._settings.param[name]
+        soft = SETTINGS[name].typical if name in SETTINGS else None
+        low, high = soft or parameter.bounds
+        return low, high
+
+    def _bind(
+        self, name: str, widget: Any, show: Callable[[Any], Any] = lambda v: v, read: Callable[[Any], Any] = lambda v: v
+    ) -> Any:
+        """Keep a setting and its widget equal; a value that cannot be taken is named, and the widget goes back."""
+        structural = name in SETTINGS and SETTINGS[name].about.structural
+        event = "value_throttled" if structural and "value_throttled" in widget.param else "value"
+
+        def moved(change: Any) -> None:
+            if change.new is None or change.new == show(self._value(name)):
+                return
+            try:
+                setattr(self._settings, name, read(change.new))
+            except PCMLabError as error:
+                self._complain(str(error))
+            except ValueError:
+                self._complain(f"{widget.label}: {change.new!r} is not {SETTINGS[name].about.allowed}.")
+            follow()
+
+        def follow(*_: Any) -> None:
+            if widget.value != show(self._value(name)):
+                widget.value = show(self._value(name))
+
+        widget.param.watch(moved, event)
+        self._settings.param.watch(follow, name)
+        self.widgets[name] = responsive(widget)
+        return widget
+
+
+def _look(name: str, label: str, text: str | None = None) -> dict[str, Any]:
+    formatter = {} if text is None else {"format": CustomJSTickFormatter(code=text), "size": "small"}
+    return {
+        "label": label,
+        "description": describe(name),
+        "sizing_mode": "stretch_width",
+        "margin": (1, 0),
+        "css_classes": _classes(name),
+        "stylesheets": [STYLE],
+        **formatter,
+    }
+
+
+def _classes(name: str) -> list[str]:
+    return [RESTART] if name in SETTINGS and SETTINGS[name].about.structural else []
+
+
+def heading(text: str) -> pn.viewable.Viewable:
+    """A section title of the sidebar."""
+    return pn.pane.HTML(f"<h2>{text}</h2>", margin=(6, 0, 0, 0), sizing_mode="stretch_width", stylesheets=[HEADING])
+
+
+HEADING = "h2 { font-size: 13px; font-weight: 700; margin: 0 0 1px; letter-spacing: .01em }"

@@ -1,0 +1,87 @@
+"""The frame around a plot: a title, a note beside it, the plot, and words where there is nothing to plot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+from bokeh.plotting import figure
+
+from app.words import Words
+
+CARD = """
+:host { background: var(--panel-surface-color); border: 1px solid var(--divider-color); border-radius: 8px;
+  overflow: hidden; min-width: 0; min-height: 0; position: relative; align-self: stretch !important }
+"""
+HEAD = """
+.head { display: flex; align-items: baseline; gap: 14px; padding: 6px 12px 0; white-space: nowrap; height: 22px }
+.head h2 { font-size: 13px; font-weight: 700; margin: 0; color: var(--panel-on-surface-color) }
+.head .note { font-size: 11.5px; color: var(--panel-on-secondary-color); overflow: hidden; text-overflow: ellipsis }
+.head .note + .note { margin-left: auto }
+.head i { font-style: normal; font-weight: 500 }
+.head i.run { color: var(--run) } .head i.plus { color: var(--plus) } .head i.minus { color: var(--minus) }
+"""
+COVER = """
+:host { position: absolute; inset: 30px 0 0 0; z-index: 2; background: var(--panel-surface-color) }
+.cover { position: absolute; inset: 0; display: grid; place-items: center; padding: 0 24px; text-align: center;
+  font-size: 13px; line-height: 1.5; color: var(--panel-on-secondary-color) }
+"""
+
+
+BOARD = """
+:host(.board) { display: grid; gap: 8px; padding: 8px; box-sizing: border-box; height: 100%; width: 100%;
+  grid-template-columns: 18fr 17fr 3fr 22fr; grid-template-rows: minmax(0, 1.3fr) minmax(0, 1fr) auto auto;
+  grid-template-areas: "a a l l" "x c c d" "h h h h" "s s s s"; background: var(--panel-background-color) }
+"""
+WORDS = """
+:host { width: auto !important; justify-self: stretch !important; font-size: 12.5px; color: var(--panel-on-surface-color) }
+.happening { display: flex; gap: 12px; align-items: baseline; background: var(--panel-surface-color);
+  border: 1px solid var(--divider-color); border-radius: 8px; padding: 7px 12px; min-height: 19px }
+.happening h2 { font-size: 13px; font-weight: 700; margin: 0; white-space: nowrap }
+.happening p { margin: 0; line-height: 1.4 }
+.happening.alarm { border-color: var(--minus) }
+.happening.alarm p { color: var(--minus) }
+.strip { display: flex; gap: 18px; padding: 1px 12px 0; min-height: 18px; white-space: nowrap; overflow: hidden;
+  color: var(--panel-on-secondary-color); font-variant-numeric: tabular-nums }
+.strip [data-status=state] { font-weight: 600; min-width: 68px }
+.strip [data-status=state]::before { content: "●"; margin-right: 6px }
+.strip.running [data-status=state] { color: var(--run) }
+.strip [data-status=seed] { margin-left: auto }
+"""
+
+
+def head(title: str, *notes: str) -> Words:
+    """The line above a plot.
+
+    Parameters
+    ----------
+    title : str
+        Its name.
+    *notes : str
+        HTML: a key to the colours, a unit; the last stands at the right.
+    """
+    return Words(html=head_html(title, *notes), sizing_mode="stretch_width", height=28, margin=0, stylesheets=[HEAD])
+
+
+def head_html(title: str, *notes: str) -> str:
+    """The line's text."""
+    spans = "".join(f'<span class="note">{note}</span>' for note in notes)
+    return f'<div class="head"><h2>{title}</h2>{spans}</div>'
+
+
+def card(area: str, top: Any, *plots: Any) -> pn.Column:
+    """A card in the grid area `area`, its line `top` above the plots."""
+    return pn.Column(
+        top, *plots, sizing_mode="stretch_both", margin=0, stylesheets=[CARD], styles={"grid-area": area}
+    )
+
+
+def plot(shown: figure, weight: float = 1.0) -> pn.pane.Bokeh:
+    """A figure that takes a share `weight` of its card's height."""
+    shown.styles = {"flex": f"{weight} 1 0px", "min-height": "0"}
+    return pn.pane.Bokeh(shown, sizing_mode="stretch_both", margin=(0, 4, 2, 2))
+
+
+def cover(text: str) -> pn.pane.HTML:
+    """Words that hide a plot that has nothing to show."""
+    return pn.pane.HTML(f'<div class="cover"><p>{text}</p></div>', visible=False, margin=0, stylesheets=[COVER])

@@ -1,0 +1,323 @@
+"""One worker thread per browser session: it trains, the page looks.
+
+The page writes wishes (play, step, configuration) under a lock that the worker holds only to read
+them, and reads a single slot with the latest `Shot`. Neither waits for the other's work, and
+nothing that the page does changes the numbers of the run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from app.history import Curve, Drift
+from pcmsim.errors import PCMLabError
+from training.config import RunConfig
+from training.records import Snapshot, TrialRecord
+from training.session import Session
+
+NICENESS = 0
+RATE_WINDOW = 0.5
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Everything that the page may know of the run at one moment.
+
+    Parameters
+    ----------
+    version : int
+        Counts every change of what is published.
+    run : int
+        Counts restarts.
+    running : bool
+        Whether trials follow each other by themselves.
+    config : RunConfig
+        The configuration in force.
+    config_version : int
+        The page's number of that configuration.
+    record : TrialRecord or None
+        The latest trial; None before the first.
+    curve, drift : Curve, Drift
+        Histories; they grow while the run goes on.
+    speed : float
+        Trials per second; 0 when not running.
+    snapshot : Snapshot or None
+        The latest snapshot that was asked for.
+    snapshot_of : tuple of int
+        Run, trial and configuration version of that snapshot.
+    """
+
+    version: int
+    run: int
+    running: bool
+    config: RunConfig
+    config_version: int = 0
+    record: TrialRecord | None = None
+    curve: Curve = field(default_factory=Curve)
+    drift: Drift = field(default_factory=Drift)
+    speed: float = 0.0
+    snapshot: Snapshot | None = None
+    snapshot_of: tuple[int, int, int] = (-1, -1, -1)
+
+    @property
+    def moment(self) -> tuple[int, int, int]:
+        """Run, trial and configuration version: what a snapshot must match to be up to date."""
+        return self.run, -1 if self.record is None else self.record.trial, self.config_version
+
+
+@dataclass
+class _Wishes:
+    """What the page wants; guarded by the runner's condition."""
+
+    running: bool = False
+    steps: int = 0
+    config: RunConfig | None = None
+    config_version: int = 0
+    restart: RunConfig | None = None
+    snapshot: bool = False
+    stop: bool = False
+
+
+_runners: weakref.WeakSet[Runner] = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A worker that still computes while the interpreter is taken down would abort the process."""
+    for runner in list(_runners):
+        runner.stop()
+
+
+class Runner:
+    """Trains in a daemon thread of low priority and publishes the latest record.
+
+    The first trial is run at once, so that there is something to see; then the run is paused.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The configuration to begin with.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.latest = Shot(0, 0, False, config)
+        self.notices: deque[str] = deque(maxlen=20)
+        """Sentences for the person, oldest first; the page takes them out."""
+        self._wishes = _Wishes(restart=config)
+        self._wake = threading.Condition()
+        self._limit = 0.0
+        _runners.add(self)
+        self._thread = threading.Thread(target=self._work, name="pcmlab-runner", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker has not been stopped."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Run trials until paused."""
+        self._wish(running=True)
+
+    def pause(self) -> None:
+        """Finish the present trial, then wait."""
+        self._wish(running=False, steps=0)
+
+    def step(self) -> None:
+        """Pause, and run one more trial."""
+        with self._wake:
+            self._wishes.running = False
+            self._wishes.steps += 1
+            self._wake.notify()
+
+    def configure(self, config: RunConfig, version: int) -> None:
+        """Change settings before the next trial; only the newest wish counts.
+
+        Parameters
+        ----------
+        config : RunConfig
+            The configuration wanted.
+        version : int
+            The page's number of it; comes back in `Shot.config_version`.
+        """
+        self._wish(config=config, config_version=version)
+
+    def reset(self, config: RunConfig, version: int) -> None:
+        """Begin a new run, paused or running as before; arguments as in `configure`."""
+        self._wish(restart=config, config=None, config_version=version, steps=0)
+
+    def ask_snapshot(self) -> None:
+        """Publish a snapshot together with the next trial; at once when paused."""
+        self._wish(snapshot=True)
+
+    def limit(self, trials_per_second: float) -> None:
+        """Run at most so many trials per second; 0 is as fast as possible."""
+        with self._wake:
+            self._limit = trials_per_second
+            self._wake.notify()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """End the worker after the present trial; wait up to `timeout` [s] for it."""
+        self._wish(stop=True)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def _wish(self, **wishes: object) -> None:
+        with self._wake:
+            for name, value in wishes.items():
+                setattr(self._wishes, name, value)
+            self._wake.notify()
+
+    def _publish(self, **changes: object) -> None:
+        self.latest = replace(self.latest, version=self.latest.version + 1, **changes)  # type: ignore[arg-type]
+
+    def _work(self) -> None:
+        _be_modest()
+        trainer = _Trainer(self._publish, lambda: self.latest)
+        while True:
+            wishes = self._next_wishes(trainer)
+            if wishes.stop:
+                return
+            self._fulfil(trainer, wishes)
+
+    def _next_wishes(self, trainer: _Trainer) -> _Wishes:
+        """Wait until there is something to do; take the one-time wishes out."""
+        with self._wake:
+            while not self._due(trainer):
+                self._wake.wait(trainer.pause(self._limit) if self._wishes.running else None)
+            taken = replace(self._wishes)
+            self._wishes = replace(
+                taken, steps=max(0, taken.steps - 1), config=None, restart=None, snapshot=False
+            )
+        return taken
+
+    def _due(self, trainer: _Trainer) -> bool:
+        wishes = self._wishes
+        asked = wishes.stop or wishes.steps or wishes.config or wishes.restart
+        asked = asked or (wishes.snapshot and not wishes.running)
+        changed = wishes.running != self.latest.running
+        return bool(asked or changed or (wishes.running and trainer.pause(self._limit) <= 0.0))
+
+    def _fulfil(self, trainer: _Trainer, wishes: _Wishes) -> None:
+        with self._reporting():
+            if wishes.restart is not None:
+                trainer.restart(wishes.restart, wishes.config_version)
+        with self._reporting():
+            if wishes.config is not None:
+                trainer.configure(wishes.config, wishes.config_version)
+        if wishes.running != self.latest.running:
+            trainer.mark()
+            self._publish(running=wishes.running, speed=0.0)
+        with self._reporting(halt=True):
+            if wishes.steps or (wishes.running and trainer.pause(self._limit) <= 0.0):
+                trainer.step(wishes.snapshot or not wishes.running)
+            elif wishes.snapshot and wishes.running:
+                self.ask_snapshot()
+            elif wishes.snapshot:
+                trainer.snapshot()
+
+    @contextlib.contextmanager
+    def _reporting(self, halt: bool = False) -> Iterator[None]:
+        """Turn any failure into a notice; the run lives on, paused if a trial itself failed."""
+        try:
+            yield
+        except Exception as error:
+            known = isinstance(error, PCMLabError)
+            self.notices.append(str(error) if known else f"{type(error).__name__}: {error}")
+            if halt:
+                self._wish(running=False, steps=0)
+            self._publish(running=self.latest.running and not halt)
+
+
+class _Trainer:
+    """The worker's own side: the session, its histories and its pace."""
+
+    def __init__(self, publish: Callable[..., None], latest: Callable[[], Shot]) -> None:
+        self._publish, self._latest = publish, latest
+        self._session: Session | None = None
+        self._due = 0.0
+        self.mark()
+
+    def mark(self) -> None:
+        """Begin to measure the speed anew."""
+        self._marked, self._trials = time.perf_counter(), 0
+
+    def restart(self, config: RunConfig, version: int) -> None:
+        session = Session(config)
+        record = session.step()
+        self._session = session
+        curve, drift = Curve(), Drift()
+        curve.append(record)
+        drift.append(record)
+        self.mark()
+        news = {"run": self._latest().run + 1, "config": config, "config_version": version, "record": record}
+        shot = replace(self._latest(), **news)
+        self._publish(**news, curve=curve, drift=drift, **self._snapshot(shot))
+
+    def configure(self, config: RunConfig, version: int) -> None:
+        if self._session is not None:
+            self._session.configure(config)
+            self._publish(config=config, config_version=version)
+
+    def step(self, with_snapshot: bool) -> None:
+        if self._session is None:
+            return
+        self._due = time.perf_counter()
+        record = self._session.step()
+        shot = self._latest()
+        shot.curve.append(record)
+        shot.drift.append(record)
+        news = {"record": record, "speed": self._speed(shot)}
+        self._publish(**news, **(self._snapshot(replace(shot, record=record)) if with_snapshot else {}))
+
+    def snapshot(self) -> None:
+        if self._session is not None:
+            self._publish(**self._snapshot(self._latest()))
+
+    def _snapshot(self, shot: Shot) -> dict[str, Any]:
+        return {"snapshot": self._session.snapshot(), "snapshot_of": shot.moment}
+
+    def pause(self, limit: float) -> float:
+        """Seconds until the next trial may begin."""
+        return self._due + 1.0 / limit - time.perf_counter() if limit > 0.0 else 0.0
+
+    def _speed(self, shot: Shot) -> float:
+        self._trials += 1
+        elapsed = time.perf_counter() - self._marked
+        if not shot.running:
+            return 0.0
+        if elapsed < RATE_WINDOW and shot.speed > 0.0:
+            return shot.speed
+        speed = self._trials / elapsed
+        if elapsed >= RATE_WINDOW:
+            self.mark()
+        return speed
+
+
+def warm_up() -> None:
+    """Compile the kernels, so that the first page need not wait for them."""
+    config = RunConfig()
+    for changed in ({}, {"scheme": "float32"}, {"device.preset": "ideal"}):
+        session = Session(config.with_values(changed))
+        session.step()
+        session.snapshot()
+
+
+def _be_modest() -> None:
+    """Leave the processor to the page: one compute thread, low priority where the system can do it per thread."""
+    torch.set_num_threads(1)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,0 +1,110 @@
+"""Serve the dashboard from one process: one event loop, one worker thread per visitor."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+
+from app.pages.live import DEFAULT_PRESET, Live
+from app.runner import warm_up
+from pcmsim.errors import UnknownNameError
+from training.presets import PRESETS
+
+TITLE = "pcmlab"
+UNUSED_LIFETIME_MS = 30_000
+SWITCH_INTERVAL = 0.0001
+
+
+def serve(
+    port: int = 5006, host: str = "localhost", open_browser: bool = True, allow_origin: list[str] | None = None
+) -> None:
+    """Serve the Live page until interrupted.
+
+    Parameters
+    ----------
+    port : int
+        TCP port; 0 takes a free one.
+    host : str
+        Address to listen on.
+    open_browser : bool
+        Whether to open the page in the default browser.
+    allow_origin : list of str, optional
+        Further ``host:port`` names under which browsers may connect, such as a proxy's.
+    """
+    prepare()
+    pn.serve(
+        {"/": page},
+        title=TITLE,
+        port=port,
+        address=host,
+        show=open_browser,
+        verbose=False,
+        websocket_origin=[f"{host}:{port}", f"localhost:{port}", f"127.0.0.1:{port}", *(allow_origin or [])],
+        unused_session_lifetime=UNUSED_LIFETIME_MS,
+        check_unused_sessions=UNUSED_LIFETIME_MS // 3,
+    )
+
+
+def page() -> pmui.Page:
+    """The page of one visitor; honours ``?preset=NAME`` and ``?autoplay=1``."""
+    preset, problem = _asked_preset()
+    live = Live(preset, autoplay=_argument("autoplay") == "1")
+    document = pn.state.curdoc
+    if document is not None:
+        live.attach(document)
+        if problem:
+            pn.state.onload(lambda: pn.state.notifications.warning(problem, duration=8000))
+    return live.page
+
+
+@functools.cache
+def prepare() -> None:
+    """Load the browser side's parts and compile the kernels, once per process."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    pn.extension(notifications=True)
+    warm_up()
+
+
+def command(subparsers: Any) -> None:
+    """Add ``serve`` to the ``pcmlab`` command line.
+
+    Parameters
+    ----------
+    subparsers : argparse action
+        From `argparse.ArgumentParser.add_subparsers`; the chosen command stands in ``run``.
+    """
+    parser = subparsers.add_parser("serve", help="serve the dashboard", description=serve.__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=5006, help="TCP port (default: 5006)")
+    parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument("--allow-origin", action="append", metavar="HOST:PORT", help="further origin; may be repeated")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    serve(arguments.port, arguments.host, not arguments.no_browser, arguments.allow_origin)
+    return 0
+
+
+def _asked_preset() -> tuple[str, str]:
+    """The preset named in the address, and what is wrong with it."""
+    name = _argument("preset") or DEFAULT_PRESET
+    try:
+        PRESETS[name]
+    except UnknownNameError as error:
+        return DEFAULT_PRESET, str(error)
+    return name, ""
+
+
+def _argument(name: str) -> str:
+    values = pn.state.session_args.get(name, [b""])
+    return values[0].decode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    serve()

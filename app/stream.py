@@ -1,0 +1,153 @@
+"""From the worker's latest shot to the browser's pixels, no faster than the browser paints.
+
+Neither Panel nor Bokeh holds back a server that is faster than the browser: pictures would queue
+up and show the past. Here the browser acknowledges a frame after it has been painted, and no more
+than two frames are ever on their way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import panel as pn
+from bokeh.document import Document
+from bokeh.models import ColumnDataSource, CustomJS
+
+MOST_OUTSTANDING = 2
+PATIENCE = 2.0
+PERIOD_MS = 40
+TURNS = 4
+CALM = 0.15
+
+ACKNOWLEDGE = """
+const number = cb_obj.data.frame[0]
+requestAnimationFrame(() => requestAnimationFrame(() => { ack.data = {frame: [number]} }))
+"""
+
+
+class FrameGate:
+    """Counts frames on their way to the screen.
+
+    Parameters
+    ----------
+    most : int
+        Frames that may be outstanding.
+    patience : float
+        Seconds after which an outstanding frame is given up: its acknowledgement was lost, or the
+        tab is hidden.
+
+    Examples
+    --------
+    >>> gate = FrameGate(most=1)
+    >>> gate.send(now=0.0), gate.open(now=0.1)
+    (1, False)
+    >>> gate.acknowledge(1)
+    >>> gate.open(now=0.2)
+    True
+    """
+
+    def __init__(self, most: int = MOST_OUTSTANDING, patience: float = PATIENCE) -> None:
+        self.most, self.patience = most, patience
+        self.sent = self.acknowledged = 0
+        self._sent_at = 0.0
+
+    @property
+    def outstanding(self) -> int:
+        """Frames sent and not yet painted."""
+        return self.sent - self.acknowledged
+
+    def open(self, now: float) -> bool:
+        """Whether a frame may be sent at `now` [s]."""
+        return self.outstanding < self.most or now - self._sent_at > self.patience
+
+    def send(self, now: float) -> int:
+        """Note that a frame leaves at `now` [s]; its number."""
+        self.sent, self._sent_at = self.sent + 1, now
+        return self.sent
+
+    def acknowledge(self, number: int) -> None:
+        """Note that frame `number`, and so all before it, are on the screen; unknown numbers are ignored."""
+        if self.acknowledged < number <= self.sent:
+            self.acknowledged = number
+
+
+class Stream:
+    """Sends frames of one browser session.
+
+    Parameters
+    ----------
+    version : callable
+        Version of what could be shown now.
+    draw : callable
+        Draws it. Gets the turn, 0 to 3: a slow plot is drawn only when it is its turn; or None:
+        draw all of them. Returns columns that travel with the frame, such as the version of the
+        configuration that it shows.
+    """
+
+    def __init__(self, version: Callable[[], int], draw: Callable[[int | None], dict[str, Any]]) -> None:
+        self.gate = FrameGate()
+        self.frames = ColumnDataSource({"frame": [0]}, name="frames")
+        self.painted = ColumnDataSource({"frame": [0]}, name="painted")
+        self.frames.js_on_change("data", CustomJS(args={"ack": self.painted}, code=ACKNOWLEDGE))
+        self.painted.on_change("data", self._acknowledged)
+        self._version, self._draw = version, draw
+        self._drawn = self._complete = -1
+        self._drawn_at = -1.0
+        self._ready = False
+
+    def start(self, document: Document) -> None:
+        """Look for news regularly, on the session's own loop.
+
+        Bokeh's own periodic callback: Panel's would toggle the process-wide busy flag twice per
+        tick, which every open page pays for.
+        """
+        self._document = document
+        document.on_event("document_ready", self._connected)
+        document.add_periodic_callback(self.tick, PERIOD_MS)
+
+    def tick(self) -> None:
+        """Send a frame if there is news and the browser has painted what it got."""
+        now, version = time.monotonic(), self._version()
+        if version == self._complete or (self._ready and not self.gate.open(now)):
+            return
+        with pn.io.hold(self._document):
+            self._draw_frame(now, version)
+
+    def _draw_frame(self, now: float, version: int) -> None:
+        """Draw and number a frame; the number goes last, so that it is seen when all is there.
+
+        Everything is drawn when there is nothing newer, or has not been for a while, or when the
+        browser is yet to fetch the document; in a steady stream the slow plots take turns.
+        """
+        calm = not self._ready or version == self._drawn or now - self._drawn_at > CALM
+        columns = self._draw(None if calm else self.gate.sent % TURNS)
+        self._drawn, self._drawn_at = version, now
+        self._complete = version if calm else self._complete
+        self.frames.data = {"frame": [self.gate.send(now) if self._ready else 0], **columns}
+
+    def _acknowledged(self, attr: str, old: Any, new: dict[str, list[int]]) -> None:
+        self.gate.acknowledge(int(new["frame"][0]))
+        self._document.add_next_tick_callback(self.tick)
+
+    def _connected(self, event: Any) -> None:
+        """From here on the browser sees what is sent, and can acknowledge it."""
+        send_promptly(self._document)
+        self._ready = True
+        self._drawn = self._complete = -1
+
+
+def send_promptly(document: Document) -> None:
+    """Let the small messages of a frame leave at once.
+
+    A frame is some twenty websocket messages. By default the system holds back small packets until
+    earlier ones are confirmed, which browsers do only every 40 ms.
+
+    Parameters
+    ----------
+    document : bokeh.document.Document
+        The document of a served session.
+    """
+    for connection in document.session_context.session._subscribed_connections:
+        connection._socket.set_nodelay(True)

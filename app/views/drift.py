@@ -1,0 +1,92 @@
+"""Drift and programming: conductance of single devices against device time, on a log axis."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from bokeh.models import ColumnDataSource, FixedTicker, Line, Range1d, Scatter
+
+from app.theme import LIGHT, Palette, blank_figure
+from app.views.base import Columns, View, follow, move, span_of
+
+DAY, YEAR = 86_400.0, 31_557_600.0
+TICKS = {
+    **{0.1: "0.1 s", 1.0: "1 s", 10.0: "10 s", 60.0: "1 min", 600.0: "10 min", 3600.0: "1 h", 36_000.0: "10 h"},
+    **{3 * DAY: "3 d", 30 * DAY: "30 d", YEAR: "1 y", 10 * YEAR: "10 y", 100 * YEAR: "100 y", 1000 * YEAR: "1000 y"},
+}
+NAMES = [f"device_{number}" for number in range(len(LIGHT.devices))]
+
+
+def build(palette: Palette) -> View:
+    """The figure, empty.
+
+    Parameters
+    ----------
+    palette : Palette
+        Colours to begin with.
+
+    Returns
+    -------
+    View
+        Figure ``devices``, sources ``lines`` and ``tips``: the latest trial.
+    """
+    plot = blank_figure(
+        x_range=Range1d(30.0, 1000.0), y_range=Range1d(0.0, 2.0), x_axis_type="log",
+        x_axis_label="device time", min_border_left=40, min_border_right=12,
+    )  # fmt: skip
+    plot.xgrid.visible = False
+    plot.xaxis.ticker = FixedTicker(ticks=list(TICKS))
+    plot.xaxis.major_label_overrides = TICKS
+    lines = ColumnDataSource({name: [] for name in ("time", *NAMES)})
+    tips = ColumnDataSource({"time": [], "conductance": [], "colour": []})
+    view = View({"devices": plot}, {"lines": lines, "tips": tips})
+    for place, name in enumerate(NAMES):
+        line = Line(x="time", y=name, line_width=1.6)
+        plot.add_glyph(lines, line)
+        view.colours.append((line, "line_color", lambda colours, place=place: colours.devices[place]))
+    plot.add_glyph(tips, Scatter(x="time", y="conductance", fill_color="colour", line_color=None, size=6))
+    view.paint(palette)
+    return view
+
+
+def columns(table: npt.NDArray[np.float64], palette: Palette) -> Columns:
+    """One line per device, and a dot where it is now.
+
+    Parameters
+    ----------
+    table : numpy.ndarray
+        From `app.history.Drift.table`: device time [s], then conductances [µS]; maybe no devices.
+    palette : Palette
+        Colours of the devices.
+
+    Returns
+    -------
+    Columns
+        All empty where there are fewer devices than lines.
+    """
+    if table.shape[1] <= len(NAMES):
+        table = np.empty((0, len(NAMES) + 1))
+    shown = np.nan_to_num(table).astype(np.float32).T.copy()
+    last = shown[:, -1:].ravel().tolist()
+    return {
+        "lines": dict(zip(("time", *NAMES), shown, strict=False)),
+        "tips": {
+            "time": last[:1] * len(last[1:]),
+            "conductance": last[1:],
+            "colour": list(palette.devices[: len(last[1:])]),
+        },
+    }
+
+
+def fit(view: View, shown: Columns) -> None:
+    """Move the axes to hold the lines."""
+    plot, lines = view.figures["devices"], shown["lines"]
+    if not len(lines["time"]):
+        return
+    highest = max(float(lines[name].max()) for name in NAMES)
+    _, end = follow(span_of(plot.y_range), 0.0, max(highest, 0.5), margin=0.08, slack=2.5)
+    move(plot.y_range, (0.0, end))
+    first, last = float(lines["time"][0]), float(lines["time"][-1])
+    begin, stop = span_of(plot.x_range)
+    if first < begin or begin < 0.5 * first or last > stop or stop > 40.0 * last:
+        move(plot.x_range, (0.9 * first, 10.0 * max(last, 3.0 * first)))

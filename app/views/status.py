@@ -1,0 +1,117 @@
+"""Words about the run: the status strip and what is happening."""
+
+from __future__ import annotations
+
+from html import escape
+
+from app.history import Table
+from app.runner import Shot
+
+MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86_400.0, 31_557_600.0
+
+
+def columns(shot: Shot) -> dict[str, str]:
+    """The entries of the status strip, in order, by what they are.
+
+    Parameters
+    ----------
+    shot : Shot
+        The run.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    record = shot.record
+    if record is None:
+        return {"state": "starting", "seed": f"seed {shot.config.seed}"}
+    tempo = {}
+    if shot.running:
+        tempo = {
+            "speed": f"{shot.speed:.{0 if shot.speed >= 10 else 1}f} trials/s",
+            "pace": f"{shot.speed * shot.config.task.duration:.3g} × real time",
+        }
+    digital = shot.config.scheme.digital
+    return {
+        "state": "running" if shot.running else "paused",
+        "trial": f"trial {record.trial:,}",
+        **tempo,
+        **({} if digital else {"device time": f"{duration(record.device_time)} of device time"}),
+        "rate": f"{record.rate:.1f} Hz per neuron",
+        **({"pulses": "digital weights"} if digital else {"pulses": pulses(record.total_sets, record.total_resets)}),
+        "seed": f"seed {shot.config.seed}",
+    }
+
+
+def html(entries: dict[str, str]) -> str:
+    """The status strip."""
+    spans = [f'<span data-status="{escape(name)}">{escape(text)}</span>' for name, text in entries.items()]
+    return f'<div class="strip {escape(entries["state"])}">{"".join(spans)}</div>'
+
+
+def pulses(sets: int, resets: int) -> str:
+    """Counts of programming events."""
+    resetting = f", {resets:,} RESET" if resets else ""
+    return f"{sets:,} SET{resetting} pulses"
+
+
+def duration(seconds: float) -> str:
+    """A time span in two fitting units.
+
+    Examples
+    --------
+    >>> duration(38.6), duration(31_300.0), duration(3.2e8)
+    ('38.6 s', '8 h 41 min', '10.1 years')
+    """
+    if seconds < MINUTE:
+        return f"{seconds:.3g} s"
+    for name, size, small, smaller in (("min", MINUTE, "s", 1.0), ("h", HOUR, "min", MINUTE), ("d", DAY, "h", HOUR)):
+        if seconds < {"min": HOUR, "h": DAY, "d": YEAR}[name]:
+            whole, rest = divmod(seconds, size)
+            return f"{whole:.0f} {name} {rest // smaller:.0f} {small}"
+    return f"{seconds / YEAR:.1f} years"
+
+
+def happening(shot: Shot, table: Table) -> str:
+    """One or two calm sentences: what goes wrong and what to try, or how far learning is.
+
+    Parameters
+    ----------
+    shot : Shot
+        The run.
+    table : dict
+        Its learning curve.
+
+    Returns
+    -------
+    str
+    """
+    if shot.record is None or not len(table["trial"]):
+        return "The first trial is under way."
+    if shot.record.status != "ok":
+        return shot.record.message
+    loss, silent = float(table["smooth"][-1]), float(table["baseline"][-1])
+    if len(table["trial"]) < 3:
+        return (
+            f"First trials done, error {loss:.2g}; a silent network would make {silent:.2g}. "
+            "Play (space) trains on, step (right arrow) runs one trial."
+        )
+    return _progress(loss, silent, shot)
+
+
+def happening_html(shot: Shot, sentence: str) -> str:
+    """The box that says it; read out by screen readers when it changes."""
+    alarm = " alarm" if shot.record is not None and shot.record.status != "ok" else ""
+    return f'<div class="happening{alarm}"><h2>What is happening</h2><p role="status">{escape(sentence)}</p></div>'
+
+
+def _progress(loss: float, silent: float, shot: Shot) -> str:
+    share = loss / max(silent, 1e-12)
+    compared = f"The error is {loss:.2g}, a silent network makes {silent:.2g}"
+    if share < 0.3:
+        return f"{compared}: the network has learned most of the pattern."
+    if share < 0.9:
+        return f"{compared}: the network is learning, {1 - share:.0%} of the way."
+    if share <= 1.1:
+        return f"{compared}: nothing learned yet."
+    return f"{compared}: the output is still worse than silence."
