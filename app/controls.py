@@ -92,15 +92,18 @@ class Controls:
         def show(value: float) -> float:
             return min(max(math.log10(max(value, 1e-300)), low), high)
 
-        widget = pmui.FloatSlider(value=show(self._value(name)), start=low, end=high, step=0.02, **_look(name, label, text))
+        widget = pmui.FloatSlider(
+            value=show(self._value(name)), start=low, end=high, step=0.02, **_look(name, label, text)
+        )
         return self._bind(name, widget, show, lambda exponent: float(f"{10.0**exponent:.4g}"))
 
     def choice(self, name: str, label: str, options: dict[str, Any], classes: Sequence[str] = ()) -> Any:
         """A row of buttons; a value that no button has leaves all of them up."""
         look = {**_look(name, label), "css_classes": [*classes, *_classes(name)]}
-        widget = pmui.RadioButtonGroup(options=options, value=self._value(name), size="small", **look)
-        known = list(options.values())
-        return self._bind(name, widget, lambda value: value if value in known else None)
+        labels = {value: text for text, value in options.items()}
+        shown = labels.get(self._value(name))
+        widget = pmui.RadioButtonGroup(options=list(options), value=shown, size="small", **look)
+        return self._bind(name, widget, labels.get, options.__getitem__)
 
     def select(self, name: str, label: str, options: dict[str, Any]) -> Any:
         """A drop-down list."""

@@ -27,7 +27,7 @@ from training.config import RunConfig
 from training.records import Snapshot, TrialRecord
 from training.session import Session
 
-NICENESS = 0
+NICENESS = 10
 RATE_WINDOW = 0.5
 
 
@@ -320,4 +320,5 @@ def _be_modest() -> None:
     torch.set_num_threads(1)
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            usual = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), usual + NICENESS)

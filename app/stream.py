@@ -17,7 +17,8 @@ from bokeh.models import ColumnDataSource, CustomJS
 
 MOST_OUTSTANDING = 2
 PATIENCE = 2.0
-PERIOD_MS = 40
+PERIOD_MS = 25
+SPACING = 0.045
 TURNS = 4
 CALM = 0.15
 
@@ -48,8 +49,8 @@ class FrameGate:
     True
     """
 
-    def __init__(self, most: int = MOST_OUTSTANDING, patience: float = PATIENCE) -> None:
-        self.most, self.patience = most, patience
+    def __init__(self, most: int = MOST_OUTSTANDING, spacing: float = SPACING, patience: float = PATIENCE) -> None:
+        self.most, self.spacing, self.patience = most, spacing, patience
         self.sent = self.acknowledged = 0
         self._sent_at = 0.0
 
@@ -60,7 +61,10 @@ class FrameGate:
 
     def open(self, now: float) -> bool:
         """Whether a frame may be sent at `now` [s]."""
-        return self.outstanding < self.most or now - self._sent_at > self.patience
+        waited = now - self._sent_at
+        if self.outstanding == 0 or waited > self.patience:
+            return True
+        return self.outstanding < self.most and waited >= self.spacing
 
     def send(self, now: float) -> int:
         """Note that a frame leaves at `now` [s]; its number."""

@@ -99,7 +99,7 @@ def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
     move(output.x_range, (0.0, record.inputs.steps * config.network.dt))
     shown = np.concatenate((record.output[:, 0], record.target[:, 0]))
     low, high = max(float(shown.min()), -1e6), min(float(shown.max()), 1e6)
-    move(output.y_range, follow(span_of(output.y_range), low, high, slack=2.0))
+    move(output.y_range, follow(span_of(output.y_range), min(low, -1.0), max(high, 1.0), slack=4.0))
 
 
 def _raster(view: View, time: Range1d) -> None:

@@ -1,0 +1,71 @@
+"""A real server, a real browser: the dashboard as `pcmlab serve` gives it, in Debian's Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from browser_kit import FLAGS, Live
+from playwright.sync_api import Browser, sync_playwright
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Address of a server of its own process."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "training.cli", "serve", "--port", str(port), "--no-browser"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        _await(server, port)
+        yield f"http://localhost:{port}/"
+    finally:
+        server.terminate()
+        server.communicate(timeout=10)
+
+
+def _await(server: subprocess.Popen[str], port: int) -> None:
+    for _ in range(600):
+        assert server.poll() is None, server.communicate()[0]
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server did not answer within a minute")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; missing, it fails where nobody is there to install it, and skips elsewhere."""
+    chromium = os.environ.get("PCMLAB_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("Debian's chromium is not installed")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visit(address: str, browser: Browser):
+    """Opens pages; afterwards no page may have complained or asked for anything from elsewhere."""
+    opened: list[Live] = []
+
+    def open_page(query: str = "", **options) -> Live:
+        opened.append(Live(browser, address, query, **options))
+        return opened[-1]
+
+    yield open_page
+    complaints = [complaint for live in opened for complaint in live.complaints]
+    for live in opened:
+        live.context.close()
+    assert complaints == []

@@ -1,0 +1,227 @@
+"""The Live page, clicked for real: what is asserted is the state of the run, not the presence of a widget."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+def test_opens_with_the_first_trial_drawn_and_paused(visit) -> None:
+    live = visit()
+    assert live.idle() == 0
+    expect(live.status("trial")).to_have_text("trial 0")
+    columns = live.page.evaluate("""() => [...Bokeh.documents[0]._all_models.values()]
+        .filter(m => m.type === 'ColumnDataSource').flatMap(m => Object.values(m.data).map(column => column.length))""")
+    assert len(columns) > 30
+    assert min(columns) > 0
+
+
+def test_plays_paints_and_pauses(visit) -> None:
+    live = visit()
+    live.button("Play").click()
+    live.wait("trial > 20 && painted > 20")
+    expect(live.status("state")).to_have_text("running")
+    live.button("Pause").click()
+    trial = live.idle()
+    live.button("Step").click()
+    live.wait(f"trial === {trial + 1}")
+    assert live.idle() == trial + 1
+
+
+def test_step_trains_exactly_one_trial_and_reset_begins_anew(visit) -> None:
+    live = visit()
+    for expected in (1, 2, 3):
+        live.button("Step").click()
+        live.wait(f"trial === {expected}")
+    run = live.frame("run")
+    live.button("Reset").click()
+    live.wait(f"run === {run + 1} && trial === 0")
+
+
+def test_same_seed_same_picture_after_a_reset(visit) -> None:
+    live = visit()
+    outputs = []
+    for _ in range(2):
+        for expected in (1, 2):
+            live.button("Step").click()
+            live.wait(f"trial === {expected}")
+        outputs.append(live.page.evaluate(OUTPUT))
+        live.button("Reset").click()
+        live.wait("trial === 0")
+    assert outputs[0] == outputs[1]
+    assert len(set(outputs[0])) > 10
+
+
+OUTPUT = """() => { const s = [...Bokeh.documents[0]._all_models.values()]
+    .find(m => m.type === 'ColumnDataSource' && m.data.output?.length > 10); return [...s.data.output] }"""
+
+LIVE_SLIDERS = [
+    "Learning rates", "Mismatch level", "Write noise", "Read noise", "Drift exponent ν", "Firing threshold", "Time between updates",
+]  # fmt: skip
+
+
+def test_live_sliders_change_the_running_run_without_losing_it(visit) -> None:
+    live = visit("?autoplay=1")
+    live.wait("trial > 5")
+    run = live.frame("run")
+    for name in LIVE_SLIDERS:
+        version, trial = live.frame("config_version"), live.frame("trial")
+        live.slider(name).focus()
+        live.page.keyboard.press("ArrowRight")
+        live.wait(f"config > {version} && trial > {trial}")
+        assert live.frame("run") == run, name
+
+
+@pytest.mark.parametrize("name", ["3", "8", "FP32"])
+def test_bit_precision_is_live(visit, name: str) -> None:
+    live = visit()
+    version = live.frame("config_version")
+    live.button(name).first.click()
+    live.wait(f"config > {version}")
+    assert live.frame("run") == 1
+
+
+def test_schemes_change_live_but_digital_weights_restart(visit) -> None:
+    live = visit()
+    for name in ("Sign", "Stochastic", "Multi memristor", "Update ready", "Mixed precision"):
+        version = live.frame("config_version")
+        live.button(name).click()
+        live.wait(f"config > {version}")
+        assert live.frame("run") == 1
+    live.button("Step").click()
+    live.wait("trial === 1")
+    live.button("Float32").click()
+    live.wait("run === 2 && trial === 0")
+    live.says("New run: scheme")
+    expect(live.page.get_by_text("there are no devices and no conductances")).to_be_visible()
+    expect(live.slider("Write noise")).to_be_disabled()
+    live.button("Mixed precision").click()
+    live.wait("run === 3 && trial === 0")
+    expect(live.page.get_by_text("there are no devices and no conductances")).not_to_be_visible()
+
+
+def test_structural_settings_are_marked_and_restart(visit) -> None:
+    live = visit()
+    live.button("4").last.click()
+    live.wait("run === 2 && trial === 0")
+    live.says("New run: device.devices changed.")
+    live.select("Device model", "ideal")
+    live.wait("run === 3")
+    live.slider("Hidden neurons").focus()
+    live.page.keyboard.press("ArrowLeft")
+    live.wait("run === 4")
+    live.says("New run: network.hidden changed.")
+
+
+def test_seed_is_typed_and_nonsense_is_refused_in_words(visit) -> None:
+    live = visit("?autoplay=1")
+    seed = live.page.get_by_role("textbox", name="Seed")
+    seed.fill("7")
+    seed.press("Enter")
+    expect(live.status("seed")).to_have_text("seed 7", timeout=20_000)
+    run = live.frame("run")
+    for nonsense in ("-3", "many", "1e400"):
+        seed.fill(nonsense)
+        seed.press("Enter")
+        expect(seed).to_have_value("7", timeout=20_000)
+    live.says("whole number >= 0")
+    trial = live.frame("trial")
+    live.wait(f"run === {run} && trial > {trial}")
+
+
+def test_refresh_is_live(visit) -> None:
+    live = visit()
+    live.page.get_by_role("switch", name="Refresh saturated pairs").click()
+    live.wait("config === 1")
+
+
+def test_one_learning_rate_alone(visit) -> None:
+    live = visit()
+    live.button("More: one rate per array").click()
+    live.slider("Recurrent weights").focus()
+    live.page.keyboard.press("ArrowLeft")
+    live.wait("config === 1")
+
+
+def test_preset_from_the_list_and_from_the_address(visit) -> None:
+    live = visit("?preset=sign")
+    live.select("Preset", "ideal-4bit")
+    live.wait("run === 2 && trial === 0")
+    live.says("ideal-4bit:")
+
+
+@pytest.mark.parametrize(
+    "query", ["?preset=best", "?preset=%3Cscript%3Ealert(1)%3C/script%3E", "?preset=&autoplay=maybe&x=%FF"]
+)
+def test_bad_addresses_open_the_default_page(visit, query: str) -> None:
+    live = visit(query)
+    assert live.idle() == 0
+    if "preset=&" not in query:
+        live.says("unknown preset")
+
+
+def test_layers_of_the_crossbar(visit) -> None:
+    live = visit()
+    for layer in ("input", "output", "recurrent"):
+        live.button(layer).click()
+        expect(live.button(layer)).to_have_attribute("aria-pressed", "true")
+
+
+def test_keyboard_plays_and_steps_unless_a_control_has_it(visit) -> None:
+    live = visit()
+    live.page.keyboard.press("ArrowRight")
+    live.wait("trial === 1")
+    live.page.keyboard.press("Space")
+    live.wait("trial > 5")
+    live.page.keyboard.press("Space")
+    trial = live.idle()
+    live.slider("Write noise").focus()
+    version = live.frame("config_version")
+    live.page.keyboard.press("ArrowRight")
+    live.wait(f"config > {version}")
+    assert live.frame("trial") == trial
+
+
+def test_dark_mode_repaints_the_plots(visit) -> None:
+    live = visit()
+    colour = "() => getComputedStyle(document.body).backgroundColor"
+    light = live.page.evaluate(colour)
+    live.page.get_by_role("button", name=re.compile("theme|dark|mode", re.IGNORECASE)).click()
+    live.page.wait_for_function(f"(light) => ({colour})() !== light", arg=light, timeout=20_000)
+    live.button("Step").click()
+    live.wait("trial === 1")
+
+
+def test_tempo_limits_the_run(visit) -> None:
+    live = visit()
+    live.select("Tempo", "3 trials/s")
+    live.button("Play").click()
+    live.wait("trial >= 4")
+    expect(live.status("speed")).to_have_text(re.compile(r"^[23]\.\d trials/s"), timeout=20_000)
+
+
+def test_two_visitors_do_not_see_each_other(visit) -> None:
+    first, second = visit(), visit("?preset=float32")
+    first.button("Play").click()
+    first.wait("trial > 20")
+    assert second.idle() == 0
+    second.button("Step").click()
+    second.wait("trial === 1")
+    first.button("Pause").click()
+    assert first.idle() > 20
+
+
+def test_a_run_that_goes_wrong_is_told_in_words_and_lives_on(visit) -> None:
+    live = visit("?preset=sign")
+    slider = live.slider("Firing threshold")
+    slider.focus()
+    live.page.keyboard.press("End")
+    live.button("Play").click()
+    expect(live.page.get_by_text("No hidden neuron spiked")).to_be_visible(timeout=20_000)
+    slider.focus()
+    live.page.keyboard.press("Home")
+    expect(live.page.get_by_text("No hidden neuron spiked")).not_to_be_visible(timeout=20_000)
