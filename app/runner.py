@@ -198,9 +198,7 @@ class Runner:
             while not self._due(trainer):
                 self._wake.wait(trainer.pause(self._limit) if self._wishes.running else None)
             taken = replace(self._wishes)
-            self._wishes = replace(
-                taken, steps=max(0, taken.steps - 1), config=None, restart=None, snapshot=False
-            )
+            self._wishes = replace(taken, steps=max(0, taken.steps - 1), config=None, restart=None, snapshot=False)
         return taken
 
     def _due(self, trainer: _Trainer) -> bool:

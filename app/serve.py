@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
+import socket
 import sys
-from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
 
 from app.pages.live import DEFAULT_PRESET, Live
 from app.runner import warm_up
-from pcmsim.errors import UnknownNameError
+from pcmsim.errors import PCMLabError, UnknownNameError
 from training.presets import PRESETS
 
 TITLE = "pcmlab"
@@ -35,8 +34,15 @@ def serve(
         Whether to open the page in the default browser.
     allow_origin : list of str, optional
         Further ``host:port`` names under which browsers may connect, such as a proxy's.
+
+    Raises
+    ------
+    PCMLabError
+        If the address cannot be listened on.
     """
+    port = _bindable(host, port)
     prepare()
+    print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
     pn.serve(
         {"/": page},
         title=TITLE,
@@ -70,25 +76,16 @@ def prepare() -> None:
     warm_up()
 
 
-def command(subparsers: Any) -> None:
-    """Add ``serve`` to the ``pcmlab`` command line.
-
-    Parameters
-    ----------
-    subparsers : argparse action
-        From `argparse.ArgumentParser.add_subparsers`; the chosen command stands in ``run``.
-    """
-    parser = subparsers.add_parser("serve", help="serve the dashboard", description=serve.__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=5006, help="TCP port (default: 5006)")
-    parser.add_argument("--host", default="localhost", help="address to listen on (default: localhost)")
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    parser.add_argument("--allow-origin", action="append", metavar="HOST:PORT", help="further origin; may be repeated")
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    serve(arguments.port, arguments.host, not arguments.no_browser, arguments.allow_origin)
-    return 0
+def _bindable(host: str, port: int) -> int:
+    """The port, or a free one for 0, once it is known that it can be listened on."""
+    try:
+        with socket.create_server((host, port)) as server:
+            return int(server.getsockname()[1])
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PCMLabError(
+            f"serve: cannot listen on {host}:{port} ({reason}); choose another --host or --port"
+        ) from error
 
 
 def _asked_preset() -> tuple[str, str]:

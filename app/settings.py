@@ -15,7 +15,6 @@ from pcmsim.mismatch import DeviceMismatch
 from pcmsim.presets import DEVICES
 from pcmsim.pulse import PulseModel
 from pcmsim.quantity import Quantity, quantities
-from training.codec import name_of
 from training.config import DeviceConfig, LearningConfig, RunConfig
 from training.neurons import NetworkConfig
 from training.precision import PrecisionConfig
@@ -105,7 +104,7 @@ def label(name: str) -> str:
 
 def _number(name: str) -> param.Parameter:
     setting = SETTINGS[name]
-    about, default = setting.about, getattr(setting.owner, "__dataclass_fields__")[setting.field].default
+    about, default = setting.about, setting.owner.__dataclass_fields__[setting.field].default
     kind = param.Integer if about.kind is int else param.Number
     low = about.minimum if about.above is None else about.above
     return kind(
@@ -275,7 +274,9 @@ def _array_values(preset: str) -> dict[str, Any]:
 def _values(config: RunConfig) -> dict[str, Any]:
     """The settings' values in a configuration; a drift that its device does not have keeps its default."""
     model = config.device.model(None)
-    values = {name: _look_up(config, setting.path) for name, setting in SETTINGS.items() if "constants" not in setting.path}
+    values = {
+        name: _look_up(config, setting.path) for name, setting in SETTINGS.items() if "constants" not in setting.path
+    }
     for name in (*NOISES, *DRIFTS):
         default = SETTINGS[name].owner().__getattribute__(SETTINGS[name].field)
         values[name] = getattr(model, SETTINGS[name].field, default)

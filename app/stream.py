@@ -18,7 +18,7 @@ from bokeh.models import ColumnDataSource, CustomJS
 MOST_OUTSTANDING = 2
 PATIENCE = 2.0
 PERIOD_MS = 25
-SPACING = 0.045
+SPACING = 0.06
 TURNS = 4
 CALM = 0.15
 

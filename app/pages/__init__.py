@@ -1,0 +1,1 @@
+"""One file per page, and the parts that pages are made of."""

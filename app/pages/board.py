@@ -133,7 +133,12 @@ class Board:
                 plot(figures["conductance"]["histogram"]),
                 self.covers[0],
             ),
-            card("d", head("Drift and programming", "8 devices", "conductance (µS)"), plot(figures["drift"]["devices"]), self.covers[1]),
+            card(
+                "d",
+                head("Drift and programming", "8 devices", "conductance (µS)"),
+                plot(figures["drift"]["devices"]),
+                self.covers[1],
+            ),
             self.happening,
             self.status,
             css_classes=["board"], stylesheets=[BOARD], sizing_mode="stretch_both", margin=0,

@@ -34,7 +34,8 @@ BOARD = """
   grid-template-areas: "a a l l" "x c c d" "h h h h" "s s s s"; background: var(--panel-background-color) }
 """
 WORDS = """
-:host { width: auto !important; justify-self: stretch !important; font-size: 12.5px; color: var(--panel-on-surface-color) }
+:host { width: auto !important; justify-self: stretch !important; font-size: 12.5px;
+  color: var(--panel-on-surface-color) }
 .happening { display: flex; gap: 12px; align-items: baseline; background: var(--panel-surface-color);
   border: 1px solid var(--divider-color); border-radius: 8px; padding: 7px 12px; min-height: 19px }
 .happening h2 { font-size: 13px; font-weight: 700; margin: 0; white-space: nowrap }
@@ -71,9 +72,7 @@ def head_html(title: str, *notes: str) -> str:
 
 def card(area: str, top: Any, *plots: Any) -> pn.Column:
     """A card in the grid area `area`, its line `top` above the plots."""
-    return pn.Column(
-        top, *plots, sizing_mode="stretch_both", margin=0, stylesheets=[CARD], styles={"grid-area": area}
-    )
+    return pn.Column(top, *plots, sizing_mode="stretch_both", margin=0, stylesheets=[CARD], styles={"grid-area": area})
 
 
 def plot(shown: figure, weight: float = 1.0) -> pn.pane.Bokeh:

@@ -77,7 +77,13 @@ class Header:
     def _select(label: str, options: Any, value: Any, width: int) -> pmui.Select:
         return responsive(
             pmui.Select(
-                label=label, options=options, value=value, size="small", width=width, margin=(0, 8), stylesheets=[SELECT]
+                label=label,
+                options=options,
+                value=value,
+                size="small",
+                width=width,
+                margin=(0, 8),
+                stylesheets=[SELECT],
             )
         )
 

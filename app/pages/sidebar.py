@@ -14,7 +14,16 @@ from training.schemes import SCHEMES
 FIRST_SCHEMES = ("mixed-precision", "sign", "stochastic", "multi-memristor", "update-ready", "float32")
 BITS = {"FP32": None, "8": 8, "6": 6, "4": 4, "3": 3, "2": 2}
 POLARITIES = {"1": 1, "2": 2, "4": 4, "8": 8}
-ANALOG = ("device_preset", "mismatch", "write_noise", "read_noise", "drift_exponent", "drift_scale", "devices", "refresh")
+ANALOG = (
+    "device_preset",
+    "mismatch",
+    "write_noise",
+    "read_noise",
+    "drift_exponent",
+    "drift_scale",
+    "devices",
+    "refresh",
+)
 NO_DEVICES = "Float32 keeps its weights in digital memory: there are no devices to set."
 
 
@@ -59,7 +68,11 @@ class Sidebar:
 
         def toggle(_: Any) -> None:
             if not folded.objects:
-                names = {"lr_input": "Input weights", "lr_recurrent": "Recurrent weights", "lr_output": "Output weights"}
+                names = {
+                    "lr_input": "Input weights",
+                    "lr_recurrent": "Recurrent weights",
+                    "lr_output": "Output weights",
+                }
                 folded.objects = [self._controls.log_slider(name, text) for name, text in names.items()]
             folded.visible = not folded.visible
             more.param.update(icon="expand_less" if folded.visible else "expand_more")

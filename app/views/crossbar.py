@@ -37,8 +37,8 @@ def build(palette: Palette) -> View:
     mapper = LinearColorMapper(palette=palette.diverging, low=-1.0, high=1.0)
     plot.add_glyph(source, Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper))
     bar = ColorBar(
-        color_mapper=mapper, ticker=BasicTicker(desired_num_ticks=5), width=9, padding=2, margin=0, label_standoff=5, background_fill_color=None,
-        major_tick_line_color=None, bar_line_color=None,
+        color_mapper=mapper, ticker=BasicTicker(desired_num_ticks=5), width=9, padding=2, margin=0, label_standoff=5,
+        background_fill_color=None, major_tick_line_color=None, bar_line_color=None,
         major_label_text_font=FONT, major_label_text_font_size=TEXT_SIZE,
     )  # fmt: skip
     plot.add_layout(bar, "right")
