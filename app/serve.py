@@ -17,6 +17,8 @@ from training.presets import PRESETS
 TITLE = "pcmlab"
 UNUSED_LIFETIME_MS = 30_000
 SWITCH_INTERVAL = 0.0001
+QUIET_LOADER = "#loader:not(.error) { display: none !important }"
+"""Plots show as soon as they are drawn: the spinner that would veil them takes time from drawing them."""
 
 
 def serve(
@@ -72,7 +74,7 @@ def page() -> pmui.Page:
 def prepare() -> None:
     """Load the browser side's parts and compile the kernels, once per process."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    pn.extension(notifications=True)
+    pn.extension(notifications=True, raw_css=[QUIET_LOADER])
     warm_up()
 
 

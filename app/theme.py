@@ -21,8 +21,8 @@ class Palette:
 
     Parameters
     ----------
-    text, muted, grid : str
-        Labels, quiet labels, grid lines.
+    text, muted, grid, line : str
+        Labels, quiet labels, grid lines, outlines of cards.
     spikes, inputs : str
         Hidden spikes, and spikes that come from outside.
     plus, minus, zero : str
@@ -36,6 +36,7 @@ class Palette:
     text: str
     muted: str
     grid: str
+    line: str
     spikes: str
     inputs: str
     plus: str
@@ -52,12 +53,12 @@ class Palette:
 
 
 LIGHT = Palette(
-    text="#26323d", muted="#5d6b79", grid="#e6eaee", spikes="#26323d", inputs="#7b8794",
+    text="#26323d", muted="#5d6b79", grid="#e6eaee", line="#d9dfe4", spikes="#26323d", inputs="#7b8794",
     plus="#0072b2", minus="#d55e00", zero="#f4f5f6", run="#00805d", target="#8a949e",
     devices=("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#26323d", "#b8a800"),
 )  # fmt: skip
 DARK = Palette(
-    text="#dfe6ec", muted="#9aa8b5", grid="#2b3640", spikes="#dfe6ec", inputs="#8c9aa7",
+    text="#dfe6ec", muted="#9aa8b5", grid="#2b3640", line="#2e3943", spikes="#dfe6ec", inputs="#8c9aa7",
     plus="#4ba9e4", minus="#f28244", zero="#1d2730", run="#2fc79a", target="#8c99a5",
     devices=("#4ba9e4", "#f0b429", "#2fc79a", "#e59cc5", "#8fd0f5", "#f28244", "#dfe6ec", "#f0e442"),
 )  # fmt: skip
@@ -89,8 +90,8 @@ SIDEBAR_WIDTH = 292
 BAR = "#16202a"
 
 PAGE: dict[str, Any] = {
-    "&.mui-light": {f"--{name}": getattr(LIGHT, name) for name in ("plus", "minus", "run", "target")},
-    "&.mui-dark": {f"--{name}": getattr(DARK, name) for name in ("plus", "minus", "run", "target")},
+    "&.mui-light": {f"--{name}": getattr(LIGHT, name) for name in ("plus", "minus", "run", "target", "line")},
+    "&.mui-dark": {f"--{name}": getattr(DARK, name) for name in ("plus", "minus", "run", "target", "line")},
     "& .header": {"backgroundColor": BAR, "backgroundImage": "none", "color": "#ffffff", "boxShadow": "none"},
     "& .header .title": {"fontSize": "17px", "letterSpacing": ".01em"},
     "& .MuiToolbar-root": {"minHeight": "50px !important"},

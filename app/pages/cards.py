@@ -10,7 +10,7 @@ from bokeh.plotting import figure
 from app.words import Words
 
 CARD = """
-:host { background: var(--panel-surface-color); border: 1px solid var(--divider-color); border-radius: 8px;
+:host { background: var(--panel-surface-color); border: 1px solid var(--line); border-radius: 8px;
   overflow: hidden; min-width: 0; min-height: 0; position: relative; align-self: stretch !important }
 """
 HEAD = """
@@ -22,12 +22,13 @@ HEAD = """
 .head i.run { color: var(--run) } .head i.plus { color: var(--plus) } .head i.minus { color: var(--minus) }
 """
 COVER = """
-:host { position: absolute; inset: 30px 0 0 0; z-index: 2; background: var(--panel-surface-color) }
-.cover { position: absolute; inset: 0; display: grid; place-items: center; padding: 0 24px; text-align: center;
-  font-size: 13px; line-height: 1.5; color: var(--panel-on-secondary-color) }
+:host { position: absolute !important; inset: 30px 0 0 0; width: auto !important; height: auto !important; z-index: 2;
+  align-self: stretch !important; justify-self: stretch !important;
+  background: var(--panel-surface-color) }
+:host > div { height: 100% }
+.cover { height: 100%; display: grid; place-items: center; padding: 0 24px; text-align: center; font-size: 13px;
+  line-height: 1.5; color: var(--panel-on-secondary-color) }
 """
-
-
 BOARD = """
 :host(.board) { display: grid; gap: 8px; padding: 8px; box-sizing: border-box; height: 100%; width: 100%;
   grid-template-columns: 18fr 17fr 3fr 22fr; grid-template-rows: minmax(0, 1.3fr) minmax(0, 1fr) auto auto;
@@ -37,7 +38,7 @@ WORDS = """
 :host { width: auto !important; justify-self: stretch !important; font-size: 12.5px;
   color: var(--panel-on-surface-color) }
 .happening { display: flex; gap: 12px; align-items: baseline; background: var(--panel-surface-color);
-  border: 1px solid var(--divider-color); border-radius: 8px; padding: 7px 12px; min-height: 19px }
+  border: 1px solid var(--line); border-radius: 8px; padding: 7px 12px; min-height: 19px }
 .happening h2 { font-size: 13px; font-weight: 700; margin: 0; white-space: nowrap }
 .happening p { margin: 0; line-height: 1.4 }
 .happening.alarm { border-color: var(--minus) }

@@ -54,6 +54,7 @@ class Live:
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
         document.theme = theme.OWN
+        document.on_event("document_ready", lambda _: self.sidebar.complete())
         self.stream.start(document)
         self.keyboard.listen(document)
         document.on_session_destroyed(lambda _: self.close())

@@ -44,10 +44,12 @@ class Sidebar:
             NO_DEVICES, margin=(0, 0, 2, 0), sizing_mode="stretch_width", visible=False,
             styles={"font-size": "11.5px", "color": "var(--panel-on-secondary-color)"},
         )  # fmt: skip
-        self.view = pn.Column(
-            *self._update(), *self._device(), *self._network(), margin=(4, 14, 10, 14), sizing_mode="stretch_width"
-        )
-        settings.param.watch(self._adapt, ["scheme", "device_preset"])
+        self.view = pn.Column(*self._update(), margin=(4, 14, 10, 14), sizing_mode="stretch_width")
+
+    def complete(self) -> None:
+        """Add the sections below the first; left for later, so that the plots can be drawn sooner."""
+        self.view.extend([*self._device(), *self._network()])
+        self._settings.param.watch(self._adapt, ["scheme", "device_preset"])
         self._adapt()
 
     def _update(self) -> list[Any]:

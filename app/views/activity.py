@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bokeh.models import ColumnDataSource, FixedTicker, Image, Line, LinearColorMapper, Range1d
 
 from app.theme import Palette, blank_figure
-from app.views.base import Columns, View, follow, move, span_of
+from app.views.base import Columns, View, follow_slowly, move, span_of
 from training.config import RunConfig
 from training.records import TrialRecord
 from training.spikes import Spikes, times
@@ -99,7 +99,7 @@ def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
     move(output.x_range, (0.0, record.inputs.steps * config.network.dt))
     shown = np.concatenate((record.output[:, 0], record.target[:, 0]))
     low, high = max(float(shown.min()), -1e6), min(float(shown.max()), 1e6)
-    move(output.y_range, follow(span_of(output.y_range), min(low, -1.0), max(high, 1.0), slack=4.0))
+    move(output.y_range, follow_slowly(view, span_of(output.y_range), min(low, -1.0), max(high, 1.0), slack=1.7))
 
 
 def _raster(view: View, time: Range1d) -> None:

@@ -18,6 +18,9 @@ Columns = Mapping[str, Mapping[str, Any]]
 
 Span = tuple[float, float]
 
+PATIENCE = 25
+"""Pictures for which a range stays too long before it shrinks."""
+
 
 @dataclass
 class View:
@@ -35,6 +38,8 @@ class View:
         Axes that show names only: no line, no ticks.
     colours : list of tuple
         Bokeh model, its property, and that property's value by palette.
+    loose : int
+        For how many pictures in a row an axis has been longer than needed.
     """
 
     figures: dict[str, figure]
@@ -42,6 +47,7 @@ class View:
     mappers: dict[str, LinearColorMapper] = field(default_factory=dict)
     quiet_axes: list[Axis] = field(default_factory=list)
     colours: list[tuple[Any, str, Callable[[Palette], Any]]] = field(default_factory=list)
+    loose: int = 0
 
     def show(self, columns: Columns) -> None:
         """Refill the sources; columns that are left out or hold what is there already are not sent."""
@@ -105,6 +111,17 @@ def follow(span: Span, low: float, high: float, *, margin: float = 0.1, slack: f
     if span[0] <= low and high <= span[1] and span[1] - span[0] <= slack * extent:
         return span
     return low - margin * extent, high + margin * extent
+
+
+def follow_slowly(view: View, span: Span, low: float, high: float, *, slack: float) -> Span:
+    """As `follow`, but shrinks only after the data have been small for a while: spikes come and go."""
+    moved = follow(span, low, high, slack=slack)
+    shrinking = moved != span and span[0] <= low and high <= span[1]
+    view.loose = view.loose + 1 if shrinking else 0
+    if shrinking and view.loose < PATIENCE:
+        return span
+    view.loose = 0 if shrinking else view.loose
+    return moved
 
 
 def follow_log(span: Span, low: float, high: float, *, slack: float = 2.5) -> Span:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Line, Range1d, Scatter
+from bokeh.models import ColumnDataSource, FixedTicker, Line, Range1d, Scatter
 
 from app.history import Table
 from app.theme import Palette, blank_figure
@@ -12,6 +12,10 @@ from app.views.base import Columns, View, follow_log, move, span_of
 LOWEST, HIGHEST = 1e-6, 1e6
 SHORTEST = 50.0
 FAR = 1e9
+FINE = {step * 10.0**power: f"{step * 10.0**power:g}" for power in range(-6, 7) for step in (1, 2, 5)}
+COARSE = {10.0**power: "" for power in range(-6, 7)}
+WIDE = 1e3
+"""Ratio of an axis' ends beyond which only whole decades are marked."""
 
 
 def build(palette: Palette) -> View:
@@ -32,6 +36,7 @@ def build(palette: Palette) -> View:
         x_axis_label="trial", min_border_left=44, min_border_right=12,
     )  # fmt: skip
     plot.xgrid.visible = False
+    plot.yaxis.update(ticker=FixedTicker(ticks=list(FINE)), major_label_overrides=FINE)
     curve = ColumnDataSource({"trial": [], "loss": [], "smooth": []})
     baseline = ColumnDataSource({"trial": [], "baseline": []})
     tip = ColumnDataSource({"trial": [], "smooth": []})
@@ -81,6 +86,8 @@ def fit(view: View, table: Table) -> None:
     plot = view.figures["curve"]
     shown = np.concatenate((_visible(table["loss"]), _visible(table["smooth"][-1:]), _visible(table["baseline"][-1:])))
     move(plot.y_range, follow_log(span_of(plot.y_range), float(shown.min()), float(shown.max())))
+    coarse = plot.y_range.end > WIDE * plot.y_range.start
+    plot.yaxis.ticker.update(ticks=list(COARSE if coarse else FINE), minor_ticks=[])
     move(plot.x_range, (0.0, length(plot.x_range.end, float(table["trial"][-1]))))
 
 

@@ -1,0 +1,152 @@
+"""The page without a browser: what it builds, what reaches the run, what it says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import panel as pn
+import pytest
+from app import serve
+from app.controls import DEBOUNCE_MS
+from app.pages import live as live_page
+from app.pages.live import Live
+from bokeh.document import Document
+from panel.reactive import Syncable
+from panel.util import edit_readonly
+
+
+def until(condition) -> None:
+    end = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    sentences: list[str] = []
+    monkeypatch.setattr(live_page, "_tell", sentences.append)
+    monkeypatch.setattr(live_page, "_warn", sentences.append)
+    return sentences
+
+
+@pytest.fixture
+def live(said: list[str]) -> Iterator[Live]:
+    live = Live()
+    live.sidebar.complete()
+    until(lambda: live.runner.latest.snapshot is not None)
+    yield live
+    live.close()
+
+
+def test_a_frame_fills_every_source(live: Live) -> None:
+    document = Document()
+    live.page.get_root(document)
+    columns = live.draw(None)
+    assert columns == {"config_version": [0], "trial": [0], "run": [1]}
+    for name, view in live.board.views.items():
+        for source in view.sources.values():
+            assert all(len(column) for column in source.data.values()), name
+
+
+def test_frames_make_no_new_models(live: Live) -> None:
+    document = Document()
+    live.page.get_root(document)
+    live.draw(None)
+    count = len(list(document.models))
+    for turn in (None, 0, 1, 2, 3):
+        live.runner.step()
+        live.draw(turn)
+    assert len(list(document.models)) == count
+
+
+def test_the_page_does_not_follow_the_process_wide_busy_flag(live: Live) -> None:
+    seen = []
+    live.page.param.watch(lambda change: seen.append(change.new), "busy")
+    for busy in (True, False):
+        with edit_readonly(pn.state):
+            pn.state.busy = busy
+    assert seen == []
+    assert live.page.busy is False
+
+
+def test_widgets_answer_quickly(live: Live) -> None:
+    assert Syncable._debounce > DEBOUNCE_MS, "Panel's attribute has changed its name or meaning"
+    assert all(widget._debounce == DEBOUNCE_MS for widget in live.sidebar._controls.widgets.values())
+
+
+def test_every_widget_has_a_name_and_a_tooltip(live: Live) -> None:
+    for name, widget in live.sidebar._controls.widgets.items():
+        assert widget.label, name
+        assert len(widget.description) > 20, name
+
+
+def test_a_live_setting_reaches_the_run(live: Live, said: list[str]) -> None:
+    live.settings.threshold = 0.3
+    until(lambda: live.runner.latest.config_version == 1)
+    assert live.runner.latest.config.network.threshold == 0.3
+    assert live.runner.latest.run == 1
+    assert said == []
+
+
+def test_a_structural_setting_restarts_and_says_so(live: Live, said: list[str]) -> None:
+    live.settings.seed = 7
+    until(lambda: live.runner.latest.run == 2)
+    assert live.runner.latest.config.seed == 7
+    assert said == ["New run: seed changed."]
+
+
+def test_settings_that_cannot_be_are_refused_and_go_back(live: Live, said: list[str]) -> None:
+    live.settings.update_interval = 0.5
+    assert "at least the trial's duration" in said[0]
+    assert live.settings.update_interval == 38.6
+    assert live.runner.latest.config_version == 0
+
+
+def test_a_seed_that_is_none_is_refused_in_words(live: Live, said: list[str]) -> None:
+    widget = live.sidebar._controls.widgets["seed"]
+    for nonsense in ("many", "-3", "1.5", ""):
+        widget.value = nonsense
+        assert widget.value == "42"
+    assert all("is not" in sentence or "seed" in sentence.lower() for sentence in said)
+    assert live.runner.latest.run == 1
+
+
+def test_presets_load_all_controls(live: Live, said: list[str]) -> None:
+    live.header.preset.value = "float32"
+    until(lambda: live.runner.latest.run == 2)
+    assert live.settings.scheme == "float32"
+    assert live.sidebar._controls.widgets["write_noise"].disabled
+    live.draw(None)
+    assert all(words.visible for words in live.board.covers)
+    assert np.isfinite(live.board.views["crossbar"].sources["weights"].data["image"][0]).all()
+
+
+def test_a_notice_of_the_worker_is_told_and_controls_go_back(live: Live, said: list[str]) -> None:
+    live.runner.configure(live.settings.config().with_values({"seed": 9}), 5)
+    until(lambda: live.runner.notices)
+    live.draw(None)
+    assert "seed: changes only with a new run" in said[0]
+    assert live.settings.seed == 42
+
+
+def test_dark_mode_recolours_the_plots(live: Live) -> None:
+    before = live.board.views["activity"].figures["output"].xaxis[0].major_label_text_color
+    live.page.dark_theme = True
+    assert live.board.views["activity"].figures["output"].xaxis[0].major_label_text_color != before
+    live.page.dark_theme = False
+
+
+def test_closing_ends_the_worker(live: Live) -> None:
+    live.close()
+    until(lambda: not live.runner.alive)
+
+
+@pytest.mark.parametrize(("asked", "problem"), [("sign", ""), ("", ""), ("best", "unknown preset 'best'")])
+def test_the_preset_in_the_address(asked: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "_argument", lambda name: asked)
+    name, complaint = serve._asked_preset()
+    assert complaint.startswith(problem)
+    assert name == (asked if asked and not problem else live_page.DEFAULT_PRESET)
