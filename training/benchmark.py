@@ -46,8 +46,8 @@ class Timing:
         How many were timed.
     synapses : int
         Plastic synapses of the network.
-    rate : float
-        Mean hidden firing rate [Hz].
+    rate : float or None
+        Mean hidden firing rate [Hz]; None where it is not recorded.
     """
 
     case: str
@@ -56,7 +56,7 @@ class Timing:
     high: float
     trials: int
     synapses: int
-    rate: float
+    rate: float | None
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -86,7 +86,7 @@ def measure_dense(form: str, trials: int) -> Timing:
     session = Session(PRESETS["mixed-precision"].config)
     generator = torch.Generator().manual_seed(1)
     seconds = _repeat(lambda: dense_step(session, generator=generator, form=form), trials)
-    return _timing(f"100 hidden, dense loop, {form}", seconds, session, float("nan"))
+    return _timing(f"100 hidden, dense loop, {form}", seconds, session, None)
 
 
 def run(trials: int, dense_trials: int, report: Callable[[str], None] = print) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _repeat(action: Callable[[], object], trials: int) -> list[float]:
     return seconds
 
 
-def _timing(case: str, seconds: list[float], session: Session, rate: float) -> Timing:
+def _timing(case: str, seconds: list[float], session: Session, rate: float | None) -> Timing:
     low, median, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else (seconds[0],) * 3
     synapses = sum(array.shape[0] * array.shape[1] for array in session.arrays)
     return Timing(case, median, low, high, len(seconds), synapses, rate)
@@ -178,9 +178,8 @@ def _timing(case: str, seconds: list[float], session: Session, rate: float) -> T
 def _line(timing: Timing) -> str:
     quartiles = f"{timing.low * 1e3:.2f} - {timing.high * 1e3:.2f}"
     per_synapse = timing.median / timing.synapses * 1e9
-    return (
-        f"{timing.case:<46}{timing.median * 1e3:>7.2f} ms{quartiles:>20}{per_synapse:>10.0f} ns{timing.rate:>7.1f} Hz"
-    )
+    rate = "-" if timing.rate is None else f"{timing.rate:.1f} Hz"
+    return f"{timing.case:<46}{timing.median * 1e3:>7.2f} ms{quartiles:>20}{per_synapse:>10.0f} ns{rate:>10}"
 
 
 def _processor() -> str:

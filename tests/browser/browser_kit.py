@@ -34,6 +34,7 @@ class Live:
         self.page.wait_for_function(
             "window.Bokeh?.documents?.[0]?.get_model_by_name('painted')?.data.frame[0] > 0", timeout=WAIT
         )
+        self.page.get_by_role("slider", name="Time between updates").wait_for(timeout=WAIT)
 
     def _local_only(self, route: Route, address: str) -> None:
         url = route.request.url

@@ -12,7 +12,7 @@ import pytest
 from training.presets import PRESETS
 from training.session import Session
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5)
 
 
 def train(preset: str) -> tuple[np.ndarray, list[int]]:
