@@ -12,69 +12,19 @@ import contextlib
 import os
 import sys
 import threading
-import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
-from app.history import Curve, Drift
+from app.trainer import Shot, Trainer
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig
-from training.records import Snapshot, TrialRecord
 from training.session import Session
 
 NICENESS = 10
-RATE_WINDOW = 0.5
-
-
-@dataclass(frozen=True)
-class Shot:
-    """Everything that the page may know of the run at one moment.
-
-    Parameters
-    ----------
-    version : int
-        Counts every change of what is published.
-    run : int
-        Counts restarts.
-    running : bool
-        Whether trials follow each other by themselves.
-    config : RunConfig
-        The configuration in force.
-    config_version : int
-        The page's number of that configuration.
-    record : TrialRecord or None
-        The latest trial; None before the first.
-    curve, drift : Curve, Drift
-        Histories; they grow while the run goes on.
-    speed : float
-        Trials per second; 0 when not running.
-    snapshot : Snapshot or None
-        The latest snapshot that was asked for.
-    snapshot_of : tuple of int
-        Run, trial and configuration version of that snapshot.
-    """
-
-    version: int
-    run: int
-    running: bool
-    config: RunConfig
-    config_version: int = 0
-    record: TrialRecord | None = None
-    curve: Curve = field(default_factory=Curve)
-    drift: Drift = field(default_factory=Drift)
-    speed: float = 0.0
-    snapshot: Snapshot | None = None
-    snapshot_of: tuple[int, int, int] = (-1, -1, -1)
-
-    @property
-    def moment(self) -> tuple[int, int, int]:
-        """Run, trial and configuration version: what a snapshot must match to be up to date."""
-        return self.run, -1 if self.record is None else self.record.trial, self.config_version
 
 
 @dataclass
@@ -185,14 +135,14 @@ class Runner:
 
     def _work(self) -> None:
         _be_modest()
-        trainer = _Trainer(self._publish, lambda: self.latest)
+        trainer = Trainer(self._publish, lambda: self.latest)
         while True:
             wishes = self._next_wishes(trainer)
             if wishes.stop:
                 return
             self._fulfil(trainer, wishes)
 
-    def _next_wishes(self, trainer: _Trainer) -> _Wishes:
+    def _next_wishes(self, trainer: Trainer) -> _Wishes:
         """Wait until there is something to do; take the one-time wishes out."""
         with self._wake:
             while not self._due(trainer):
@@ -201,14 +151,14 @@ class Runner:
             self._wishes = replace(taken, steps=max(0, taken.steps - 1), config=None, restart=None, snapshot=False)
         return taken
 
-    def _due(self, trainer: _Trainer) -> bool:
+    def _due(self, trainer: Trainer) -> bool:
         wishes = self._wishes
         asked = wishes.stop or wishes.steps or wishes.config or wishes.restart
         asked = asked or (wishes.snapshot and not wishes.running)
         changed = wishes.running != self.latest.running
         return bool(asked or changed or (wishes.running and trainer.pause(self._limit) <= 0.0))
 
-    def _fulfil(self, trainer: _Trainer, wishes: _Wishes) -> None:
+    def _fulfil(self, trainer: Trainer, wishes: _Wishes) -> None:
         with self._reporting():
             if wishes.restart is not None:
                 trainer.restart(wishes.restart, wishes.config_version)
@@ -237,71 +187,6 @@ class Runner:
             if halt:
                 self._wish(running=False, steps=0)
             self._publish(running=self.latest.running and not halt)
-
-
-class _Trainer:
-    """The worker's own side: the session, its histories and its pace."""
-
-    def __init__(self, publish: Callable[..., None], latest: Callable[[], Shot]) -> None:
-        self._publish, self._latest = publish, latest
-        self._session: Session | None = None
-        self._due = 0.0
-        self.mark()
-
-    def mark(self) -> None:
-        """Begin to measure the speed anew."""
-        self._marked, self._trials = time.perf_counter(), 0
-
-    def restart(self, config: RunConfig, version: int) -> None:
-        session = Session(config)
-        record = session.step()
-        self._session = session
-        curve, drift = Curve(), Drift()
-        curve.append(record)
-        drift.append(record)
-        self.mark()
-        news = {"run": self._latest().run + 1, "config": config, "config_version": version, "record": record}
-        shot = replace(self._latest(), **news)
-        self._publish(**news, curve=curve, drift=drift, **self._snapshot(shot))
-
-    def configure(self, config: RunConfig, version: int) -> None:
-        if self._session is not None:
-            self._session.configure(config)
-            self._publish(config=config, config_version=version)
-
-    def step(self, with_snapshot: bool) -> None:
-        if self._session is None:
-            return
-        self._due = time.perf_counter()
-        record = self._session.step()
-        shot = self._latest()
-        shot.curve.append(record)
-        shot.drift.append(record)
-        news = {"record": record, "speed": self._speed(shot)}
-        self._publish(**news, **(self._snapshot(replace(shot, record=record)) if with_snapshot else {}))
-
-    def snapshot(self) -> None:
-        if self._session is not None:
-            self._publish(**self._snapshot(self._latest()))
-
-    def _snapshot(self, shot: Shot) -> dict[str, Any]:
-        return {"snapshot": self._session.snapshot(), "snapshot_of": shot.moment}
-
-    def pause(self, limit: float) -> float:
-        """Seconds until the next trial may begin."""
-        return self._due + 1.0 / limit - time.perf_counter() if limit > 0.0 else 0.0
-
-    def _speed(self, shot: Shot) -> float:
-        self._trials += 1
-        elapsed = time.perf_counter() - self._marked
-        if not shot.running:
-            return 0.0
-        if elapsed < RATE_WINDOW and shot.speed > 0.0:
-            return shot.speed
-        speed = self._trials / elapsed
-        if elapsed >= RATE_WINDOW:
-            self.mark()
-        return speed
 
 
 def warm_up() -> None:

@@ -83,8 +83,8 @@ def _bindable(host: str, port: int) -> int:
     try:
         with socket.create_server((host, port)) as server:
             return int(server.getsockname()[1])
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise PCMLabError(
             f"serve: cannot listen on {host}:{port} ({reason}); choose another --host or --port"
         ) from error

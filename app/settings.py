@@ -12,7 +12,7 @@ import param
 
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.mismatch import DeviceMismatch
-from pcmsim.presets import DEVICES
+from pcmsim.presets import DEVICES, device_model
 from pcmsim.pulse import PulseModel
 from pcmsim.quantity import Quantity, quantities
 from training.config import DeviceConfig, LearningConfig, RunConfig
@@ -159,7 +159,7 @@ class Settings(param.Parameterized):
     @property
     def drift_name(self) -> str:
         """Which of the two drift settings the chosen device has."""
-        return next(name for name in DRIFTS if hasattr(DEVICES[self.device_preset](4), name))
+        return next(name for name in DRIFTS if hasattr(device_model(self.device_preset), name))
 
     def load(self, config: RunConfig) -> None:
         """Show a configuration.
@@ -169,7 +169,7 @@ class Settings(param.Parameterized):
         config : RunConfig
             The configuration; `config()` gives it back.
         """
-        self._base = config
+        self._base, self._analog_bits = config, None
         self._rates = {name: getattr(config.learning, name) for name in RATES}
         self._loading = True
         try:
@@ -200,7 +200,7 @@ class Settings(param.Parameterized):
     def _device_values(self) -> dict[str, Any]:
         same = self.device_preset == self._base.device.preset
         constants = dict(self._base.device.constants) if same else {}
-        plain = DEVICES[self.device_preset](4)
+        plain = device_model(self.device_preset)
         for name in (*NOISES, self.drift_name):
             constants.pop(name, None)
             if getattr(self, name) != getattr(plain, name):
@@ -236,7 +236,7 @@ class Settings(param.Parameterized):
     def _match_device(self) -> None:
         """Another device comes with its own noise and drift."""
         if not self._loading:
-            plain = DEVICES[self.device_preset](4)
+            plain = device_model(self.device_preset)
             names = (*NOISES, self.drift_name)
             self.param.update(**{name: getattr(plain, name) for name in names})
 

@@ -7,6 +7,7 @@ than two frames are ever on their way.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -98,7 +99,7 @@ class Stream:
         self.painted.on_change("data", self._acknowledged)
         self._version, self._draw = version, draw
         self._drawn = self._complete = -1
-        self._drawn_at = -1.0
+        self._painted_at = -math.inf
         self._ready = False
 
     def start(self, document: Document) -> None:
@@ -122,17 +123,19 @@ class Stream:
     def _draw_frame(self, now: float, version: int) -> None:
         """Draw and number a frame; the number goes last, so that it is seen when all is there.
 
-        Everything is drawn when there is nothing newer, or has not been for a while, or when the
-        browser is yet to fetch the document; in a steady stream the slow plots take turns.
+        Everything is drawn when there is nothing newer, or when the browser has had nothing to do for
+        a while, or is yet to fetch the document; in a steady stream the slow plots take turns.
         """
-        calm = not self._ready or version == self._drawn or now - self._drawn_at > CALM
+        rested = self.gate.outstanding == 0 and now - self._painted_at > CALM
+        calm = not self._ready or version == self._drawn or rested
         columns = self._draw(None if calm else self.gate.sent % TURNS)
-        self._drawn, self._drawn_at = version, now
+        self._drawn = version
         self._complete = version if calm else self._complete
         self.frames.data = {"frame": [self.gate.send(now) if self._ready else 0], **columns}
 
     def _acknowledged(self, attr: str, old: Any, new: dict[str, list[int]]) -> None:
         self.gate.acknowledge(int(new["frame"][0]))
+        self._painted_at = time.monotonic()
         self._document.add_next_tick_callback(self.tick)
 
     def _connected(self, event: Any) -> None:
@@ -140,6 +143,7 @@ class Stream:
         send_promptly(self._document)
         self._ready = True
         self._drawn = self._complete = -1
+        self._painted_at = -math.inf
 
 
 def send_promptly(document: Document) -> None:

@@ -9,8 +9,8 @@ import panel as pn
 import panel_material_ui as pmui
 
 from app.pages.cards import BOARD, WORDS, card, cover, head, head_html, plot
-from app.runner import Shot
 from app.theme import palette
+from app.trainer import Shot
 from app.views import activity, conductance, crossbar, drift, learning, status
 from app.words import Words
 from training.network import LAYERS

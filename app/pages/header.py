@@ -8,7 +8,8 @@ import panel as pn
 import panel_material_ui as pmui
 
 from app.controls import responsive
-from app.runner import Runner, Shot
+from app.runner import Runner
+from app.trainer import Shot
 from training.presets import PRESETS
 
 TEMPOS = {"full speed": 0.0, "30 trials/s": 30.0, "10 trials/s": 10.0, "3 trials/s": 3.0, "1 trial/s": 1.0}

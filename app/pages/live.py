@@ -15,9 +15,10 @@ from app.keyboard import Keyboard
 from app.pages.board import Board
 from app.pages.header import Header
 from app.pages.sidebar import Sidebar
-from app.runner import Runner, Shot
+from app.runner import Runner
 from app.settings import SETTINGS, Settings
 from app.stream import Stream
+from app.trainer import Shot
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig, restart_fields
 from training.presets import PRESETS

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bokeh.models import ColumnDataSource, FixedTicker, Image, Line, LinearColorMapper, Range1d
 
 from app.theme import Palette, blank_figure
-from app.views.base import Columns, View, follow_slowly, move, span_of
+from app.views.base import PATIENCE, Columns, View, follow_slowly, move, span_of
 from training.config import RunConfig
 from training.records import TrialRecord
 from training.spikes import Spikes, times
@@ -96,6 +96,7 @@ def raster(spikes: Spikes, neurons: int) -> npt.NDArray[np.uint8]:
 def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
     """Move the axes to hold the trial."""
     output = view.figures["output"]
+    view.loose = PATIENCE if record.trial == 0 else view.loose
     move(output.x_range, (0.0, record.inputs.steps * config.network.dt))
     shown = np.concatenate((record.output[:, 0], record.target[:, 0]))
     low, high = max(float(shown.min()), -1e6), min(float(shown.max()), 1e6)

@@ -30,7 +30,8 @@ def build(palette: Palette) -> View:
         x_range=Range1d(0.0, 1.0), y_range=Range1d(1.0, 0.0), x_axis_label="from neuron", min_border_left=36
     )
     plot.grid.visible = False
-    plot.axis.ticker.desired_num_ticks = 4
+    for axis in plot.axis:
+        axis.ticker.update(desired_num_ticks=4, min_interval=1.0)
     source = ColumnDataSource(
         {"image": [np.zeros((1, 1), np.float32)], "x": [0.0], "y": [0.0], "dw": [1.0], "dh": [1.0]}
     )

@@ -10,10 +10,17 @@ from app.theme import LIGHT, Palette, blank_figure
 from app.views.base import Columns, View, follow, move, span_of
 
 DAY, YEAR = 86_400.0, 31_557_600.0
-TICKS = {
+COARSE = {
     **{0.1: "0.1 s", 1.0: "1 s", 10.0: "10 s", 60.0: "1 min", 600.0: "10 min", 3600.0: "1 h", 36_000.0: "10 h"},
     **{3 * DAY: "3 d", 30 * DAY: "30 d", YEAR: "1 y", 10 * YEAR: "10 y", 100 * YEAR: "100 y", 1000 * YEAR: "1000 y"},
 }
+FINE = COARSE | {
+    **{0.3: "0.3 s", 3.0: "3 s", 30.0: "30 s", 180.0: "3 min", 1800.0: "30 min", 10_800.0: "3 h", DAY: "1 d"},
+    **{10 * DAY: "10 d", 100 * DAY: "100 d", 3 * YEAR: "3 y", 30 * YEAR: "30 y", 300 * YEAR: "300 y"},
+}
+WIDE = 2e3
+"""Ratio of the axis' ends beyond which it is marked coarsely."""
+
 NAMES = [f"device_{number}" for number in range(len(LIGHT.devices))]
 
 
@@ -35,8 +42,7 @@ def build(palette: Palette) -> View:
         x_axis_label="device time", min_border_left=40, min_border_right=12,
     )  # fmt: skip
     plot.xgrid.visible = False
-    plot.xaxis.ticker = FixedTicker(ticks=list(TICKS))
-    plot.xaxis.major_label_overrides = TICKS
+    plot.xaxis.update(ticker=FixedTicker(ticks=list(FINE)), major_label_overrides=FINE)
     lines = ColumnDataSource({name: [] for name in ("time", *NAMES)})
     tips = ColumnDataSource({"time": [], "conductance": [], "colour": []})
     view = View({"devices": plot}, {"lines": lines, "tips": tips})
@@ -90,3 +96,4 @@ def fit(view: View, shown: Columns) -> None:
     begin, stop = span_of(plot.x_range)
     if first < begin or begin < 0.5 * first or last > stop or stop > 40.0 * last:
         move(plot.x_range, (0.9 * first, 10.0 * max(last, 3.0 * first)))
+    plot.xaxis.ticker.ticks = list(COARSE if plot.x_range.end > WIDE * plot.x_range.start else FINE)

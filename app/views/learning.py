@@ -12,7 +12,7 @@ from app.views.base import Columns, View, follow_log, move, span_of
 LOWEST, HIGHEST = 1e-6, 1e6
 SHORTEST = 50.0
 FAR = 1e9
-FINE = {step * 10.0**power: f"{step * 10.0**power:g}" for power in range(-6, 7) for step in (1, 2, 5)}
+FINE = {step * 10.0**power: f"{step * 10.0**power:g}" for power in range(-6, 7) for step in (1, 2, 3, 5)}
 COARSE = {10.0**power: "" for power in range(-6, 7)}
 WIDE = 1e3
 """Ratio of an axis' ends beyond which only whole decades are marked."""

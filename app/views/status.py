@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from app.history import Table
-from app.runner import Shot
+from app.trainer import Shot
 
 MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86_400.0, 31_557_600.0
 

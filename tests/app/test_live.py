@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 import panel as pn
 import pytest
+from bokeh.document import Document
+from panel.reactive import Syncable
+from panel.util import edit_readonly
+
 from app import serve
 from app.controls import DEBOUNCE_MS
 from app.pages import live as live_page
 from app.pages.live import Live
-from bokeh.document import Document
-from panel.reactive import Syncable
-from panel.util import edit_readonly
 
 
 def until(condition) -> None:

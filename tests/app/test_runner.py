@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+
 from app.runner import Runner
 from training.config import RunConfig
 from training.session import Session

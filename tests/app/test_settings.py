@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from app.settings import DRIFTS, NOISES, SETTINGS, Settings, describe, label
 from pcmsim.errors import FieldError
 from training.config import RunConfig, restart_fields

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import panel as pn
 import pytest
-from app.stream import CALM, TURNS, FrameGate, Stream
 from bokeh.document import Document
+
+from app.stream import CALM, TURNS, FrameGate, Stream
 
 
 def test_gate_lets_no_more_than_the_allowed_frames_out() -> None:

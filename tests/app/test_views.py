@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from app.history import Curve, Drift
-from app.runner import Shot
-from app.theme import DARK, LIGHT
-from app.views import activity, conductance, crossbar, drift, learning, status
-from app.views.base import follow, follow_log, ladder
 from bokeh.document import Document
+
+from app.history import Curve, Drift
+from app.theme import DARK, LIGHT
+from app.trainer import Shot
+from app.views import activity, conductance, crossbar, drift, learning, status
+from app.views.base import PATIENCE, follow, follow_log, ladder
 from training.config import RunConfig
 from training.presets import PRESETS
 from training.records import LayerSnapshot
@@ -148,7 +149,21 @@ def test_ranges_hold_the_data_and_stay_while_they_can() -> None:
         moves, span = moves + (moved != span), moved
     assert moves < 10
     begin, end = follow_log((0.1, 1.0), 0.2, 50.0)
-    assert begin <= 0.2 < 50.0 <= end
+    assert begin <= 0.2
+    assert end >= 50.0
+
+
+def test_the_output_axis_ignores_lone_spikes_but_not_forever(shot: Shot) -> None:
+    view, config = activity.build(LIGHT), shot.config
+    calm = replace(shot.record, trial=3, output=np.zeros_like(shot.record.output))
+    activity.fit(view, calm, config)
+    before = view.figures["output"].y_range.end
+    activity.fit(view, replace(calm, output=np.full_like(calm.output, 30.0)), config)
+    for _ in range(PATIENCE - 1):
+        activity.fit(view, calm, config)
+        assert view.figures["output"].y_range.end >= 30.0
+    activity.fit(view, calm, config)
+    assert view.figures["output"].y_range.end == pytest.approx(before, rel=0.2)
 
 
 @pytest.mark.parametrize(("value", "step"), [(0.99, 1.0), (1.0, 1.0), (1.01, 2.0), (0.021, 0.05), (0.0, 1e-9)])

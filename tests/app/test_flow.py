@@ -1,0 +1,182 @@
+"""Flow control against a simulated browser, and what happens when the browser arrives."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import panel as pn
+import pytest
+from bokeh.document import Document
+from bokeh.events import DocumentReady
+
+from app.stream import CALM, PATIENCE, SPACING, FrameGate, Stream, send_promptly
+
+
+class Clock:
+    """Stands in for the time module."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Socket:
+    """Stands in for a websocket; remembers how it was set."""
+
+    nodelay = False
+
+    def set_nodelay(self, value: bool) -> None:
+        self.nodelay = value
+
+
+def served() -> tuple[Document, list[Socket]]:
+    """A document as the server has it, and the sockets of its browser."""
+    document, sockets = Document(), [Socket(), Socket()]
+    connections = [SimpleNamespace(_socket=s) for s in sockets]
+    context = SimpleNamespace(session=SimpleNamespace(_subscribed_connections=connections))
+    document._session_context = lambda: context
+    return document, sockets
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("painting", [0.01, 0.1, 0.5])
+def test_never_more_than_two_frames_wait_whatever_the_browser_does(seed: int, painting: float) -> None:
+    chance, gate, way, now, sent = random.Random(seed), FrameGate(), deque(), 0.0, []
+    for _ in range(2000):
+        now += chance.uniform(0.0, 0.03)
+        while way and way[0][0] <= now:
+            gate.acknowledge(way.popleft()[1])
+        if gate.open(now):
+            way.append((max(now, way[-1][0] if way else now) + painting * chance.random(), gate.send(now)))
+            sent.append(now)
+        assert gate.outstanding == len(way) <= 2
+    assert len(sent) > now / (painting + SPACING) / 2
+
+
+def test_without_any_acknowledgement_one_frame_per_patience_leaves() -> None:
+    gate, sent = FrameGate(), []
+    for tick in range(4000):
+        if gate.open(now := 0.025 * tick):
+            sent.append(now)
+            gate.send(now)
+    assert len(sent) <= 2 + 100.0 / PATIENCE
+    assert all(later - earlier > PATIENCE for earlier, later in pairwise(sent[1:]))
+    gate.acknowledge(gate.sent)
+    assert gate.outstanding == 0
+    assert gate.open(100.0)
+
+
+def test_an_old_or_unknown_number_never_moves_the_gate_back_or_beyond() -> None:
+    gate = FrameGate()
+    for now in (0.0, 0.1, 0.2):
+        gate.send(now)
+    gate.acknowledge(2)
+    for number in (2, 1, 0, -5, 4, 10**12):
+        gate.acknowledge(number)
+        assert (gate.sent, gate.acknowledged) == (3, 2)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("app.stream.time", clock)
+    return clock
+
+
+@pytest.fixture
+def drawn() -> list[int | None]:
+    return []
+
+
+@pytest.fixture
+def news() -> SimpleNamespace:
+    return SimpleNamespace(version=1)
+
+
+@pytest.fixture
+def stream(clock: Clock, drawn: list[int | None], news: SimpleNamespace) -> Stream:
+    def draw(turn: int | None) -> dict[str, Any]:
+        drawn.append(turn)
+        return {"shown": [news.version]}
+
+    return Stream(lambda: news.version, draw)
+
+
+def test_the_browsers_arrival_draws_everything_again_and_counts_from_there(
+    stream: Stream, clock: Clock, drawn: list[int | None]
+) -> None:
+    document, sockets = served()
+    stream.start(document)
+    stream.tick()
+    assert stream.frames.data["frame"] == [0]
+    document.callbacks.trigger_event(DocumentReady())
+    assert all(socket.nodelay for socket in sockets)
+    clock.now += 1.0
+    stream.tick()
+    assert drawn == [None, None]
+    assert stream.frames.data == {"frame": [1], "shown": [1]}
+
+
+def test_an_acknowledgement_lets_the_next_frame_leave_without_waiting_for_the_tick(
+    stream: Stream, clock: Clock, news: SimpleNamespace
+) -> None:
+    document, _ = served()
+    stream.start(document)
+    document.callbacks.trigger_event(DocumentReady())
+    stream.tick()
+    before = len(document.session_callbacks)
+    stream.painted.data = {"frame": [1]}
+    assert len(document.session_callbacks) == before + 1
+    assert stream.gate.outstanding == 0
+
+
+def test_a_hidden_tab_gets_a_whole_picture_when_it_returns(
+    stream: Stream, clock: Clock, news: SimpleNamespace, drawn: list[int | None]
+) -> None:
+    document, _ = served()
+    stream.start(document)
+    document.callbacks.trigger_event(DocumentReady())
+    for _ in range(400):
+        clock.now += 0.025
+        news.version += 1
+        stream.tick()
+    assert len(drawn) <= 2 + 10.0 / PATIENCE
+    stream.painted.data = {"frame": [stream.gate.sent]}
+    clock.now += CALM + 0.01
+    news.version += 1
+    stream.tick()
+    assert drawn[-1] is None
+    assert stream.frames.data["shown"] == [news.version]
+
+
+def test_ticks_with_and_without_news_leave_the_busy_flag_alone(
+    stream: Stream, clock: Clock, news: SimpleNamespace
+) -> None:
+    seen: list[bool] = []
+    watcher = pn.state.param.watch(lambda change: seen.append(change.new), "busy")
+    document, _ = served()
+    stream.start(document)
+    document.callbacks.trigger_event(DocumentReady())
+    try:
+        for _ in range(10):
+            clock.now += 0.1
+            news.version += 1
+            stream.tick()
+            stream.tick()
+            stream.painted.data = {"frame": [stream.gate.sent]}
+    finally:
+        pn.state.param.unwatch(watcher)
+    assert seen == []
+    assert pn.state.busy is False
+
+
+def test_small_messages_leave_promptly_on_every_connection() -> None:
+    document, sockets = served()
+    send_promptly(document)
+    assert [socket.nodelay for socket in sockets] == [True, True]
