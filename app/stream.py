@@ -117,7 +117,8 @@ class Stream:
         now, version = time.monotonic(), self._version()
         if version == self._complete or (self._ready and not self.gate.open(now)):
             return
-        with pn.io.hold(self._document):
+        # Collected, not combined: combining loses range changes on the way to the browser.
+        with pn.io.hold(self._document, policy="collect"):
             self._draw_frame(now, version)
 
     def _draw_frame(self, now: float, version: int) -> None:

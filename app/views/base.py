@@ -155,9 +155,7 @@ def ladder(value: float) -> float:
 def move(axis_range: Range1d, span: Span) -> None:
     """Set a range unless it is there already."""
     if (axis_range.start, axis_range.end) != span:
-        # One by one: of two ends set by `update` within a held batch, the browser sees neither.
-        axis_range.start = span[0]
-        axis_range.end = span[1]
+        axis_range.update(start=span[0], end=span[1])
 
 
 def span_of(axis_range: Range1d) -> Span:
