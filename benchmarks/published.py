@@ -33,7 +33,7 @@ def train(preset: str, seed: int) -> dict[str, Any]:
         **{f"epoch {n}": epochs[n - 1] for n in (10, 50, 100)},
         "end": epochs[-LAST:].mean(),
         "best": epochs.min(),
-        "sets": session.total_sets,
+        "sets": session.updates.sets,
         "seconds": seconds,
     }
 

@@ -116,6 +116,10 @@ class ClosedLoopModel(DeviceModel):
         r = target / self.g_max
         return (self.g_max / CALIBRATED_G_MAX) * (0.26348 + 1.9650 * r - 1.1731 * r * r).clamp(min=0.0)
 
+    def exponents(self, cells: DeviceState, spread: Spread) -> torch.Tensor:
+        """State-dependent, redrawn at each write, times mismatch."""
+        return self.exponent(cells) * spread.drift_exponent
+
     def exponent(self, cells: DeviceState) -> torch.Tensor:
         """Drift exponent of each device, before mismatch."""
         log_r = torch.log(self._ratio(cells.conductance))
@@ -128,7 +132,7 @@ class ClosedLoopModel(DeviceModel):
         age = (now - cells.written_at).float().clamp_(min=self.read_time)
         since = age + self.drift_reference
         drifted = cells.conductance * drift_factor(
-            since, self.exponent(cells) * spread.drift_exponent, self.drift_reference
+            since, self.exponents(cells, spread), self.drift_reference
         )
         scale = None
         if self.noisy:

@@ -47,6 +47,13 @@ class ReadDistribution:
             return self.location.clamp(self.lower, None).minimum(torch.as_tensor(self.upper)), None
         return clipped_normal_moments(self.location, self.scale, self.lower, self.upper)
 
+    def sample(self, number: int, *, generator: torch.Generator) -> torch.Tensor:
+        """So many single reads of every device: ``read, ...`` [µS]."""
+        drawn = self.location.expand(number, *self.location.shape)
+        if self.scale is not None:
+            drawn = drawn + self.scale * torch.randn(drawn.shape, generator=generator)
+        return drawn.clamp(min=self.lower).minimum(torch.as_tensor(self.upper, dtype=drawn.dtype))
+
 
 class DeviceModel(ABC):
     """One kind of phase-change memory: frozen constants and pure functions of the state.
@@ -75,6 +82,10 @@ class DeviceModel(ABC):
     @abstractmethod
     def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
         """Distribution of a single read at device time `now` [s]."""
+
+    @abstractmethod
+    def exponents(self, cells: DeviceState, spread: Spread) -> torch.Tensor:
+        """Drift exponent of every device, shape of the state."""
 
     @property
     @abstractmethod

@@ -198,6 +198,10 @@ class PulseModel(DeviceModel):
         scale = (drifted * (self.read_slope * self.read_noise)).add_(offset)
         return ReadDistribution(drifted, scale, self.g_min, self._ceiling(spread))
 
+    def exponents(self, cells: DeviceState, spread: Spread) -> torch.Tensor:
+        """One exponent for all, up to mismatch."""
+        return torch.ones_like(cells.conductance) * (self.drift_exponent * spread.drift_exponent)
+
     def _ceiling(self, spread: Spread) -> torch.Tensor | float:
         """Largest conductance of each device [µS]; mismatch never takes it below the smallest."""
         ceiling = self.g_max * spread.g_max

@@ -114,7 +114,7 @@ def dense_step(session: Session, *, generator: torch.Generator, form: str = "con
     )
     signal = error @ session.feedback + torch.from_numpy(pressure).float()
     gradients = _gradients(session.network.dynamics, FORMS[form], (inputs, voltage, spiked), signal, error)
-    session.update(gradients, start + config.task.duration)
+    session.updates.apply(gradients, start + config.task.duration, session.trial)
     session.trial += 1
     session.device_time += config.device.update_interval
     return float((error**2).mean())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from training.network import LAYERS, Arrays
 from training.neurons import Floats
 from training.records import LayerSnapshot, Snapshot
 from training.tasks import Sampler
+from training.watch import LayerWatch
 
 PROBED = 8
 """Devices of the recurrent array whose conductance every record carries."""
@@ -44,9 +47,18 @@ def configure(arrays: Arrays, config: RunConfig, *, streams: Streams) -> None:
             array.bits = config.precision.weight_bits
 
 
-def snapshot(arrays: Arrays, now: float) -> Snapshot:
-    """Copies of weights, conductances, ages and pulse counts of every layer at device time `now` [s]."""
-    return {layer: _layer_snapshot(array, now) for layer, array in zip(LAYERS, arrays, strict=True)}
+def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None = None) -> Snapshot:
+    """Copies of weights, conductances, ages and event counts of every layer at device time `now` [s].
+
+    With a watch, recent updates too.
+    """
+    taken = {layer: _layer_snapshot(array, now) for layer, array in zip(LAYERS, arrays, strict=True)}
+    if watch is None:
+        return taken
+    return {
+        layer: replace(shown, asked=watch[layer].asked.numpy().copy(), applied=watch[layer].applied.numpy().copy())
+        for layer, shown in taken.items()
+    }
 
 
 def _digital(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
@@ -93,12 +105,15 @@ def probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:
 
 def _layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
     if isinstance(array, Crossbar):
-        conductance = array.conductance(now)
+        conductance, reads = array.conductance(now), array.moments(now)
         return LayerSnapshot(
-            weights=array.moments(now).mean.numpy().copy(),
+            weights=reads.mean.numpy().copy(),
+            variance=np.empty((0, 0), np.float32) if reads.variance is None else reads.variance.numpy(),
             conductance=conductance.numpy().copy(),
             age=(now - array.state.written_at).float().numpy(),
             sets=array.ledger.sets.numpy().copy(),
+            resets=array.ledger.resets.numpy().copy(),
         )
     empty = np.empty((0, 0, *array.shape), np.float32)
-    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, empty.astype(np.int32))
+    none = empty.astype(np.int32)
+    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, none, none)

@@ -5,7 +5,26 @@ Meters are computed from what a run leaves behind anyway; measuring never change
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pcmsim import mapping
+from pcmsim.crossbar import Crossbar
+from training import spikes
+from training.records import Snapshot, TrialRecord
+from training.session import Session
+from training.watch import LayerWatch
+
+SATURATED = 0.75
+"""Share of the maximum conductance above which a device hardly responds: 9 µS of 12, as refresh takes it."""
+
+BUSIEST = 0.1
+"""Share of the neurons that `Meters.busiest` is about."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +73,124 @@ class Meters:
     asked_pulses: float | None = None
     silent: float = 0.0
     busiest: float = 0.0
+
+
+def measure(session: Session, record: TrialRecord, snapshot: Snapshot | None = None) -> Meters:
+    """Meters of a run after a trial.
+
+    Parameters
+    ----------
+    session : Session
+        The run, where the trial left it; observed (`Session.observe`), or the meters of recent
+        updates are None.
+    record : TrialRecord
+        The trial.
+    snapshot : Snapshot, optional
+        From `Session.snapshot` at this moment, if there is one already.
+
+    Returns
+    -------
+    Meters
+    """
+    snapshot = snapshot or session.snapshot()
+    watch = list((session.updates.watch or {}).values())
+    crossbars = [array for array in session.arrays if isinstance(array, Crossbar)]
+    silent, busiest = shares(spikes.counts(record.hidden, session.config.network.hidden))
+    return Meters(
+        write_error=ratio((w.error, w.effort) for w in watch) if crossbars else None,
+        read_noise=read_noise(session, record, snapshot),
+        drift=drifted(crossbars, snapshot),
+        rounding=rounding(watch),
+        saturated=share_saturated(crossbars, 1),
+        stuck=share_saturated(crossbars, 2),
+        mismatch=relative_spread(c.spread.step for c in crossbars),
+        threshold_mismatch=relative_spread([torch.from_numpy(session.network.dynamics.cell.threshold)]),
+        cosine=cosine([w.asked for w in watch], [w.applied for w in watch]),
+        asked_pulses=asked_pulses(crossbars, watch),
+        silent=silent,
+        busiest=busiest,
+    )
+
+
+def ratio(squares: Iterable[tuple[float, float]]) -> float | None:
+    """Root of (summed first) over (summed second); None where the second is zero."""
+    above, below = (sum(part) for part in zip(*squares, strict=True)) if (squares := list(squares)) else (0.0, 0.0)
+    return math.sqrt(above / below) if below > 0.0 else None
+
+
+def rounding(watch: Sequence[LayerWatch]) -> float | None:
+    """Norm of (asked - planned) over that of the asked change."""
+    return ratio((float((w.asked - w.planned).square().sum()), float(w.asked.square().sum())) for w in watch)
+
+
+def cosine(asked: Sequence[torch.Tensor], applied: Sequence[torch.Tensor]) -> float | None:
+    """Cosine between two lists of tensors, each taken as one vector; None where one of them is zero."""
+    products = [(a * b).sum() for a, b in zip(asked, applied, strict=True)]
+    norms = math.sqrt(sum(float(a.square().sum()) for a in asked) * sum(float(b.square().sum()) for b in applied))
+    return float(sum(products)) / norms if norms > 0.0 else None
+
+
+def asked_pulses(crossbars: Sequence[Crossbar], watch: Sequence[LayerWatch]) -> float | None:
+    """Largest single change that recent updates asked for, in SET pulses."""
+    asked = [w.largest / c.view().weight_step for c, w in zip(crossbars, watch, strict=False)]
+    return max(asked, default=None)
+
+
+def drifted(crossbars: Sequence[Crossbar], snapshot: Snapshot) -> float | None:
+    """Share of the stored conductance that is gone by the time of the snapshot; None where nothing drifts."""
+    stored = sum(float(c.state.conductance.sum()) for c in crossbars)
+    drifts = any(c.largest_exponent > 0.0 for c in crossbars)
+    left = sum(float(layer.conductance.sum()) for layer in snapshot.values())
+    return 1.0 - left / stored if drifts and stored > 0.0 else None
+
+
+def share_saturated(crossbars: Sequence[Crossbar], sides: int) -> float | None:
+    """Share of differential pairs with at least so many sides above three quarters of the maximum."""
+    if not crossbars:
+        return None
+    high = [mapping.over_devices(c.state.conductance) / c.devices > SATURATED * c.model.g_max for c in crossbars]
+    return float(sum((side.sum(0) >= sides).sum() for side in high)) / sum(side[0].numel() for side in high)
+
+
+def relative_spread(factors: Iterable[torch.Tensor | float]) -> float | None:
+    """Standard deviation of all values over their mean; None where nothing differs."""
+    tensors = [factor.reshape(-1).double() for factor in factors if isinstance(factor, torch.Tensor)]
+    if not tensors:
+        return None
+    values = torch.cat(tensors)
+    spread = float(values.std(correction=0) / values.mean())
+    return spread if spread > 1e-6 else None
+
+
+def shares(counts: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Share of silent neurons, and share of all spikes that the busiest tenth of the neurons fired.
+
+    Examples
+    --------
+    >>> shares(np.array([0, 1, 1, 2, 0, 0, 0, 0, 0, 0]))
+    (0.7, 0.5)
+    """
+    total, busiest = float(counts.sum()), np.sort(counts)[-math.ceil(BUSIEST * counts.size) :]
+    return float((counts == 0).mean()), float(busiest.sum()) / total if total else 0.0
+
+
+def read_noise(session: Session, record: TrialRecord, snapshot: Snapshot) -> float | None:
+    """Noise of the hidden neurons' input current over the current's standard deviation in time.
+
+    The current of neuron j is the sum of the weights of all arriving spikes. Its noise variance is
+    the mean over time of the summed read variances; both are averaged over neurons before the root.
+    None where reads are exact or no spike arrives.
+    """
+    fired = spikes.to_raster(record.hidden, session.config.network.hidden).astype(np.float32)
+    arriving = {
+        "input": spikes.to_raster(record.inputs, session.sampler.inputs).astype(np.float32),
+        "recurrent": np.concatenate((np.zeros_like(fired[:1]), fired[:-1])),
+    }
+    noise = sum(
+        float((raster.mean(0) @ snapshot[layer].variance).mean())
+        for layer, raster in arriving.items()
+        if snapshot[layer].variance.size
+    )
+    current = sum(raster @ snapshot[layer].weights for layer, raster in arriving.items())
+    signal = float(np.var(current, axis=0).mean())
+    return math.sqrt(noise / signal) if noise > 0.0 and signal > 0.0 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
@@ -77,12 +77,23 @@ class LayerSnapshot:
         Time since the last write [s], same shape.
     sets : numpy.ndarray
         SET pulses so far, same shape.
+    resets : numpy.ndarray
+        RESETs so far, same shape.
+    variance : numpy.ndarray
+        Variance of one read of each weight, ``pre, post``; empty where reads are exact.
+    asked, applied : numpy.ndarray
+        Weight change asked for by recent updates, and made by the devices, ``pre, post``; empty
+        unless the run is observed.
     """
 
     weights: npt.NDArray[np.float32]
     conductance: npt.NDArray[np.float32]
     age: npt.NDArray[np.float32]
     sets: npt.NDArray[np.int32]
+    resets: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 0, 0, 0), np.int32))
+    variance: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    asked: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    applied: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
 
 Snapshot = dict[str, LayerSnapshot]

@@ -9,23 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pcmsim.array import WeightArray
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import RestartRequiredError
-from pcmsim.plan import Plan, PulsePlan
 from pcmsim.streams import Streams
 from training import checkpoint, eprop, memory, spikes
 from training.checkpoint import Progress
 from training.config import RunConfig, restart_fields
-from training.eprop import Gradients
 from training.kernels import Activity
 from training.network import LAYERS, Network, ReadNoise, joined
 from training.neurons import Floats
 from training.online import OnlineEprop
 from training.records import Snapshot, TrialRecord, finite, judge
-from training.schemes import SchemeState, UpdateScheme, WithRefresh
-from training.schemes.base import Asked
 from training.tasks import Sample
+from training.update import Updater
 
 
 class Session:
@@ -53,9 +49,8 @@ class Session:
         self.config = config
         self.arrays = memory.build(config, self.sampler, streams=self.streams)
         self._adopt(config)
-        self.scheme_state = self._fresh_scheme_state()
+        self.updates = Updater(self.arrays, self.feedback, config, streams=self.streams)
         self._probed = memory.probed_devices(self.arrays.recurrent, streams=self.streams)
-        self.total_sets, self.total_resets = 0, 0
 
     def run(self, trials: int | None = None) -> Iterator[TrialRecord]:
         """Train, one record per trial; endlessly if `trials` is None.
@@ -97,14 +92,38 @@ class Session:
         restart = restart_fields(self.config, config)
         if restart:
             raise RestartRequiredError(restart)
-        renewed = config.scheme != self.config.scheme or config.refresh != self.config.refresh
         self._adopt(config)
-        if renewed:
-            self.scheme_state = self._fresh_scheme_state()
+        self.updates.configure(config)
 
     def snapshot(self) -> Snapshot:
-        """Copies of weights, conductances, ages and pulse counts of every layer, at device time now."""
-        return memory.snapshot(self.arrays, self.device_time)
+        """Copies of weights, conductances, ages and event counts of every layer, at device time now."""
+        return memory.snapshot(self.arrays, self.device_time, self.updates.watch)
+
+    def observe(self) -> None:
+        """Watch from now on what updates ask for and what the devices make of it; see `training.watch`.
+
+        Snapshots, meters and the inspector then know it. The run stays the same, to the bit.
+        """
+        self.updates.observe()
+
+    def fork(self, config: RunConfig | None = None) -> Session:
+        """An independent copy of the run as it stands, that goes on with the same random numbers.
+
+        Parameters
+        ----------
+        config : RunConfig, optional
+            What the copy does differently from here on.
+
+        Raises
+        ------
+        RestartRequiredError
+            If a setting differs that decides the run's shape.
+        """
+        copy = Session(self.config)
+        copy._restore("the run", self._progress(), self._tensors())
+        if config is not None:
+            copy.configure(config)
+        return copy
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint atomically.
@@ -114,8 +133,7 @@ class Session:
         FileError
             If the file cannot be written; a file that was there is untouched.
         """
-        progress = Progress(self.trial, self.device_time, self.total_sets, self.total_resets)
-        checkpoint.write(path, self.config, progress, self._tensors())
+        checkpoint.write(path, self.config, self._progress(), self._tensors())
 
     @classmethod
     def resume(cls, path: str | Path) -> Session:
@@ -128,31 +146,32 @@ class Session:
         """
         config, progress, tensors = checkpoint.read(path)
         session = cls(config)
-        checkpoint.restore(path, session._tensors(), tensors)
-        session.trial, session.device_time = progress.trial, progress.device_time
-        session.total_sets, session.total_resets = progress.total_sets, progress.total_resets
+        session._restore(path, progress, tensors)
         return session
 
     def _adopt(self, config: RunConfig) -> None:
         self.config = config
         self.network = Network(config.network, self.sampler.outputs, streams=self.streams)
-        self.scheme: UpdateScheme = config.scheme
-        if config.refresh.enabled and not config.scheme.digital:
-            self.scheme = WithRefresh(config.scheme, config.refresh)
         memory.configure(self.arrays, config, streams=self.streams)
 
-    def _fresh_scheme_state(self) -> dict[str, SchemeState]:
-        return {layer: self.scheme.init(array.view()) for layer, array in zip(LAYERS, self.arrays, strict=True)}
+    def _restore(self, origin: str | Path, progress: Progress, tensors: dict[str, torch.Tensor]) -> None:
+        checkpoint.restore(origin, self._tensors(), tensors)
+        self.trial, self.device_time = progress.trial, progress.device_time
+        self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
 
     def _learn_after(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
         """Run the whole trial, then update once."""
         activity = self.network.run(self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode)
         driving = eprop.signals(
-            self.config.learning, self._feedback(), activity.output - sample.target, activity, self.config.network.dt
+            self.config.learning,
+            self.present_feedback(),
+            activity.output - sample.target,
+            activity,
+            self.config.network.dt,
         )
         assumed = self.network.assumed(self.config.learning.eligibility)
         gradients = eprop.trial_gradients(assumed, driving, activity, sample.inputs, self.sampler.inputs)
-        return activity, *self.update(gradients, start + self.config.task.duration)
+        return activity, *self.updates.apply(gradients, start + self.config.task.duration, self.trial)
 
     def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
@@ -165,8 +184,9 @@ class Session:
                 read_mode=self.config.device.read_mode, span=(first, last), carry=carry,
             )  # fmt: skip
             inputs = spikes.between(sample.inputs, first, last)
-            learner.advance(part, inputs, part.output - sample.target[first:last], self._feedback())
-            update = self.update(learner.take_gradients(), start + last * self.config.network.dt, number)
+            learner.advance(part, inputs, part.output - sample.target[first:last], self.present_feedback())
+            now = start + last * self.config.network.dt
+            update = self.updates.apply(learner.take_gradients(), now, self.trial, number)
             sets, resets = sets + update[0], resets + update[1]
             parts.append(part)
         return joined(parts), sets, resets
@@ -177,57 +197,11 @@ class Session:
             return ReadNoise.draw(shape, self.trial, streams=self.streams)
         return ReadNoise.none(shape)
 
-    def _feedback(self) -> Floats:
+    def present_feedback(self) -> Floats:
+        """Weights by which errors reach the hidden neurons, ``output, hidden``."""
         if self.config.learning.feedback == "symmetric":
             return self.arrays.output.stored_weights().numpy().T
         return self.feedback.numpy()
-
-    def update(self, gradients: Gradients, now: float, number: int = 0) -> tuple[int, int]:
-        """Have the scheme turn gradients into plans and the arrays carry them out.
-
-        Parameters
-        ----------
-        gradients : tuple of torch.Tensor
-            Of input, recurrent and output weights, ``pre, post`` each.
-        now : float
-            Device time [s].
-        number : int
-            Which update of the trial.
-
-        Returns
-        -------
-        tuple of int
-            SET pulses and RESETs of this update.
-        """
-        learning = self.config.learning
-        rates = (learning.lr_input, learning.lr_recurrent, learning.lr_output)
-        sets = resets = 0
-        for layer, array, gradient, lr in zip(LAYERS, self.arrays, gradients, rates, strict=True):
-            adapts = layer == "output" and learning.feedback == "adaptive"
-            limited = self._limited(gradient)
-            wanted = self._adapt_feedback(limited, lr) if adapts else limited
-            plan = self._plan(layer, array, wanted, lr, number)
-            array.apply(plan, now, generator=self.streams.at(f"write/{layer}", self.trial, number))
-            if isinstance(plan, PulsePlan):
-                sets, resets = sets + plan.sets, resets + plan.resets
-        self.total_sets, self.total_resets = self.total_sets + sets, self.total_resets + resets
-        return sets, resets
-
-    def _limited(self, gradient: torch.Tensor) -> torch.Tensor:
-        """The gradient clipped, and rounded to its precision."""
-        clip = self.config.learning.gradient_clip
-        return self.config.precision.round_gradient(torch.nan_to_num(gradient, 0.0).clamp_(-clip, clip))
-
-    def _plan(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float, number: int) -> Plan:
-        asked = Asked(gradient, lr, array.view(), self.config.precision)
-        generator = self.streams.at(f"scheme/{layer}", self.trial, number)
-        return self.scheme.update(asked, self.scheme_state[layer], generator=generator)
-
-    def _adapt_feedback(self, gradient: torch.Tensor, lr: float) -> torch.Tensor:
-        """Move the feedback as the output weights are asked to move; both fade."""
-        decay = self.config.learning.feedback_decay
-        self.feedback.sub_(lr * gradient.T + decay * self.feedback)
-        return gradient + decay * self.arrays.output.stored_weights() / lr if lr > 0.0 else gradient
 
     def _count_reads(self, sample: Sample, activity: Activity) -> None:
         arrived = torch.from_numpy(spikes.counts(sample.inputs, self.sampler.inputs))
@@ -248,8 +222,8 @@ class Session:
             rate=per_step / self.config.network.dt,
             sets=sets,
             resets=resets,
-            total_sets=self.total_sets,
-            total_resets=self.total_resets,
+            total_sets=self.updates.sets,
+            total_resets=self.updates.resets,
             total_reads=sum(a.ledger.total_reads for a in self.arrays if isinstance(a, Crossbar)),
             device_time=self.device_time,
             seconds=time.perf_counter() - began,
@@ -263,10 +237,13 @@ class Session:
             probe=memory.probe(self.arrays.recurrent, self._probed, self.device_time),
         )
 
+    def _progress(self) -> Progress:
+        return Progress(self.trial, self.device_time, self.updates.sets, self.updates.resets)
+
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes while training, by name."""
         tensors = {"feedback": self.feedback}
         for layer, array in zip(LAYERS, self.arrays, strict=True):
             tensors |= {f"{layer}/array/{name}": value for name, value in array.tensors().items()}
-            tensors |= {f"{layer}/scheme/{name}": value for name, value in self.scheme_state[layer].items()}
+            tensors |= {f"{layer}/scheme/{name}": value for name, value in self.updates.state[layer].items()}
         return tensors

@@ -21,7 +21,7 @@ def train(preset: str) -> tuple[np.ndarray, list[int]]:
     for seed in SEEDS:
         session = Session(PRESETS[preset].config.with_values({"seed": seed}))
         epochs.append(np.reshape([record.loss for record in session.run(750)], (250, 3)).mean(1))
-        pulses.append(session.total_sets)
+        pulses.append(session.updates.sets)
     return np.array(epochs), pulses
 
 

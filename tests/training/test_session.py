@@ -65,7 +65,7 @@ def test_every_ingredient_resumes_to_the_bit(values, tmp_path) -> None:
     broken.save(tmp_path / "run.safetensors")
     resumed = Session.resume(tmp_path / "run.safetensors")
     list(resumed.run(3))
-    assert straight.total_sets > 0
+    assert straight.updates.sets > 0
     assert_same_state(resumed, straight)
 
 
@@ -109,11 +109,11 @@ def test_settings_change_between_trials_and_the_run_lives_on() -> None:
     session = Session(config())
     list(session.run(3))
     changed = config().with_values({"learning.lr_input": 0.0, "learning.lr_recurrent": 0.0, "learning.lr_output": 0.0})
-    sets = session.total_sets
+    sets = session.updates.sets
     session.configure(changed)
     session.step()
     assert session.trial == 4
-    assert session.total_sets == sets > 0
+    assert session.updates.sets == sets > 0
 
 
 def test_changing_back_between_trials_is_as_if_nothing_happened() -> None:
@@ -141,7 +141,7 @@ def test_schemes_change_live_and_start_with_fresh_state() -> None:
     for name in ("sign", "stochastic", "update-ready", "mixed-precision"):
         session.configure(session.config.with_values({"scheme": name}))
         session.step()
-    assert not np.allclose(session.scheme_state["input"]["accumulator"], 0.0)
+    assert not np.allclose(session.updates.state["input"]["accumulator"], 0.0)
     assert session.trial == 6
 
 

@@ -1,0 +1,123 @@
+"""From gradients to written weights: the scheme plans, the arrays carry out, a watch may look on."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+from pcmsim.array import WeightArray
+from pcmsim.plan import Plan, PulsePlan
+from pcmsim.streams import Streams
+from training.config import RunConfig
+from training.eprop import Gradients
+from training.network import LAYERS, Arrays
+from training.schemes import SchemeState, UpdateScheme, WithRefresh
+from training.schemes.base import Asked
+from training.watch import LayerWatch, Update
+
+Watch = dict[str, LayerWatch]
+
+
+class Updater:
+    """Updates the weights of a run.
+
+    Parameters
+    ----------
+    arrays : Arrays
+        The weights.
+    feedback : torch.Tensor
+        ``output, hidden``; moves with the output weights where feedback is adaptive.
+    config : RunConfig
+        Learning rates, scheme, precision.
+    streams : Streams
+        Source of the schemes' and the devices' randomness.
+
+    Attributes
+    ----------
+    state : dict of str to SchemeState
+        What the scheme remembers of each layer.
+    sets, resets : int
+        SET pulses and RESETs so far.
+    watch : dict of str to LayerWatch, or None
+        Looks on, by layer; see `observe`.
+    """
+
+    def __init__(self, arrays: Arrays, feedback: torch.Tensor, config: RunConfig, *, streams: Streams) -> None:
+        self._arrays, self._feedback, self._streams = arrays, feedback, streams
+        self.sets, self.resets = 0, 0
+        self.watch: Watch | None = None
+        self._adopt(config)
+        self.state = self._fresh()
+
+    def configure(self, config: RunConfig) -> None:
+        """Follow a changed configuration; a changed scheme starts with nothing remembered."""
+        old = self._config
+        self._adopt(config)
+        if config.scheme != old.scheme or config.refresh != old.refresh:
+            self.state = self._fresh()
+
+    def observe(self) -> Watch:
+        """Begin to watch what updates ask for and what the devices make of it; the run stays the same."""
+        if self.watch is None:
+            self.watch = {layer: LayerWatch(array.shape) for layer, array in zip(LAYERS, self._arrays, strict=True)}
+        return self.watch
+
+    def apply(self, gradients: Gradients, now: float, trial: int, number: int = 0) -> tuple[int, int]:
+        """Have the scheme turn gradients into plans and the arrays carry them out.
+
+        Parameters
+        ----------
+        gradients : tuple of torch.Tensor
+            Of input, recurrent and output weights, ``pre, post`` each.
+        now : float
+            Device time [s].
+        trial, number : int
+            Trial, and which update of it.
+
+        Returns
+        -------
+        tuple of int
+            SET pulses and RESETs of this update.
+        """
+        learning = self._config.learning
+        rates = (learning.lr_input, learning.lr_recurrent, learning.lr_output)
+        sets = resets = 0
+        for layer, array, gradient, lr in zip(LAYERS, self._arrays, gradients, rates, strict=True):
+            wanted = self._wanted(layer, array, gradient, lr)
+            plan = self._plan(layer, array, wanted, lr, (trial, number))
+            with self._watching(layer, array, Update(wanted * -lr, plan, now, trial)):
+                array.apply(plan, now, generator=self._streams.at(f"write/{layer}", trial, number))
+            if isinstance(plan, PulsePlan):
+                sets, resets = sets + plan.sets, resets + plan.resets
+        self.sets, self.resets = self.sets + sets, self.resets + resets
+        return sets, resets
+
+    def _adopt(self, config: RunConfig) -> None:
+        self._config = config
+        self._scheme: UpdateScheme = config.scheme
+        if config.refresh.enabled and not config.scheme.digital:
+            self._scheme = WithRefresh(config.scheme, config.refresh)
+
+    def _fresh(self) -> dict[str, SchemeState]:
+        return {layer: self._scheme.init(array.view()) for layer, array in zip(LAYERS, self._arrays, strict=True)}
+
+    def _wanted(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float) -> torch.Tensor:
+        """The gradient clipped and rounded to its precision; adaptive feedback follows the output weights."""
+        clip = self._config.learning.gradient_clip
+        limited = self._config.precision.round_gradient(torch.nan_to_num(gradient, 0.0).clamp_(-clip, clip))
+        adapts = layer == "output" and self._config.learning.feedback == "adaptive"
+        return self._adapt_feedback(array, limited, lr) if adapts else limited
+
+    def _plan(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float, at: tuple[int, int]) -> Plan:
+        asked = Asked(gradient, lr, array.view(), self._config.precision)
+        return self._scheme.update(asked, self.state[layer], generator=self._streams.at(f"scheme/{layer}", *at))
+
+    def _adapt_feedback(self, array: WeightArray, gradient: torch.Tensor, lr: float) -> torch.Tensor:
+        """Move the feedback as the output weights are asked to move; both fade."""
+        decay = self._config.learning.feedback_decay
+        self._feedback.sub_(lr * gradient.T + decay * self._feedback)
+        return gradient + decay * array.stored_weights() / lr if lr > 0.0 else gradient
+
+    def _watching(self, layer: str, array: WeightArray, update: Update) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self.watch is None else self.watch[layer].writing(array, update)
