@@ -22,7 +22,7 @@ from training.records import LayerSnapshot, Snapshot
 from training.tasks import Sampler
 from training.watch import LayerWatch
 
-PROBED = 8
+PROBED = 64
 """Devices of the recurrent array whose conductance every record carries."""
 
 
