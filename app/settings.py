@@ -11,6 +11,7 @@ from typing import Any
 import param
 
 from pcmsim.closed_loop import ClosedLoopModel
+from pcmsim.energy import EventCosts
 from pcmsim.mismatch import DeviceMismatch
 from pcmsim.presets import DEVICES, device_model
 from pcmsim.pulse import PulseModel
@@ -72,6 +73,10 @@ SETTINGS: dict[str, Setting] = {
     "hidden": Setting("network.hidden", NetworkConfig, (10, 300)),
     "threshold": Setting("network.threshold", NetworkConfig, (0.01, 1.0)),
     "update_interval": Setting("device.update_interval", DeviceConfig, (1.0, 1e6)),
+    "set_pulse": Setting("costs.set_pulse", EventCosts),
+    "reset_pulse": Setting("costs.reset_pulse", EventCosts),
+    "read": Setting("costs.read", EventCosts),
+    "endurance": Setting("costs.endurance", EventCosts),
 }
 """Every single field that the page exposes; the scheme and the learning-rate factor are apart."""
 
@@ -144,6 +149,10 @@ class Settings(param.Parameterized):
     hidden = _number("hidden")
     threshold = _number("threshold")
     update_interval = _number("update_interval")
+    set_pulse = _number("set_pulse")
+    reset_pulse = _number("reset_pulse")
+    read = _number("read")
+    endurance = _number("endurance")
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()

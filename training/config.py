@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from pcmsim.energy import EventCosts
 from pcmsim.errors import FieldError
 from pcmsim.mismatch import DeviceMismatch
 from pcmsim.model import DeviceModel
@@ -207,6 +208,7 @@ class RunConfig:
     precision: PrecisionConfig = field(default_factory=PrecisionConfig)
     scheme: UpdateScheme = field(default_factory=MixedPrecision)
     refresh: RefreshConfig = field(default_factory=RefreshConfig)
+    costs: EventCosts = field(default_factory=EventCosts)
 
     def __post_init__(self) -> None:
         check(self)
