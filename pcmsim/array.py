@@ -108,6 +108,20 @@ class WeightArray(ABC):
         """Weights as stored, without drift and read noise: ``pre, post``."""
 
     @abstractmethod
+    def drift_gain(self, since: float, now: float) -> float:
+        """Gain that makes up for the mean drift between device times `since` and `now` [s]; 1 where nothing drifts."""
+
+    @abstractmethod
+    def rescaled(self, gain: float) -> WeightArray:
+        """The same memory, read with its weights multiplied by `gain`: a view for reading.
+
+        Raises
+        ------
+        FieldError
+            If this memory cannot be read with such a gain.
+        """
+
+    @abstractmethod
     def view(self) -> ArrayView:
         """What an update scheme may know."""
 

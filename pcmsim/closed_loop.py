@@ -131,9 +131,7 @@ class ClosedLoopModel(DeviceModel):
         """Drifted conductance with 1/f noise that grows with the logarithm of time."""
         age = (now - cells.written_at).float().clamp_(min=self.read_time)
         since = age + self.drift_reference
-        drifted = cells.conductance * drift_factor(
-            since, self.exponents(cells, spread), self.drift_reference
-        )
+        drifted = cells.conductance * drift_factor(since, self.exponents(cells, spread), self.drift_reference)
         scale = None
         if self.noisy:
             quality = (0.0088 / self._ratio(cells.conductance).pow(0.65)).clamp(max=0.2)

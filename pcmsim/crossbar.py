@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from pcmsim import mapping
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads
 from pcmsim.counter import draw_key, normals_at
+from pcmsim.errors import FieldError
 from pcmsim.ledger import Ledger
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise
@@ -92,6 +94,32 @@ class Crossbar(WeightArray):
     def stored_weights(self) -> torch.Tensor:
         """Weights of the stored conductances, without drift and read noise."""
         return mapping.weights(self.state.conductance, self.scale)
+
+    def drift_gain(self, since: float, now: float) -> float:
+        """Gain of global drift compensation: total conductance at `since` [s] over that at `now` [s].
+
+        A chip measures both with a calibration read of the whole array, averaged until the read noise
+        is gone; here they are the noise-free sums over all devices, before reads are clipped. Joshi et
+        al., Nat. Commun. 11, 2473 (2020), doi:10.1038/s41467-020-16108-9. 1 if nothing conducts.
+        """
+        then, present = (float(self.conductance(time).sum(dtype=torch.float64)) for time in (since, now))
+        return then / present if present > 0.0 else 1.0
+
+    def rescaled(self, gain: float) -> Crossbar:
+        """A view for reading of the same devices, its weights and their read noise multiplied by `gain`.
+
+        Devices and ledger are shared, not copied. The gain acts after the read, so it lifts the noise too.
+
+        Raises
+        ------
+        FieldError
+            If `gain` is not a finite number > 0.
+        """
+        if not (math.isfinite(gain) and gain > 0.0):
+            raise FieldError("gain", "a finite number > 0", gain)
+        view = copy.copy(self)
+        view.scale = self.scale / gain
+        return view
 
     def view(self) -> ArrayView:
         """What an update scheme may know."""

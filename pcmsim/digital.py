@@ -7,6 +7,7 @@ import math
 import torch
 
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads
+from pcmsim.errors import FieldError
 from pcmsim.plan import Plan, WeightPlan
 
 
@@ -76,6 +77,16 @@ class DigitalArray(WeightArray):
     def stored_weights(self) -> torch.Tensor:
         """The weights."""
         return self.weights
+
+    def drift_gain(self, since: float, now: float) -> float:
+        """1: nothing drifts."""
+        return 1.0
+
+    def rescaled(self, gain: float) -> DigitalArray:
+        """The array itself; raises `FieldError` unless `gain` is 1, because there is no drift to make up for."""
+        if gain != 1.0:
+            raise FieldError("gain", "1 for digital weights, which do not drift", gain)
+        return self
 
     def view(self) -> ArrayView:
         """One weight per synapse; a step is one level."""

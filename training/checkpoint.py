@@ -21,6 +21,7 @@ from pcmsim.quantity import check, quantity
 from training.config import RunConfig
 
 FORMAT, VERSION = "pcmlab-checkpoint", 1
+UNREADABLE = "is damaged: its header cannot be read"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,25 @@ def read(path: str | Path) -> tuple[RunConfig, Progress, dict[str, torch.Tensor]
     return *_parse(path, header), tensors
 
 
+def device_preset(path: str | Path) -> str:
+    """The device preset that a checkpoint names, without acting on it: it may be the path of a file.
+
+    Raises
+    ------
+    FileError
+        As `read`.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+        _check_header(path, header)
+        return str(json.loads(header["config"])["device"]["preset"])
+    except (OSError, SafetensorError) as error:
+        raise FileError(path, f"is damaged or not a checkpoint of pcmlab ({error})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise error if isinstance(error, FileError) else FileError(path, UNREADABLE) from error
+
+
 def restore(path: str | Path, mine: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> None:
     """Copy saved tensors over the session's own; all or nothing.
 
@@ -131,4 +151,4 @@ def _parse(path: str | Path, header: dict[str, str]) -> tuple[RunConfig, Progres
     except PCMLabError as error:
         raise FileError(path, f"holds a value that does not fit: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise FileError(path, "is damaged: its header cannot be read") from error
+        raise FileError(path, UNREADABLE) from error

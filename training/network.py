@@ -57,16 +57,26 @@ class ReadNoise:
 
     @classmethod
     def draw(
-        cls, shape: tuple[int, int, int], trial: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32
+        cls,
+        shape: tuple[int, int, int],
+        trial: int,
+        *,
+        streams: Streams,
+        dtype: npt.DTypeLike = np.float32,
+        purpose: str = "read",
     ) -> ReadNoise:
-        """Draw for ``steps, hidden, outputs``; depends on seed and trial alone."""
+        """Draw for ``steps, hidden, outputs``; depends on seed, `trial` and `purpose` alone.
+
+        Training reads for the purpose ``read``; who only looks names another, and so disturbs nothing.
+        """
         steps, hidden, outputs = shape
         normal = [
-            torch.randn((steps, width), generator=streams.at(f"read/{name}", trial)).numpy().astype(dtype, copy=False)
+            torch.randn((steps, width), generator=streams.at(f"{purpose}/{name}", trial)).numpy()
             for name, width in (("hidden", hidden), ("output", outputs))
         ]
-        keys = [draw_key(streams.at(f"read/devices/{layer}", trial)) for layer in LAYERS]
-        return cls(normal[0], normal[1], (keys[0], keys[1], keys[2]))
+        keys = [draw_key(streams.at(f"{purpose}/devices/{layer}", trial)) for layer in LAYERS]
+        at_hidden, at_output = (values.astype(dtype, copy=False) for values in normal)
+        return cls(at_hidden, at_output, (keys[0], keys[1], keys[2]))
 
     @classmethod
     def none(cls, shape: tuple[int, int, int], dtype: npt.DTypeLike = np.float32) -> ReadNoise:
