@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import panel as pn
@@ -11,6 +11,7 @@ import panel_material_ui as pmui
 from bokeh.models import CustomJSTickFormatter
 
 from app.settings import SETTINGS, Settings, describe
+from app.words import Words
 from pcmsim.errors import PCMLabError
 
 DEBOUNCE_MS = 5
@@ -18,20 +19,20 @@ RESTART, WIDE = "restart", "grid3"
 
 STYLE = """
 :host { --gap: 2px }
-.MuiFormLabel-root { font-size: 11.5px; line-height: 1.25; display: flex; align-items: center; gap: 4px;
+.MuiFormLabel-root { font-size: 12px; line-height: 1.25; display: flex; align-items: center; gap: 4px;
   color: var(--mui-palette-text-secondary); width: 100% }
 .MuiFormLabel-root strong { margin-left: auto; color: var(--mui-palette-text-primary); font-weight: 500; order: 3 }
 .MuiFormLabel-root svg { margin-left: 0 !important; font-size: 12px !important; opacity: .45; order: 2 }
 .MuiFormLabel-root svg:hover { opacity: 1 }
 .MuiSlider-root { padding: 9px 0 !important; height: 3px }
 .MuiSlider-thumb { width: 13px; height: 13px }
-.MuiToggleButton-root { font-size: 11px !important; line-height: 1.15 !important; padding: 3px 2px !important;
+.MuiToggleButton-root { font-size: 12px !important; line-height: 1.15 !important; padding: 3px 2px !important;
   text-transform: none !important; min-height: 25px; letter-spacing: 0 !important }
 :host(.grid3) .MuiToggleButtonGroup-root { display: grid; grid-template-columns: repeat(3, 1fr); gap: 3px }
 :host(.grid3) .MuiToggleButton-root { margin: 0; border: 1px solid var(--mui-palette-divider); border-radius: 5px }
 .MuiToggleButton-root.Mui-selected { background: var(--mui-palette-primary-main) !important;
   color: var(--mui-palette-primary-contrastText) !important }
-.MuiFormControlLabel-label { font-size: 11.5px; display: flex; align-items: center; gap: 4px;
+.MuiFormControlLabel-label { font-size: 12px; display: flex; align-items: center; gap: 4px;
   color: var(--mui-palette-text-secondary) }
 .MuiFormControlLabel-label svg { margin-left: 0 !important; font-size: 12px !important; opacity: .45 }
 :host(.restart) .MuiFormLabel-root::after, :host(.restart) .MuiInputLabel-root::after { content: "restart"; order: 2;
@@ -40,6 +41,10 @@ STYLE = """
 :host-context(.mui-dark) .MuiFormLabel-root::after { color: #f3c98b; background: #3a2a12; border-color: #6b4d1e }
 .MuiInputBase-root { font-size: 12px }
 .MuiInputBase-input { padding-top: 6px !important; padding-bottom: 6px !important }
+"""
+
+METER = """
+.words { font-size: 12px; line-height: 1.25; color: var(--run); font-variant-numeric: tabular-nums; min-height: 15px }
 """
 
 PLAIN = "return Math.abs(tick) < 1e-9 ? '0' : String(+tick.toPrecision(3))"
@@ -76,6 +81,18 @@ class Controls:
     def __init__(self, settings: Settings, complain: Callable[[str], None]) -> None:
         self._settings, self._complain = settings, complain
         self.widgets: dict[str, Any] = {}
+        self.meters: dict[str, Words] = {}
+
+    def metered(self, name: str, widget: Any) -> list[Any]:
+        """A widget with a line below that says what its setting does right now."""
+        self.meters[name] = Words(html="", sizing_mode="stretch_width", margin=(0, 0, 3, 0), stylesheets=[METER])
+        return [widget, self.meters[name]]
+
+    def show(self, lines: Mapping[str, str]) -> None:
+        """Fill the lines of `metered` widgets."""
+        for name, meter in self.meters.items():
+            if name in lines:
+                meter.html = lines[name]
 
     def slider(self, name: str, label: str, step: float, text: str = PLAIN) -> Any:
         """A slider over the setting's typical range."""
@@ -121,6 +138,16 @@ class Controls:
         look = {**_look(name, label), "margin": (9, 0, 3, 0)}
         widget = pmui.TextInput(value=str(self._value(name)), size="small", **look)
         return self._bind(name, widget, str, int)
+
+    def number(self, name: str, label: str, unit: float = 1.0) -> Any:
+        """A number, typed in multiples of `unit`."""
+        look = {**_look(name, label), "margin": (9, 0, 3, 0)}
+
+        def show(value: float) -> str:
+            return f"{value / unit:.6g}"
+
+        widget = pmui.TextInput(value=show(self._value(name)), size="small", **look)
+        return self._bind(name, widget, show, lambda text: float(text) * unit)
 
     def _value(self, name: str) -> Any:
         return getattr(self._settings, name)

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
-import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Any
 
-import torch
-
-from app.trainer import Shot, Trainer
+from app.priority import be_modest
+from app.shot import Shot
+from app.trainer import Trainer
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig
 from training.session import Session
 
-NICENESS = 10
+Action = tuple[Callable[[Trainer], Any], "Future[Any]"]
+"""What to do between two trials, and whom to tell."""
 
 
 @dataclass
@@ -37,6 +38,7 @@ class _Wishes:
     config_version: int = 0
     restart: RunConfig | None = None
     snapshot: bool = False
+    actions: tuple[Action, ...] = ()
     stop: bool = False
 
 
@@ -112,6 +114,25 @@ class Runner:
         """Publish a snapshot together with the next trial; at once when paused."""
         self._wish(snapshot=True)
 
+    def ask(self, action: Callable[[Trainer], Any]) -> Future[Any]:
+        """Have the worker do something between two trials.
+
+        Parameters
+        ----------
+        action : callable
+            Gets the trainer, on the worker's thread.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Its result. A failure is in it and, as any failure, among the notices.
+        """
+        future: Future[Any] = Future()
+        with self._wake:
+            self._wishes.actions += ((action, future),)
+            self._wake.notify()
+        return future
+
     def limit(self, trials_per_second: float) -> None:
         """Run at most so many trials per second; 0 is as fast as possible."""
         with self._wake:
@@ -134,7 +155,7 @@ class Runner:
         self.latest = replace(self.latest, version=self.latest.version + 1, **changes)  # type: ignore[arg-type]
 
     def _work(self) -> None:
-        _be_modest()
+        be_modest()
         trainer = Trainer(self._publish, lambda: self.latest)
         while True:
             wishes = self._next_wishes(trainer)
@@ -148,12 +169,14 @@ class Runner:
             while not self._due(trainer):
                 self._wake.wait(trainer.pause(self._limit) if self._wishes.running else None)
             taken = replace(self._wishes)
-            self._wishes = replace(taken, steps=max(0, taken.steps - 1), config=None, restart=None, snapshot=False)
+            self._wishes = replace(
+                taken, steps=max(0, taken.steps - 1), config=None, restart=None, snapshot=False, actions=()
+            )
         return taken
 
     def _due(self, trainer: Trainer) -> bool:
         wishes = self._wishes
-        asked = wishes.stop or wishes.steps or wishes.config or wishes.restart
+        asked = wishes.stop or wishes.steps or wishes.config or wishes.restart or wishes.actions
         asked = asked or (wishes.snapshot and not wishes.running)
         changed = wishes.running != self.latest.running
         return bool(asked or changed or (wishes.running and trainer.pause(self._limit) <= 0.0))
@@ -165,6 +188,9 @@ class Runner:
         with self._reporting():
             if wishes.config is not None:
                 trainer.configure(wishes.config, wishes.config_version)
+        for action, future in wishes.actions:
+            with self._reporting():
+                _do(action, trainer, future)
         if wishes.running != self.latest.running:
             trainer.mark()
             self._publish(running=wishes.running, speed=0.0)
@@ -189,6 +215,16 @@ class Runner:
             self._publish(running=self.latest.running and not halt)
 
 
+def _do(action: Callable[[Trainer], Any], trainer: Trainer, future: Future[Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(action(trainer))
+    except Exception as error:
+        future.set_exception(error)
+        raise
+
+
 def warm_up() -> None:
     """Compile the kernels, so that the first page need not wait for them."""
     config = RunConfig()
@@ -196,12 +232,3 @@ def warm_up() -> None:
         session = Session(config.with_values(changed))
         session.step()
         session.snapshot()
-
-
-def _be_modest() -> None:
-    """Leave the processor to the page: one compute thread, low priority where the system can do it per thread."""
-    torch.set_num_threads(1)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            usual = os.getpriority(os.PRIO_PROCESS, 0)
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), usual + NICENESS)

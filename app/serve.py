@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import socket
 import sys
+import threading
+from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
+from bokeh.document import Document
+from tornado.ioloop import IOLoop
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 
-from app.pages.live import DEFAULT_PRESET, Live
+from app import url
+from app.loop_monitor import Health, LoopMonitor, vitals
+from app.pages.live import Live
 from app.runner import warm_up
-from pcmsim.errors import PCMLabError, UnknownNameError
-from training.presets import PRESETS
+from app.visitors import Limits, Visitors, full_page
+from pcmsim.errors import PCMLabError
 
 TITLE = "pcmlab"
 UNUSED_LIFETIME_MS = 30_000
+CHECK_MS = 2_000
 SWITCH_INTERVAL = 0.0001
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
 """Plots show as soon as they are drawn: the spinner that would veil them takes time from drawing them."""
 
 
 def serve(
-    port: int = 5006, host: str = "localhost", open_browser: bool = True, allow_origin: list[str] | None = None
+    port: int = 5006,
+    host: str = "localhost",
+    open_browser: bool = True,
+    allow_origin: list[str] | None = None,
+    *,
+    max_sessions: int | str | None = None,
+    idle_minutes: float | str | None = None,
 ) -> None:
-    """Serve the Live page until interrupted.
+    """Serve the Live page until interrupted; ``/health`` tells how the server is, see `Host.health`.
 
     Parameters
     ----------
@@ -36,17 +52,24 @@ def serve(
         Whether to open the page in the default browser.
     allow_origin : list of str, optional
         Further ``host:port`` names under which browsers may connect, such as a proxy's.
+    max_sessions : int or str, optional
+        Live sessions at the same time; else ``PCMLAB_MAX_SESSIONS``, else 12.
+    idle_minutes : float or str, optional
+        Minutes without a key or a click after which a run pauses, 0 for never; else
+        ``PCMLAB_IDLE_MINUTES``, else 120.
 
     Raises
     ------
     PCMLabError
-        If the address cannot be listened on.
+        If a limit is not a number in its range, or the address cannot be listened on.
     """
+    visit = Host(Limits.asked(max_sessions, idle_minutes))
     port = _bindable(host, port)
     prepare()
     print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
+    IOLoop.current().add_callback(visit.watch)
     pn.serve(
-        {"/": page},
+        {"/": visit.page},
         title=TITLE,
         port=port,
         address=host,
@@ -54,20 +77,102 @@ def serve(
         verbose=False,
         websocket_origin=[f"{host}:{port}", f"localhost:{port}", f"127.0.0.1:{port}", *(allow_origin or [])],
         unused_session_lifetime=UNUSED_LIFETIME_MS,
-        check_unused_sessions=UNUSED_LIFETIME_MS // 3,
+        check_unused_sessions=CHECK_MS,
+        extra_patterns=[("/health", Health, {"report": visit.health})],
     )
 
 
-def page() -> pmui.Page:
-    """The page of one visitor; honours ``?preset=NAME`` and ``?autoplay=1``."""
-    preset, problem = _asked_preset()
-    live = Live(preset, autoplay=_argument("autoplay") == "1")
-    document = pn.state.curdoc
-    if document is not None:
+class Host:
+    """Receives the visitors of one server process.
+
+    Parameters
+    ----------
+    limits : Limits
+        What they are granted.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.visitors = Visitors(limits.sessions)
+        self.monitor = LoopMonitor()
+
+    def watch(self) -> None:
+        """Measure the running loop's lag; from now on a browser that goes in the middle of a frame is no error."""
+        self.monitor.start()
+        asyncio.get_running_loop().set_exception_handler(_report)
+
+    def page(self) -> pmui.Page | pn.pane.HTML:
+        """The page of one visitor; honours what the address asks for, see `app.url.read`.
+
+        When every place is taken it says so instead, and nothing is trained.
+        """
+        document = pn.state.curdoc
+        if document is None or document.session_context is None:
+            return self._live().page
+        self.watch()
+        if not self.visitors.welcome(document):
+            return full_page(self.visitors.live, self.visitors.most)
+        try:
+            return self._attached(document)
+        except BaseException:
+            self.visitors.release(document.session_context.id)
+            raise
+
+    def health(self) -> dict[str, Any]:
+        """How the server is.
+
+        Returns
+        -------
+        dict
+            ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the threads that
+            train; and what `app.loop_monitor.vitals` tells.
+        """
+        workers = sum(thread.name == "pcmlab-runner" for thread in threading.enumerate())
+        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
+        return {**counts, **vitals(self.monitor)}
+
+    def _live(self) -> Live:
+        return Live(url.read(pn.state.session_args), idle=self.limits.idle)
+
+    def _attached(self, document: Document) -> pmui.Page:
+        """The Live page, streaming into its document."""
+        live = self._live()
         live.attach(document)
-        if problem:
-            pn.state.onload(lambda: pn.state.notifications.warning(problem, duration=8000))
-    return live.page
+        document.on_session_destroyed(lambda _: _forget(document, live.page))
+        return live.page
+
+
+def page() -> pmui.Page | pn.pane.HTML:
+    """`Host.page` for ``panel serve app/main.py``, with the limits that the environment names."""
+    return _host().page()
+
+
+ROUTES = [("/health", Health, {"report": lambda: _host().health()})]
+"""For ``panel serve --plugins app.serve app/main.py``: the same ``/health``."""
+
+
+@functools.cache
+def _host() -> Host:
+    return Host(Limits.asked())
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what goes wrong in a task, except that a frame did not reach a browser that has gone."""
+    if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
+        loop.default_exception_handler(context)
+
+
+def _forget(document: Document, page: pmui.Page) -> None:
+    """Cut the two threads by which Panel would keep a session that has ended, some 5 MB of it, for ever.
+
+    One is the page's watch on the process-wide busy flag, the other the notifications' entry in the list of views.
+    """
+    for _, watcher in page._param__private.ref_watchers:
+        (watcher.cls if watcher.inst is None else watcher.inst).param.unwatch(watcher)
+    page._param__private.ref_watchers = []
+    for reference, (_, _, owner, _) in list(pn.state._views.items()):
+        if owner is document:
+            pn.state._views.pop(reference, None)
 
 
 @functools.cache
@@ -88,21 +193,6 @@ def _bindable(host: str, port: int) -> int:
         raise PCMLabError(
             f"serve: cannot listen on {host}:{port} ({reason}); choose another --host or --port"
         ) from error
-
-
-def _asked_preset() -> tuple[str, str]:
-    """The preset named in the address, and what is wrong with it."""
-    name = _argument("preset") or DEFAULT_PRESET
-    try:
-        PRESETS[name]
-    except UnknownNameError as error:
-        return DEFAULT_PRESET, str(error)
-    return name, ""
-
-
-def _argument(name: str) -> str:
-    values = pn.state.session_args.get(name, [b""])
-    return values[0].decode("utf-8", "replace")
 
 
 if __name__ == "__main__":

@@ -4,62 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
+from training.honesty import Honesty, Question
+
 from app.history import Curve, Drift
+from app.shot import Look, Shot, Twin
+from pcmsim import energy
+from pcmsim.crossbar import Crossbar
+from pcmsim.errors import PCMLabError
+from training import aging, honesty, inspection, meters, twin
 from training.config import RunConfig
-from training.records import Snapshot, TrialRecord
+from training.network import LAYERS
+from training.records import Snapshot
 from training.session import Session
 
 RATE_WINDOW = 0.5
 IDLE = 3600.0
-
-
-@dataclass(frozen=True)
-class Shot:
-    """Everything that the page may know of the run at one moment.
-
-    Parameters
-    ----------
-    version : int
-        Counts every change of what is published.
-    run : int
-        Counts restarts.
-    running : bool
-        Whether trials follow each other by themselves.
-    config : RunConfig
-        The configuration in force.
-    config_version : int
-        The page's number of that configuration.
-    record : TrialRecord or None
-        The latest trial; None before the first.
-    curve, drift : Curve, Drift
-        Histories; they grow while the run goes on.
-    speed : float
-        Trials per second; 0 when not running.
-    snapshot : Snapshot or None
-        The latest snapshot that was asked for.
-    snapshot_of : tuple of int
-        Run, trial and configuration version of that snapshot.
-    """
-
-    version: int
-    run: int
-    running: bool
-    config: RunConfig
-    config_version: int = 0
-    record: TrialRecord | None = None
-    curve: Curve = field(default_factory=Curve)
-    drift: Drift = field(default_factory=Drift)
-    speed: float = 0.0
-    snapshot: Snapshot | None = None
-    snapshot_of: tuple[int, int, int] = (-1, -1, -1)
-
-    @property
-    def moment(self) -> tuple[int, int, int]:
-        """Run, trial and configuration version: what a snapshot must match to be up to date."""
-        return self.run, -1 if self.record is None else self.record.trial, self.config_version
+METERS_EVERY = 0.4
+"""Seconds between measurements while training: meters need not move at the plots' pace."""
 
 
 class Trainer:
@@ -76,7 +40,10 @@ class Trainer:
     def __init__(self, publish: Callable[..., None], latest: Callable[[], Shot]) -> None:
         self._publish, self._latest = publish, latest
         self._session: Session | None = None
-        self._due = 0.0
+        self._twin: Session | None = None
+        self._cell: tuple[str, int, int] | None = None
+        self._neuron: int | None = None
+        self._due, self._measured = 0.0, 0.0
         self.mark()
 
     def mark(self) -> None:
@@ -85,21 +52,20 @@ class Trainer:
 
     def restart(self, config: RunConfig, version: int) -> None:
         """Begin a new run and run its first trial; the old run stays if that fails."""
-        session = Session(config)
-        record = session.step()
-        self._session = session
-        curve, drift = Curve(), Drift()
-        curve.append(record)
-        drift.append(record)
-        self.mark()
-        news = {"run": self._latest().run + 1, "config": config, "config_version": version, "record": record}
-        shot = replace(self._latest(), **news)
-        self._publish(**news, curve=curve, drift=drift, **self._snapshot(shot))
+        self._adopt(Session(config), version)
+
+    def resume(self, path: str) -> RunConfig:
+        """Go on with the run of a checkpoint, whose configuration this returns; the old run stays if that fails."""
+        session = Session.resume(path)
+        self._adopt(session, self._latest().config_version)
+        return session.config
 
     def configure(self, config: RunConfig, version: int) -> None:
         """Change settings between trials."""
         if self._session is not None:
             self._session.configure(config)
+            if self._twin is not None and (shown := self._latest().twin) is not None:
+                self._twin.configure(twin.without(config, shown.name))
             self._publish(config=config, config_version=version)
 
     def step(self, with_snapshot: bool) -> None:
@@ -111,22 +77,129 @@ class Trainer:
         shot = self._latest()
         shot.curve.append(record)
         shot.drift.append(record)
-        news = {"record": record, "speed": self._speed(shot)}
-        self._publish(**news, **(self._snapshot(replace(shot, record=record)) if with_snapshot else {}))
+        news = {"record": record, "speed": self._speed(shot), "twin": self._step_twin(shot.twin)}
+        self._publish(**news, **(self._look(replace(shot, **news)) if with_snapshot else {}))
 
     def snapshot(self) -> None:
-        """Publish the devices' state."""
+        """Publish the devices' state and the meters."""
         if self._session is not None:
-            self._publish(**self._snapshot(self._latest()))
+            self._publish(**self._look(self._latest(), patient=False))
 
-    def _snapshot(self, shot: Shot) -> dict[str, Any]:
-        return {"snapshot": self._session.snapshot(), "snapshot_of": shot.moment}
+    def pair(self, name: str | None) -> None:
+        """Let a twin without the named non-ideality go on beside the run; None: no twin.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such non-ideality.
+        """
+        self._twin = twin.twin(self._session, name) if name and self._session is not None else None
+        self._publish(twin=Twin(name) if name and self._twin is not None else None)
+        self.snapshot()
+
+    def pick_cell(self, layer: str, pre: int, post: int) -> None:
+        """Report on one synapse from now on."""
+        self._cell, self._neuron = (layer, pre, post), None
+        self.snapshot()
+
+    def pick_neuron(self, number: int) -> None:
+        """Report on one hidden neuron from now on."""
+        self._cell, self._neuron = None, number
+        self.snapshot()
+
+    def drop_pick(self) -> None:
+        """Report on nothing in particular."""
+        self._cell = self._neuron = None
+        self.snapshot()
+
+    def fast_forward(self, seconds: float) -> None:
+        """Leave the chip alone for a while; see `training.aging`."""
+        if self._session is not None:
+            left = aging.fast_forward(self._session, seconds)
+            if self._twin is not None:
+                self._twin.device_time += seconds
+            self._publish(aging=left, **self._look(self._latest(), patient=False))
+
+    def question(self) -> Question:
+        """What `training.honesty.answer` needs to know of the present trial."""
+        if self._session is None:
+            raise PCMLabError("There is no run yet.")
+        return honesty.prepare(self._session)
+
+    def answered(self, compared: Honesty) -> None:
+        """Publish a comparison."""
+        self._publish(honesty=compared)
+
+    def save(self, path: str) -> None:
+        """Write a checkpoint."""
+        if self._session is not None:
+            self._session.save(path)
 
     def pause(self, limit: float) -> float:
         """Seconds until the next trial may begin; without a session there is none to wait for."""
         if self._session is None:
             return IDLE
         return self._due + 1.0 / limit - time.perf_counter() if limit > 0.0 else 0.0
+
+    def _adopt(self, session: Session, version: int) -> None:
+        session.observe()
+        paired = self._latest().twin
+        mate = twin.twin(session, paired.name) if paired is not None else None
+        record = session.step()
+        self._session, self._twin = session, mate
+        curve, drift = Curve(), Drift()
+        curve.append(record)
+        drift.append(record)
+        self.mark()
+        news: dict[str, Any] = {"run": self._latest().run + 1, "config": session.config, "config_version": version}
+        news |= {
+            "record": record,
+            "twin": self._step_twin(paired and Twin(paired.name)),
+            "aging": None,
+            "honesty": None,
+        }
+        self._forget_missing()
+        shot = replace(self._latest(), **news)
+        self._publish(**news, curve=curve, drift=drift, **self._look(shot, patient=False))
+
+    def _forget_missing(self) -> None:
+        """A pick that the new run does not have is dropped."""
+        hidden = self._session.config.network.hidden
+        shapes = dict(zip(LAYERS, (array.shape for array in self._session.arrays), strict=True))
+        if self._cell is not None and not all(
+            a < b for a, b in zip(self._cell[1:], shapes[self._cell[0]], strict=True)
+        ):
+            self._cell = None
+        if self._neuron is not None and self._neuron >= hidden:
+            self._neuron = None
+
+    def _step_twin(self, shown: Twin | None) -> Twin | None:
+        if self._twin is None or shown is None:
+            return None
+        record = self._twin.step()
+        shown.curve.append(record)
+        return replace(shown, record=record)
+
+    def _look(self, shot: Shot, patient: bool = True) -> dict[str, Any]:
+        """The devices' state; with it the meters, at their own slower pace."""
+        taken = {"snapshot": self._session.snapshot(), "snapshot_of": shot.moment}
+        now = time.perf_counter()
+        if patient and shot.look is not None and now - self._measured < METERS_EVERY:
+            return taken
+        self._measured = now
+        return {**taken, "look": self._measure(shot, taken["snapshot"])}
+
+    def _measure(self, shot: Shot, snapshot: Snapshot) -> Look:
+        session = self._session
+        ledgers = [array.ledger for array in session.arrays if isinstance(array, Crossbar)]
+        return Look(
+            meters=meters.measure(session, shot.record, snapshot),
+            budget=energy.budget(ledgers, session.config.costs, session.trial),
+            wear=energy.wear(ledgers),
+            cell=None if self._cell is None else inspection.cell(session, *self._cell),
+            neuron=None if self._neuron is None else inspection.neuron(session, shot.record, self._neuron),
+            twin=None if self._twin is None else self._twin.snapshot(),
+        )
 
     def _speed(self, shot: Shot) -> float:
         self._trials += 1
@@ -136,6 +209,5 @@ class Trainer:
         if elapsed < RATE_WINDOW:
             return shot.speed
         speed = self._trials / elapsed
-        if elapsed >= RATE_WINDOW:
-            self.mark()
+        self.mark()
         return speed

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import panel as pn
 import panel_material_ui as pmui
+from bokeh.plotting import figure
 
-from app.pages.cards import BOARD, WORDS, card, cover, head, head_html, plot
+from app.controls import responsive
+from app.pages.cards import BOARD, SMALL_BUTTON, WORDS, card, cover, head, head_html, plot
+from app.pages.comparison import Comparison
+from app.pages.inspector import Inspector
+from app.shot import Shot
 from app.theme import palette
-from app.trainer import Shot
-from app.views import activity, conductance, crossbar, drift, learning, status
+from app.views import activity, asked, budget, conductance, crossbar, drift, happening, learning, status
+from app.views.base import View
 from app.words import Words
 from training.network import LAYERS
 from training.records import TrialRecord
 
 CROSSBAR_TURN, CONDUCTANCE_TURN, DRIFT_TURN, WORDS_TURN = range(4)
 NO_DEVICES = "Float32 keeps its weights in digital memory: there are no devices{}. Choose another scheme to see them."
-VIEWS = {"activity": activity, "learning": learning, "crossbar": crossbar, "conductance": conductance, "drift": drift}
+VIEWS = {
+    "activity": activity,
+    "learning": learning,
+    "crossbar": crossbar,
+    "conductance": conductance,
+    "drift": drift,
+    "asked": asked,
+    "budget": budget,
+}
 KEY = '<i class="run">━━ network</i> &nbsp; ╍╍ target'
+TWIN_KEY = ' &nbsp; <i class="twin">━━ twin</i>'
+
+
+class Watches(Protocol):
+    """What the board can ask for."""
+
+    def look(self) -> None:
+        """Have the devices' state published."""
+
+    def pick_cell(self, layer: str, pre: int, post: int) -> None:
+        """Report on a synapse."""
+
+    def pick_neuron(self, number: int) -> None:
+        """Report on a hidden neuron."""
+
+    def drop_pick(self) -> None:
+        """Report on nothing in particular."""
+
+    def compare_gradients(self) -> None:
+        """Compare e-prop with backpropagation through time."""
 
 
 class Board:
@@ -29,34 +61,39 @@ class Board:
     ----------
     dark : bool
         Whether to begin in dark colours.
-    ask_snapshot : callable
-        Called when the devices' state is wanted.
+    page : Watches
+        Does what is asked.
     """
 
-    def __init__(self, dark: bool, ask_snapshot: Callable[[], None]) -> None:
-        self._ask_snapshot = ask_snapshot
+    def __init__(self, dark: bool, page: Watches) -> None:
+        self._page = page
+        self._dark, self._large = dark, False
         self._palette = palette(dark)
-        self.views = {name: module.build(self._palette) for name, module in VIEWS.items()}
+        self.views: dict[str, View] = {name: module.build(self._palette) for name, module in VIEWS.items()}
+        self.views["crossbar"].on_pick(lambda pre, post: page.pick_cell(self.layer.value, pre, post))
+        self.views["activity"].on_pick(page.pick_neuron)
+        self.inspector = Inspector(self._palette, page.drop_pick)
+        self.comparison = Comparison(self._redraw_learning)
         self._shot: Shot | None = None
         self._record: TrialRecord | None = None
-        self.layer = pmui.RadioButtonGroup(
-            options=list(LAYERS), value="recurrent", size="small", label="", margin=0, width=190, stylesheets=[LAYER],
-            css_classes=["layer"],
-        )  # fmt: skip
-        self.layer.param.watch(self._layer_chosen, "value")
-        self.activity_head = head("Activity", KEY, "")
-        self.status = Words(margin=0, styles={"grid-area": "s"}, stylesheets=[WORDS])
-        self.happening = Words(margin=0, styles={"grid-area": "h"}, stylesheets=[WORDS])
-        self.covers = [cover(NO_DEVICES.format(" and no conductances")), cover(NO_DEVICES.format(" that could drift"))]
+        self._build_controls()
         self.view = self._arrange()
 
-    def paint(self, dark: bool) -> None:
-        """Take on the colours of a mode."""
-        self._palette = palette(dark)
+    def paint(self, dark: bool | None = None, large: bool | None = None) -> None:
+        """Take on the colours of a mode, or another size of text."""
+        self._dark = self._dark if dark is None else dark
+        self._large = self._large if large is None else large
+        self._palette = palette(self._dark, self._large)
         for view in self.views.values():
             view.paint(self._palette)
+        self.inspector.paint(self._palette)
         if self._shot is not None:
+            self._record = None
             self.draw(self._shot, None)
+
+    def figures(self) -> dict[str, list[figure]]:
+        """The plots by name, each from top to bottom."""
+        return {name: list(view.figures.values()) for name, view in (self.views | self.inspector.views).items()}
 
     def draw(self, shot: Shot, turn: int | None) -> None:
         """Bring the plots up to date; `turn` as in `app.stream.Stream`."""
@@ -68,65 +105,117 @@ class Board:
         if turn in (None, WORDS_TURN):
             self._draw_words(shot)
 
-    def _layer_chosen(self, _: Any) -> None:
-        if self._shot is not None:
-            self._draw_devices(self._shot, None)
-
     def _draw_trial(self, shot: Shot) -> None:
         if shot.record is self._record:
             return
         self._record = shot.record
-        view = self.views["activity"]
-        view.show(activity.columns(shot.record, shot.config))
+        view, mate = self.views["activity"], None if shot.twin is None else shot.twin.record
+        view.show(activity.columns(shot.record, shot.config, mate))
         activity.fit(view, shot.record, shot.config)
 
     def _draw_histories(self, shot: Shot, turn: int | None) -> None:
         if turn in (None, WORDS_TURN):
-            table, view = shot.curve.columns(), self.views["learning"]
-            view.show(learning.columns(table))
-            learning.fit(view, table)
+            self._draw_learning(shot)
         if turn in (None, DRIFT_TURN):
             shown, view = drift.columns(shot.drift.table(), self._palette), self.views["drift"]
             view.show(shown)
             drift.fit(view, shown)
 
+    def _draw_learning(self, shot: Shot) -> None:
+        view, trials = self.views["learning"], self.comparison.trials
+        table = learning.smoothed(shot.curve.columns(), trials)
+        ghosts = [ghost.smoothed(trials) for ghost in self.comparison.ghosts(shot)]
+        view.show(learning.columns(table, ghosts))
+        learning.fit(view, table)
+
+    def _redraw_learning(self) -> None:
+        if self._shot is not None and self._shot.record is not None:
+            self._draw_learning(self._shot)
+
     def _draw_devices(self, shot: Shot, turn: int | None) -> None:
         if turn in (None, CROSSBAR_TURN) and (shot.running or shot.snapshot_of != shot.moment):
-            self._ask_snapshot()
+            self._page.look()
         if shot.snapshot is None:
             return
         layer = shot.snapshot[self.layer.value]
         if turn in (None, CROSSBAR_TURN):
-            shown = crossbar.columns(layer)
+            kind = self.kind.value
+            shown = crossbar.columns(layer, kind)
             self.views["crossbar"].show(shown)
-            crossbar.fit(self.views["crossbar"], shown)
+            crossbar.fit(self.views["crossbar"], shown, kind)
         if turn in (None, CONDUCTANCE_TURN):
             edge = conductance.right_edge(layer, shot.config.device.model(None).g_max)
             shown = conductance.columns(layer, edge)
             self.views["conductance"].show(shown)
             conductance.fit(self.views["conductance"], shown)
+        if turn in (None, DRIFT_TURN):
+            shown = asked.columns(layer)
+            self.views["asked"].show(shown)
+            asked.fit(self.views["asked"], shown)
 
     def _draw_words(self, shot: Shot) -> None:
         self.status.html = status.html(status.columns(shot))
-        self.happening.html = status.happening_html(shot, status.happening(shot, shot.curve.columns()))
+        self.happening.html = happening.html(shot)
         if shot.record is not None:
             trial = f"trial {shot.record.trial:,} · sample {shot.record.sample + 1}"
-            self.activity_head.html = head_html("Activity", KEY, trial)
+            self.activity_head.html = head_html("Activity", KEY + TWIN_KEY * (shot.twin is not None), trial)
+        if shot.snapshot is not None:
+            self.asked_head.html = head_html("Asked vs applied", asked.note(shot.snapshot[self.layer.value]))
+        if shot.look is not None:
+            self._draw_look(shot)
+        self.honesty.html = asked.honesty(shot.honesty)
         for words in self.covers:
             words.visible = shot.config.scheme.digital
+
+    def _draw_look(self, shot: Shot) -> None:
+        self.budget.html = budget.html(shot.look.budget)
+        self.views["budget"].show(shown := budget.columns(shot.look.wear))
+        budget.fit(self.views["budget"], shown)
+        self.inspector.draw(shot.look, shot.record.trial)
+
+    def _redraw_devices(self, _: Any) -> None:
+        if self._shot is not None:
+            self._draw_devices(self._shot, None)
+            self._draw_words(self._shot)
+
+    def _build_controls(self) -> None:
+        self.layer = pmui.RadioButtonGroup(
+            options=list(LAYERS), value="recurrent", size="small", label="Layer", margin=0, width=176,
+            stylesheets=[LAYER], css_classes=["layer"],
+        )  # fmt: skip
+        kinds = {kind.label: name for name, kind in crossbar.KINDS.items()}
+        self.kind = pmui.Select(
+            options=kinds, value="weight", size="small", label="Show", width=98, margin=0, stylesheets=[KIND]
+        )
+        for widget in (self.layer, self.kind):
+            responsive(widget).param.watch(self._redraw_devices, "value")
+        look: dict[str, Any] = {"size": "small", "variant": "text", "margin": (3, 6), "stylesheets": [SMALL_BUTTON]}
+        self.bptt = responsive(pmui.Button(label="Compare with BPTT", **look))
+        self.bptt.on_click(lambda _: self._page.compare_gradients())
+        self.activity_head, self.asked_head = head("Activity", KEY, ""), head("Asked vs applied", "no change yet")
+        self.honesty = Words(html="", margin=(0, 12, 4, 12), sizing_mode="stretch_width", stylesheets=[WORDS])
+        self.status = Words(margin=0, styles={"grid-area": "s"}, stylesheets=[WORDS])
+        self.happening = Words(margin=(0, 12), sizing_mode="stretch_both", stylesheets=[WORDS])
+        self.budget = Words(margin=(2, 0, 0, 12), width=212, stylesheets=[WORDS])
+        self.covers = [
+            cover(NO_DEVICES.format(" and no conductances")),
+            cover(NO_DEVICES.format(" that could drift")),
+            cover(NO_DEVICES.format(" to wear out")),
+        ]
 
     def _arrange(self) -> pn.Column:
         figures = {name: view.figures for name, view in self.views.items()}
         raster, output = plot(figures["activity"]["raster"], 1.25), plot(figures["activity"]["output"])
-        top = pn.Row(head("Crossbar", "weight"), self.layer, margin=0, sizing_mode="stretch_width", stylesheets=[TOP])
+        learning_note = '<i class="run">━━ run</i> &nbsp; ╍╍ silent'
         return pn.Column(
             card("a", self.activity_head, raster, output),
             card(
                 "l",
-                head("Learning", '<i class="run">━━ smoothed</i> &nbsp; ╍╍ silent network', "mean squared error"),
+                _row(head("Learning", learning_note), self.comparison.ideal, self.comparison.smoothing),
+                self.comparison.pins,
                 plot(figures["learning"]["curve"]),
             ),
-            card("x", top, plot(figures["crossbar"]["weights"])),
+            card("x", _row(head("Crossbar"), self.kind, self.layer), plot(figures["crossbar"]["weights"])),
             card(
                 "c",
                 head("Conductance", '<i class="plus">▲ G+</i> &nbsp; <i class="minus">▼ G−</i>', "devices, log"),
@@ -139,15 +228,34 @@ class Board:
                 plot(figures["drift"]["devices"]),
                 self.covers[1],
             ),
-            self.happening,
+            card("q", _row(self.asked_head, self.bptt), plot(figures["asked"]["asked"]), self.honesty),
+            card("h", head("What is happening"), self.happening),
+            card(
+                "b",
+                head("Budget"),
+                pn.Row(self.budget, plot(figures["budget"]["wear"]), sizing_mode="stretch_both", margin=0),
+                self.covers[2],
+            ),
             self.status,
+            self.inspector.view,
             css_classes=["board"], stylesheets=[BOARD], sizing_mode="stretch_both", margin=0,
         )  # fmt: skip
 
 
-TOP = ":host { height: 28px; flex: none !important }"
+def _row(*parts: Any) -> pn.Row:
+    return pn.Row(*parts, margin=0, sizing_mode="stretch_width", stylesheets=[TOP])
+
+
+TOP = ":host { height: 30px; flex: none !important; overflow: hidden }"
 LAYER = """
 :host { margin: 5px 8px 0 0 !important }
-.MuiToggleButton-root { font-size: 11px !important; padding: 1px 6px !important; text-transform: none !important;
+.MuiToggleButton-root { font-size: 12px !important; padding: 1px 4px !important; text-transform: none !important;
   line-height: 1.3 !important; letter-spacing: 0 !important }
+.MuiFormLabel-root { display: none }
+"""
+KIND = """
+:host { margin: 4px 8px 0 0 !important }
+.MuiInputBase-root { font-size: 12px; height: 24px }
+label { display: none } legend { display: none } fieldset { top: 0 !important }
+.MuiSelect-select { padding: 2px 24px 2px 8px !important }
 """

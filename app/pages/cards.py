@@ -19,7 +19,8 @@ HEAD = """
 .head .note { font-size: 11.5px; color: var(--panel-on-secondary-color); overflow: hidden; text-overflow: ellipsis }
 .head .note + .note { margin-left: auto }
 .head i { font-style: normal; font-weight: 500 }
-.head i.run { color: var(--run) } .head i.plus { color: var(--plus) } .head i.minus { color: var(--minus) }
+.head i.run { color: var(--run) } .head i.twin { color: var(--twin) }
+.head i.plus { color: var(--plus) } .head i.minus { color: var(--minus) }
 """
 COVER = """
 :host { position: absolute !important; inset: 30px 0 0 0; width: auto !important; height: auto !important; z-index: 2;
@@ -31,18 +32,32 @@ COVER = """
 """
 BOARD = """
 :host(.board) { display: grid; gap: 8px; padding: 8px; box-sizing: border-box; height: 100%; width: 100%;
-  grid-template-columns: 18fr 17fr 3fr 22fr; grid-template-rows: minmax(0, 1.3fr) minmax(0, 1fr) auto auto;
-  grid-template-areas: "a a l l" "x c c d" "h h h h" "s s s s"; background: var(--panel-background-color) }
+  position: relative; grid-template-columns: repeat(60, minmax(0, 1fr));
+  grid-template-rows: minmax(0, 1.3fr) minmax(0, 1fr) minmax(0, .72fr) auto; background: var(--panel-background-color) }
+:host(.board) > [style*="grid-area: a"] { grid-area: 1 / 1 / 2 / 36 !important }
+:host(.board) > [style*="grid-area: l"] { grid-area: 1 / 36 / 2 / 61 !important }
+:host(.board) > [style*="grid-area: x"] { grid-area: 2 / 1 / 3 / 21 !important }
+:host(.board) > [style*="grid-area: c"] { grid-area: 2 / 21 / 3 / 38 !important }
+:host(.board) > [style*="grid-area: d"] { grid-area: 2 / 38 / 3 / 61 !important }
+:host(.board) > [style*="grid-area: q"] { grid-area: 3 / 1 / 4 / 21 !important }
+:host(.board) > [style*="grid-area: h"] { grid-area: 3 / 21 / 4 / 40 !important }
+:host(.board) > [style*="grid-area: b"] { grid-area: 3 / 40 / 4 / 61 !important }
+:host(.board) > [style*="grid-area: s"] { grid-area: 4 / 1 / 5 / 61 !important }
+"""
+SMALL_BUTTON = """
+button.MuiButton-root { text-transform: none; font-size: 12px; padding: 0 6px; line-height: 1.6; white-space: nowrap }
 """
 WORDS = """
-:host { width: auto !important; justify-self: stretch !important; font-size: 12.5px;
-  color: var(--panel-on-surface-color) }
-.happening { display: flex; gap: 12px; align-items: baseline; background: var(--panel-surface-color);
-  border: 1px solid var(--line); border-radius: 8px; padding: 7px 12px; min-height: 19px }
-.happening h2 { font-size: 13px; font-weight: 700; margin: 0; white-space: nowrap }
-.happening p { margin: 0; line-height: 1.4 }
-.happening.alarm { border-color: var(--minus) }
-.happening.alarm p { color: var(--minus) }
+:host { font-size: 12.5px; color: var(--panel-on-surface-color) }
+.happening p { margin: 3px 0 6px; line-height: 1.4 }
+.happening.alarm p:first-child { color: var(--minus) }
+dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 0; font-variant-numeric: tabular-nums }
+dt { color: var(--panel-on-secondary-color) } dd { margin: 0 }
+.honesty { font-size: 12px; color: var(--panel-on-secondary-color); margin: 0 }
+.honesty b { color: var(--panel-on-surface-color); font-weight: 500 }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% } td, th { padding: 0 0 1px }
+th { font-weight: 400; text-align: left; color: var(--panel-on-secondary-color) } td { text-align: right }
+.total td { font-weight: 600; border-top: 1px solid var(--line) } table + p { margin: 4px 0 0 }
 .strip { display: flex; gap: 18px; padding: 1px 12px 0; min-height: 18px; white-space: nowrap; overflow: hidden;
   color: var(--panel-on-secondary-color); font-variant-numeric: tabular-nums }
 .strip [data-status=state] { font-weight: 600; min-width: 68px }

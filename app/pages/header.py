@@ -1,7 +1,8 @@
-"""The top bar of the Live page: preset, play, step, reset, tempo."""
+"""The top bar of the Live page: preset, play, step, reset, tempo; pin, share, export, large text, help."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import panel as pn
@@ -9,7 +10,7 @@ import panel_material_ui as pmui
 
 from app.controls import responsive
 from app.runner import Runner
-from app.trainer import Shot
+from app.shot import Shot
 from training.presets import PRESETS
 
 TEMPOS = {"full speed": 0.0, "30 trials/s": 30.0, "10 trials/s": 10.0, "3 trials/s": 3.0, "1 trial/s": 1.0}
@@ -29,6 +30,21 @@ class Acts(Protocol):
     def choose_preset(self, name: str) -> None:
         """Begin a new run with a preset."""
 
+    def pin(self) -> None:
+        """Keep the learning curve as a ghost."""
+
+    def share(self) -> None:
+        """Put the run's address on the clipboard."""
+
+    def export(self) -> None:
+        """Open the export dialog."""
+
+    def help(self) -> None:
+        """Open the help dialog."""
+
+    def enlarge(self, large: bool) -> None:
+        """Draw text large, for projection, or at its usual size."""
+
 
 class Header:
     """The top bar.
@@ -43,18 +59,26 @@ class Header:
 
     def __init__(self, preset: str, page: Acts) -> None:
         self._running = False
-        self.preset = self._select("Preset", list(PRESETS), preset, 190)
+        self.preset = self._select("Preset", list(PRESETS), preset, 168)
         self.preset.param.watch(lambda change: page.choose_preset(change.new), "value")
         self.play = self._button("Play", "play_arrow", page.toggle)
         self.step = self._button("Step", "skip_next", page.runner.step)
         self.reset = self._button("Reset", "restart_alt", page.reset)
-        self.tempo = self._select("Tempo", TEMPOS, 0.0, 130)
+        self.tempo = self._select("Tempo", TEMPOS, 0.0, 122)
         self.tempo.param.watch(lambda change: page.runner.limit(change.new), "value")
+        self.pin = self._button("Pin run", "push_pin", page.pin)
+        self.share = self._button("Share", "link", page.share)
+        self.export = self._button("Export", "download", page.export)
+        self.large = self._icon("Large text", "format_size", lambda: None)
+        self.large.on_click(lambda _: self._enlarge(page))
+        self.help = self._icon("Help", "help", page.help)
         self.view = pn.Row(
             pn.Spacer(sizing_mode="stretch_width"),
-            self.preset, self.play, self.step, self.reset, self.tempo,
+            self.preset, self.play, self.step, self.reset, self.tempo, self.pin, self.share, self.export,
+            self.large, self.help,
             sizing_mode="stretch_width", margin=0, align="center",
         )  # fmt: skip
+        self._large = False
 
     def follow(self, shot: Shot) -> None:
         """Let the play button say what a click would do."""
@@ -65,12 +89,22 @@ class Header:
                 icon="pause" if shot.running else "play_arrow",
             )
 
+    def _enlarge(self, page: Acts) -> None:
+        self._large = not self._large
+        page.enlarge(self._large)
+
     @staticmethod
-    def _button(label: str, icon: str, act: Any) -> pmui.Button:
+    def _button(label: str, icon: str, act: Callable[[], Any]) -> pmui.Button:
         button = pmui.Button(
             label=label, icon=icon, size="small", variant="contained", color="primary",
-            width=92, margin=(0, 3), stylesheets=[BUTTON], css_classes=[label.lower()],
+            margin=(0, 3), stylesheets=[BUTTON], css_classes=[label.lower().replace(" ", "-")],
         )  # fmt: skip
+        button.on_click(lambda _: act())
+        return responsive(button)
+
+    @staticmethod
+    def _icon(label: str, icon: str, act: Callable[[], Any]) -> pmui.IconButton:
+        button = pmui.IconButton(description=label, icon=icon, size="small", margin=(0, 1), stylesheets=[ICON])
         button.on_click(lambda _: act())
         return responsive(button)
 
@@ -83,24 +117,32 @@ class Header:
                 value=value,
                 size="small",
                 width=width,
-                margin=(0, 8),
+                margin=(0, 6),
                 stylesheets=[SELECT],
             )
         )
 
 
 BUTTON = """
-button.MuiButton-root { text-transform: none; font-size: 12px; font-weight: 500; padding: 4px 10px;
-  color: #fff !important; background: #2b3a47 !important; box-shadow: none !important; line-height: 1.5; width: 100% }
+button.MuiButton-root { text-transform: none; font-size: 12.5px; font-weight: 500; padding: 4px 10px; min-width: 0;
+  color: #fff !important; background: #2b3a47 !important; box-shadow: none !important; line-height: 1.5 }
 button.MuiButton-root:hover { background: #3a4c5b !important }
-:host(.play) button.MuiButton-root { background: #0072b2 !important }
+:host(.play) button.MuiButton-root { background: #0072b2 !important; min-width: 84px }
 :host(.play) button.MuiButton-root:hover { background: #0a86cc !important }
+@media (max-width: 1180px) {
+  button.MuiButton-root { font-size: 0; padding: 5px 8px }
+  :host(.play) button.MuiButton-root { min-width: 0 }
+  .MuiButton-startIcon { margin: 0 !important }
+}
+"""
+ICON = """
+button.MuiIconButton-root { color: #c9d5de !important; padding: 5px }
 """
 SELECT = """
-.MuiInputBase-root { color: #fff; font-size: 12px; background: #22303c; height: 31px }
+.MuiInputBase-root { color: #fff; font-size: 12.5px; background: #22303c; height: 31px }
 .MuiOutlinedInput-notchedOutline { border-color: #3a4c5b !important }
 .MuiInputLabel-root, .MuiSvgIcon-root { color: #9fb0be !important }
 .MuiInputLabel-root { font-size: 12px }
 .MuiMenu-paper { background: #22303c !important; color: #fff !important }
-.MuiMenu-paper .MuiTypography-root { font-size: 12px; color: #fff }
+.MuiMenu-paper .MuiTypography-root { font-size: 12.5px; color: #fff }
 """

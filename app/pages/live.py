@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
+from bokeh.plotting import figure
 from panel.util import edit_readonly
 
-from app import theme
+from app import theme, url
+from app.address import Address
+from app.attention import IDLE_MINUTES, Attention
 from app.controls import Controls
+from app.download import Downloads
 from app.keyboard import Keyboard
 from app.pages.board import Board
+from app.pages.exporting import ExportDialog
 from app.pages.header import Header
+from app.pages.help import HelpDialog
+from app.pages.requests import Requests
 from app.pages.sidebar import Sidebar
 from app.runner import Runner
 from app.settings import SETTINGS, Settings
+from app.shot import Shot
 from app.stream import Stream
-from app.trainer import Shot
+from app.tables import Curves
+from app.views import meters
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig, restart_fields
 from training.presets import PRESETS
 
-DEFAULT_PRESET = "mixed-precision"
+ADDRESS_AFTER = 0.4
+"""Seconds that the settings must rest before the address bar follows: browsers limit how often it may change."""
 
 
 class Live:
@@ -31,33 +42,44 @@ class Live:
 
     Parameters
     ----------
-    preset : str
-        Name of the run preset to begin with.
-    autoplay : bool
-        Whether to train at once.
+    link : app.url.Link, optional
+        What the address asks for; the default preset without one.
+    idle : float
+        Minutes without a touch after which the run pauses; 0 for never.
     """
 
-    def __init__(self, preset: str = DEFAULT_PRESET, autoplay: bool = False) -> None:
-        config = PRESETS[preset].config
-        self.runner = Runner(config)
-        self._config, self._version, self._loading = config, 0, False
-        self.settings = Settings(config)
-        self.header = Header(preset, self)
-        self.sidebar = Sidebar(self.settings, Controls(self.settings, _warn))
-        self.board = Board(dark=False, ask_snapshot=self.runner.ask_snapshot)
+    def __init__(self, link: url.Link | None = None, idle: float = IDLE_MINUTES) -> None:
+        link = link or url.read({})
+        self.preset = link.preset
+        self.runner = Runner(link.config)
+        self._config, self._version, self._loading = link.config, 0, False
+        self._problems, self._changed_at = link.problems, 0.0
+        self.requests, self.attention = Requests(self.runner), Attention(idle)
+        self.settings = Settings(link.config)
+        self.header = Header(link.preset, self)
+        self.sidebar = Sidebar(self.settings, Controls(self.settings, self.warn), self.requests.fast_forward)
+        self.sidebar.twin.param.watch(lambda change: self.requests.pair(change.new or None), "value")
+        self.board = Board(dark=False, page=self.requests)
+        self.address, self.downloads = Address(), Downloads(self.board.figures())
+        self.exporting, self.helping = ExportDialog(self, self.downloads), HelpDialog()
         self.stream = Stream(lambda: self.runner.latest.version, self.draw)
-        self.keyboard = Keyboard({" ": self.toggle, "ArrowRight": self.runner.step})
+        self.keyboard = Keyboard(
+            {" ": self.toggle, "ArrowRight": self.runner.step, "Escape": self.requests.drop_pick, "?": self.help}
+        )
         self.page = self._build_page()
         self.settings.param.watch(self._changed, [*SETTINGS, "scheme"])
-        if autoplay:
+        self.address.done.on_change("data", self._copied)
+        if link.autoplay:
             self.runner.start()
 
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
         document.theme = theme.OWN
-        document.on_event("document_ready", lambda _: self.sidebar.complete())
+        document.on_event("document_ready", lambda _: self._complete())
         self.stream.start(document)
+        self.stream.painted.on_change("data", lambda attr, old, new: self.attention.painted())
         self.keyboard.listen(document)
+        document.add_periodic_callback(self._attend, 1000)
         document.on_session_destroyed(lambda _: self.close())
 
     def close(self) -> None:
@@ -66,6 +88,7 @@ class Live:
 
     def toggle(self) -> None:
         """Play or pause."""
+        self.attention.touched()
         (self.runner.pause if self.runner.latest.running else self.runner.start)()
 
     def reset(self) -> None:
@@ -74,9 +97,46 @@ class Live:
 
     def choose_preset(self, name: str) -> None:
         """Begin a new run with a preset's settings."""
+        self.preset = name
         self._load(PRESETS[name].config)
         self._restart(PRESETS[name].config)
-        _tell(f"{name}: {PRESETS[name].summary}")
+        self.tell(f"{name}: {PRESETS[name].summary}")
+
+    def pin(self) -> None:
+        """Keep the learning curve as a ghost."""
+        if self.runner.latest.record is not None:
+            self.tell(self.board.comparison.pin(self.runner.latest))
+
+    def share(self) -> None:
+        """Put the run's address on the clipboard."""
+        if self._show_address():
+            self.address.copy()
+
+    def export(self) -> None:
+        """Open the export dialog."""
+        self.exporting.open()
+
+    def help(self) -> None:
+        """Open the help dialog."""
+        self.helping.open()
+
+    def enlarge(self, large: bool) -> None:
+        """Draw text large, for projection, or at its usual size."""
+        self.board.paint(large=large)
+        self.page.css_classes = ["large"] if large else []
+
+    def figures(self) -> dict[str, list[figure]]:
+        """The plots by name, each from top to bottom."""
+        return self.board.figures()
+
+    def curves(self) -> Curves:
+        """The curves that the run is compared with, by name."""
+        return [(ghost.label, ghost.table) for ghost in self.board.comparison.ghosts(self.runner.latest)]
+
+    def loaded(self, config: RunConfig) -> None:
+        """A checkpoint's run is in force."""
+        self._load(config)
+        self.tell("The checkpoint's run goes on from where it was saved.")
 
     def draw(self, turn: int | None) -> dict[str, Any]:
         """Bring the page up to date; see `app.stream.Stream`."""
@@ -84,22 +144,70 @@ class Live:
         self._report(shot)
         self.board.draw(shot, turn)
         self.header.follow(shot)
+        if turn in (None, 0):
+            self._draw_sidebar(shot)
         trial = -1 if shot.record is None else shot.record.trial
         return {"config_version": [shot.config_version], "trial": [trial], "run": [shot.run]}
+
+    def tell(self, sentence: str) -> None:
+        """Say what happened."""
+        if pn.state.notifications is not None:
+            pn.state.notifications.info(sentence, duration=4000)
+
+    def warn(self, sentence: str) -> None:
+        """Say what went wrong."""
+        if pn.state.notifications is not None:
+            pn.state.notifications.error(sentence, duration=7000)
+
+    def _draw_sidebar(self, shot: Shot) -> None:
+        if shot.look is not None:
+            self.sidebar.show_meters(meters.words(shot.look.meters, shot.config))
+        self.sidebar.show_aging(shot.aging)
+
+    def _complete(self) -> None:
+        """The page is on the screen: add what could wait, and say what was wrong with the address."""
+        self.sidebar.complete()
+        for problem in self._problems:
+            self.warn(problem)
+
+    def _attend(self) -> None:
+        """Once a second: pause a run that nobody watches; let the address follow the settings."""
+        shot = self.runner.latest
+        reason = self.attention.reason(shot.running, self.stream.gate.outstanding > 0)
+        if reason is not None:
+            self.runner.pause()
+            self.tell(reason)
+        if self._changed_at and time.monotonic() - self._changed_at > ADDRESS_AFTER:
+            self._changed_at = 0.0
+            self._show_address()
+
+    def _show_address(self) -> bool:
+        """Let the address bar follow; False, and a sentence, where no address can give this run."""
+        try:
+            self.address.show(url.write(self._config, self.preset))
+        except PCMLabError as error:
+            self.warn(str(error))
+            return False
+        return True
+
+    def _copied(self, attr: str, old: Any, new: dict[str, list[Any]]) -> None:
+        fine = "The address of this run is on the clipboard."
+        self.tell(fine if new["fine"][0] else "The address bar holds the address of this run: copy it from there.")
 
     def _report(self, shot: Shot) -> None:
         """Say what went wrong; the controls go back to the configuration in force."""
         while self.runner.notices:
-            _warn(self.runner.notices.popleft())
+            self.warn(self.runner.notices.popleft())
             self._load(shot.config)
 
     def _changed(self, *_: Any) -> None:
+        self.attention.touched()
         if self._loading:
             return
         try:
             config = self.settings.config()
         except PCMLabError as error:
-            _warn(str(error))
+            self.warn(str(error))
             self._load(self._config)
             return
         if config == self._config:
@@ -107,14 +215,17 @@ class Live:
         restarting = restart_fields(self._config, config)
         if restarting:
             self._restart(config)
-            _tell(f"New run: {', '.join(restarting)} changed.")
+            self.tell(f"New run: {', '.join(restarting)} changed.")
         else:
-            self._config, self._version = config, self._version + 1
+            self._take(config)
             self.runner.configure(config, self._version)
 
     def _restart(self, config: RunConfig) -> None:
-        self._config, self._version = config, self._version + 1
+        self._take(config)
         self.runner.reset(config, self._version)
+
+    def _take(self, config: RunConfig) -> None:
+        self._config, self._version, self._changed_at = config, self._version + 1, time.monotonic()
 
     def _load(self, config: RunConfig) -> None:
         """Show a configuration without acting on it."""
@@ -127,12 +238,15 @@ class Live:
 
     def _build_page(self) -> pmui.Page:
         carrier = self.board.views["activity"].figures["raster"]
-        carrier.tags = [self.stream.frames, self.stream.painted, self.keyboard.keys]
+        carrier.tags = [
+            self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files,
+            self.downloads.pictures, *self.address.models,
+        ]  # fmt: skip
         page = pmui.Page(
             title="pcmlab",
             header=[self.header.view],
             sidebar=[self.sidebar.view],
-            main=[self.board.view],
+            main=[self.board.view, self.exporting.view, self.helping.view],
             sidebar_width=theme.SIDEBAR_WIDTH,
             sidebar_resizable=False,
             busy_indicator=None,
@@ -140,7 +254,7 @@ class Live:
             sx=theme.PAGE,
         )
         _cut_busy(page)
-        page.param.watch(lambda change: self.board.paint(change.new), "dark_theme")
+        page.param.watch(lambda change: self.board.paint(dark=change.new), "dark_theme")
         return page
 
 
@@ -152,13 +266,3 @@ def _cut_busy(page: pmui.Page) -> None:
     """
     with edit_readonly(page):
         page.busy = False
-
-
-def _tell(sentence: str) -> None:
-    if pn.state.notifications is not None:
-        pn.state.notifications.info(sentence, duration=3000)
-
-
-def _warn(sentence: str) -> None:
-    if pn.state.notifications is not None:
-        pn.state.notifications.error(sentence, duration=7000)

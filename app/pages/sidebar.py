@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
+from training.aging import SPANS, Aging
 
-from app.controls import PERCENT, POWER, POWER_SECONDS, POWER_TIMES, TIMES, WIDE, Controls, heading
+from app.controls import PERCENT, POWER, POWER_SECONDS, POWER_TIMES, STYLE, TIMES, WIDE, Controls, heading, responsive
 from app.settings import Settings, device_presets, label
+from app.views.status import duration
+from app.words import Words
 from training.schemes import SCHEMES
+from training.twin import NON_IDEALITIES
 
 FIRST_SCHEMES = ("mixed-precision", "sign", "stochastic", "multi-memristor", "update-ready", "float32")
 BITS = {"FP32": None, "8": 8, "6": 6, "4": 4, "3": 3, "2": 2}
@@ -24,6 +29,8 @@ ANALOG = (
     "devices",
     "refresh",
 )
+PICO = 1e-12
+NO_TWIN = ""
 NO_DEVICES = "Float32 keeps its weights in digital memory: there are no devices to set."
 
 
@@ -36,10 +43,27 @@ class Sidebar:
         What the widgets show and change.
     controls : Controls
         Builds and binds them.
+    age : callable
+        Leaves the chip alone for so many seconds.
     """
 
-    def __init__(self, settings: Settings, controls: Controls) -> None:
-        self._settings, self._controls = settings, controls
+    def __init__(self, settings: Settings, controls: Controls, age: Callable[[float], None]) -> None:
+        self._settings, self._controls, self._age = settings, controls, age
+        twins = {f"without {known.label.lower()}": name for name, known in NON_IDEALITIES.items()}
+        self.twin = responsive(
+            pmui.Select(
+                label="Twin",
+                options={"none": NO_TWIN, **twins},
+                value=NO_TWIN,
+                size="small",
+                sizing_mode="stretch_width",
+                margin=(9, 0, 3, 0),
+                stylesheets=[STYLE],
+                description="Runs beside the run from now on: same state, same random numbers, one non-ideality off.",
+            )
+        )
+        self.aged = Words(html="", sizing_mode="stretch_width", margin=0, stylesheets=[AGED])
+        self.ages: list[Any] = []
         self._hint = pn.pane.HTML(
             NO_DEVICES, margin=(0, 0, 2, 0), sizing_mode="stretch_width", visible=False,
             styles={"font-size": "11.5px", "color": "var(--panel-on-secondary-color)"},
@@ -48,34 +72,36 @@ class Sidebar:
 
     def complete(self) -> None:
         """Add the sections below the first; left for later, so that the plots can be drawn sooner."""
-        self.view.extend([*self._device(), *self._network()])
+        self.view.extend([*self._device(), *self._network(), *self._aging(), *self._costs()])
         self._settings.param.watch(self._adapt, ["scheme", "device_preset"])
         self._adapt()
 
     def _update(self) -> list[Any]:
-        schemes = dict.fromkeys((*FIRST_SCHEMES, *SCHEMES))
+        names = {label(name): name for name in dict.fromkeys((*FIRST_SCHEMES, *SCHEMES))}
         controls = self._controls
         return [
             heading("Update"),
-            controls.choice("scheme", "Scheme", {label(name): name for name in schemes}, [WIDE]),
-            controls.choice("weight_bits", "Bit precision", BITS),
+            *controls.metered("scheme", controls.choice("scheme", "Scheme", names, [WIDE])),
+            *controls.metered("weight_bits", controls.choice("weight_bits", "Bit precision", BITS)),
             controls.log_slider("rate_factor", "Learning rates", POWER_TIMES),
             *self._rates(),
         ]
 
     def _rates(self) -> list[Any]:
-        """A button that unfolds one slider per array; they are built when first wanted."""
+        """A button that unfolds one slider per array."""
+        names = {"lr_input": "Input weights", "lr_recurrent": "Recurrent weights", "lr_output": "Output weights"}
+        return self._folded(
+            "More: one rate per array", lambda: [self._controls.log_slider(name, text) for name, text in names.items()]
+        )
+
+    def _folded(self, label: str, build: Callable[[], list[Any]]) -> list[Any]:
+        """A button that unfolds widgets; they are built when first wanted."""
         folded = pn.Column(sizing_mode="stretch_width", margin=0, visible=False)
-        more = pmui.Button(label="More: one rate per array", icon="expand_more", **FOLD)
+        more = pmui.Button(label=label, icon="expand_more", **FOLD)
 
         def toggle(_: Any) -> None:
             if not folded.objects:
-                names = {
-                    "lr_input": "Input weights",
-                    "lr_recurrent": "Recurrent weights",
-                    "lr_output": "Output weights",
-                }
-                folded.objects = [self._controls.log_slider(name, text) for name, text in names.items()]
+                folded.objects = build()
             folded.visible = not folded.visible
             more.param.update(icon="expand_less" if folded.visible else "expand_more")
 
@@ -88,13 +114,14 @@ class Sidebar:
             heading("Device"),
             self._hint,
             controls.select("device_preset", "Device model", {name: name for name in device_presets(shown)}),
-            controls.slider("mismatch", "Mismatch level", 0.01, PERCENT),
-            controls.slider("write_noise", "Write noise", 0.05, TIMES),
-            controls.slider("read_noise", "Read noise", 0.05, TIMES),
-            controls.slider("drift_exponent", "Drift exponent ν", 0.005),
-            controls.slider("drift_scale", "Drift", 0.05, TIMES),
-            controls.choice("devices", "Devices per polarity", POLARITIES),
-            controls.switch("refresh", "Refresh saturated pairs"),
+            *controls.metered("mismatch", controls.slider("mismatch", "Mismatch level", 0.01, PERCENT)),
+            *controls.metered("write_noise", controls.slider("write_noise", "Write noise", 0.05, TIMES)),
+            *controls.metered("read_noise", controls.slider("read_noise", "Read noise", 0.05, TIMES)),
+            *controls.metered("drift_exponent", controls.slider("drift_exponent", "Drift exponent ν", 0.005)),
+            *controls.metered("drift_scale", controls.slider("drift_scale", "Drift", 0.05, TIMES)),
+            *controls.metered("devices", controls.choice("devices", "Devices per polarity", POLARITIES)),
+            *controls.metered("refresh", controls.switch("refresh", "Refresh saturated pairs")),
+            self.twin,
         ]
 
     def _network(self) -> list[Any]:
@@ -107,15 +134,73 @@ class Sidebar:
             controls.log_slider("update_interval", "Time between updates", POWER_SECONDS),
         ]
 
+    def _aging(self) -> list[Any]:
+        """Buttons that leave the chip alone for a while, and what was left of the accuracy afterwards."""
+        buttons = [self._age_button(name, seconds) for name, seconds in SPANS.items()]
+        return [
+            heading("Fast-forward drift"),
+            pn.pane.HTML("Leave the chip alone for", margin=0, stylesheets=[HINT]),
+            pn.Row(*buttons, sizing_mode="stretch_width", margin=0),
+            self.aged,
+        ]
+
+    def _age_button(self, name: str, seconds: float) -> Any:
+        button = pmui.Button(
+            label=name, size="small", variant="outlined", sizing_mode="stretch_width", margin=(2, 2),
+            description=f"Age the chip by {name} without training; learning goes on afterwards.", stylesheets=[AGE],
+        )  # fmt: skip
+        button.on_click(lambda _: self._age(seconds))
+        self.ages.append(responsive(button))
+        return button
+
+    def show_meters(self, lines: Mapping[str, str]) -> None:
+        """What each setting does right now, below its control."""
+        self._controls.show(lines)
+
+    def show_aging(self, aging: Aging | None) -> None:
+        """What the latest fast-forward left of the accuracy."""
+        self.aged.html = "" if aging is None else aging_html(aging)
+
+    def _costs(self) -> list[Any]:
+        """A button that unfolds the energy of each event, to be edited."""
+        controls = self._controls
+        return self._folded(
+            "Energy and endurance",
+            lambda: [
+                controls.number("set_pulse", "SET pulse (pJ)", PICO),
+                controls.number("reset_pulse", "RESET (pJ)", PICO),
+                controls.number("read", "Device read (pJ)", PICO),
+                controls.number("endurance", "Endurance (writes)"),
+            ],
+        )
+
     def _adapt(self, *_: Any) -> None:
         """Show the drift that the device has; without devices, say so."""
         widgets, settings = self._controls.widgets, self._settings
         for name in ("drift_exponent", "drift_scale"):
             widgets[name].visible = name == settings.drift_name
-        for name in ANALOG:
-            widgets[name].disabled = settings.digital
+            self._controls.meters[name].visible = name == settings.drift_name
+        for widget in (*(widgets[name] for name in ANALOG), self.twin, *self.ages):
+            widget.disabled = settings.digital
         self._hint.visible = settings.digital
 
+
+def aging_html(aging: Aging) -> str:
+    """What a fast-forward left of the accuracy, in words and numbers."""
+    rows = (("before", aging.before), ("now", aging.after), ("with drift compensation", aging.compensated))
+    facts = "".join(f"<dt>{label}</dt><dd>{value:.3g}</dd>" for label, value in rows)
+    return f"<p>Error after {duration(aging.seconds)} alone:</p><dl>{facts}</dl>"
+
+
+HINT = ":host { font-size: 12px; color: var(--panel-on-secondary-color) }"
+AGE = """
+button.MuiButton-root { text-transform: none; font-size: 12px; padding: 2px 0; min-width: 0; line-height: 1.5 }
+"""
+AGED = """
+.words { font-size: 12px; color: var(--panel-on-surface-color) } p { margin: 3px 0 1px }
+dl { display: grid; grid-template-columns: auto auto; gap: 0 10px; margin: 0 } dd { margin: 0; text-align: right }
+dt { color: var(--panel-on-secondary-color) }
+"""
 
 FOLD: dict[str, Any] = {
     "variant": "text", "size": "small", "margin": 0, "width": 190,

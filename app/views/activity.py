@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from bokeh.models import ColumnDataSource, FixedTicker, Image, Line, LinearColorMapper, Range1d
+from bokeh.models import ColumnDataSource, FixedTicker, Image, Line, LinearColorMapper, Range1d, Scatter, Segment
+from bokeh.plotting import figure
 
 from app.theme import Palette, blank_figure
+from app.views import hover, zoom
 from app.views.base import PATIENCE, Columns, View, follow_slowly, move, span_of
+from app.views.marks import Marks, marking
 from training.config import RunConfig
 from training.records import TrialRecord
 from training.spikes import Spikes, times
@@ -18,7 +20,7 @@ from training.spikes import Spikes, times
 COLUMNS, MOST_ROWS = 500, 128
 HIDDEN, INPUT = 1, 2
 BANDS = {"hidden": (0.0, 0.96), "input": (1.04, 2.0)}
-ROOM: dict[str, Any] = {"min_border_left": 48, "min_border_right": 10}
+ROOM = {"min_border_left": 48, "min_border_right": 10}
 CLEAR = "#00000000"
 
 
@@ -33,17 +35,21 @@ def build(palette: Palette) -> View:
     Returns
     -------
     View
-        Figures and sources ``raster`` (input above, hidden below) and ``output``.
+        Figures and sources ``raster`` (input above, hidden below) and ``output``, sources ``twin``: its
+        output, and ``picked``: the picked neuron. Picks are numbers of hidden neurons.
     """
     time = Range1d(0.0, 1.0)
-    view = View({}, {})
+    view = View({}, {}, borders={"raster": {**ROOM, "min_border_bottom": 2}, "output": ROOM})
     _raster(view, time)
     _output(view, time)
+    zoom.zoomable(view)
+    zoom.pickable(view, view.figures["raster"], lambda _, height: _picked(view, height))
+    view.settle()
     view.paint(palette)
     return view
 
 
-def columns(record: TrialRecord, config: RunConfig) -> Columns:
+def columns(record: TrialRecord, config: RunConfig, twin: TrialRecord | None = None) -> Columns:
     """Rasters and traces of a trial.
 
     Parameters
@@ -52,6 +58,8 @@ def columns(record: TrialRecord, config: RunConfig) -> Columns:
         The trial.
     config : RunConfig
         Its configuration: sizes and duration.
+    twin : TrialRecord, optional
+        A trial of the run's twin.
 
     Returns
     -------
@@ -59,17 +67,38 @@ def columns(record: TrialRecord, config: RunConfig) -> Columns:
         Of several readouts, the first.
     """
     duration = record.inputs.steps * config.network.dt
-    thin = max(1, len(record.output) // COLUMNS)
     hidden = raster(record.hidden, config.network.hidden) * np.uint8(HIDDEN)
     inputs = raster(record.inputs, config.task.inputs) * np.uint8(INPUT)
+    sizes = [config.network.hidden, config.task.inputs]
     return {
-        "raster": {"image": [hidden, inputs], "dw": [duration, duration]},
-        "output": {
-            "time": (np.arange(0, len(record.output), thin) * config.network.dt).astype(np.float32),
-            "output": record.output[::thin, 0].astype(np.float32),
-            "target": record.target[::thin, 0].astype(np.float32),
-        },
+        "raster": {"image": [hidden, inputs], "dw": [duration, duration], "neurons": sizes},
+        "output": _trace(record, config, ("output", "target")),
+        "twin": {"time": [], "output": []} if twin is None else _trace(twin, config, ("output",)),
     }
+
+
+def mark_neuron(view: View, neuron: int | None) -> None:
+    """Mark a hidden neuron in the raster as picked, or none."""
+    source = view.sources["raster"].data
+    hidden, end = source["neurons"][0], source["dw"][0]
+    if neuron is None or not 0 <= neuron < hidden:
+        view.show({"picked": {"begin": [], "end": [], "height": []}})
+        return
+    row = row_of(neuron, hidden)
+    low, high = BANDS["hidden"]
+    height = low + (row + 0.5) / min(hidden, MOST_ROWS) * (high - low)
+    view.show({"picked": {"begin": [0.0], "end": [end], "height": [height]}})
+
+
+def row_of(neuron: int, neurons: int) -> int:
+    """Row of the image that shows a neuron.
+
+    Examples
+    --------
+    >>> row_of(7, 100), row_of(7, 256)
+    (7, 3)
+    """
+    return neuron * min(neurons, MOST_ROWS) // neurons
 
 
 def raster(spikes: Spikes, neurons: int) -> npt.NDArray[np.uint8]:
@@ -101,34 +130,82 @@ def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
     shown = np.concatenate((record.output[:, 0], record.target[:, 0]))
     low, high = max(float(shown.min()), -1e6), min(float(shown.max()), 1e6)
     move(output.y_range, follow_slowly(view, span_of(output.y_range), min(low, -1.0), max(high, 1.0), slack=1.7))
+    view.settle()
+
+
+def band_marks(low: float, high: float) -> Marks:
+    """The name of each band, in the middle of what is seen of it.
+
+    Examples
+    --------
+    >>> band_marks(0.0, 2.0)
+    {0.48: 'hidden', 1.52: 'input'}
+    """
+    seen = {name: (max(low, band[0]), min(high, band[1])) for name, band in BANDS.items()}
+    return {round(sum(part) / 2, 6): name for name, part in seen.items() if part[0] < part[1]}
+
+
+def _trace(record: TrialRecord, config: RunConfig, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.float32]]:
+    thin = max(1, len(record.output) // COLUMNS)
+    time = (np.arange(0, len(record.output), thin) * config.network.dt).astype(np.float32)
+    return {"time": time, **{name: getattr(record, name)[::thin, 0].astype(np.float32) for name in names}}
+
+
+def _picked(view: View, height: float) -> tuple[int] | None:
+    """First hidden neuron of the row at a height."""
+    low, high = BANDS["hidden"]
+    if not low <= height < high:
+        return None
+    neurons = view.sources["raster"].data["neurons"][0]
+    rows = min(neurons, MOST_ROWS)
+    row = min(int((height - low) / (high - low) * rows), rows - 1)
+    neuron = -(-row * neurons // rows)
+    mark_neuron(view, neuron)
+    return (neuron,)
 
 
 def _raster(view: View, time: Range1d) -> None:
-    plot = blank_figure(x_range=time, y_range=Range1d(0.0, 2.0), x_axis_type=None, **ROOM, min_border_bottom=2)
-    middles = {sum(band) / 2: name for name, band in BANDS.items()}
-    plot.yaxis.update(ticker=FixedTicker(ticks=list(middles)), major_label_overrides=middles)
+    plot = blank_figure(x_range=time, y_range=Range1d(0.0, 2.0), x_axis_type=None)
+    plot.yaxis.ticker = FixedTicker(ticks=[])
     plot.grid.visible = False
     view.quiet_axes.append(plot.yaxis[0])
+    view.followers.append(marking(plot.yaxis[0], plot.y_range, band_marks))
     low, height = [band[0] for band in BANDS.values()], [band[1] - band[0] for band in BANDS.values()]
     empty = np.zeros((1, 1), np.uint8)
-    source = ColumnDataSource({"image": [empty, empty], "x": [0.0, 0.0], "y": low, "dw": [1.0, 1.0], "dh": height})
+    source = ColumnDataSource(
+        {"image": [empty, empty], "x": [0.0, 0.0], "y": low, "dw": [1.0, 1.0], "dh": height, "neurons": [1, 1]}
+    )
     mapper = LinearColorMapper(palette=[CLEAR] * 3, low=0, high=2)
     plot.add_glyph(source, Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper))
     view.figures["raster"], view.sources["raster"] = plot, source
     view.colours.append((mapper, "palette", lambda colours: [CLEAR, colours.spikes, colours.inputs]))
+    _picked_line(view, plot)
+
+
+def _picked_line(view: View, plot: figure) -> None:
+    source = view.sources["picked"] = ColumnDataSource({"begin": [], "end": [], "height": []})
+    line = Segment(x0="begin", x1="end", y0="height", y1="height", line_width=1, line_alpha=0.6)
+    arrow = Scatter(x="begin", y="height", marker="triangle", angle=-np.pi / 2, size=10, line_color=None)
+    for glyph, name in ((line, "line_color"), (arrow, "fill_color")):
+        plot.add_glyph(source, glyph)
+        view.colours.append((glyph, name, lambda colours: colours.run))
 
 
 def _output(view: View, time: Range1d) -> None:
-    plot = blank_figure(x_range=time, y_range=Range1d(-1.3, 1.3), x_axis_label="time (s)", **ROOM)
+    plot = blank_figure(x_range=time, y_range=Range1d(-1.3, 1.3), x_axis_label="time (s)")
     plot.xgrid.visible = False
     plot.yaxis.ticker.desired_num_ticks = 3
     source = ColumnDataSource({"time": [], "output": [], "target": []})
-    lines: dict[str, Callable[[Palette], str]] = {
-        "target": lambda colours: colours.target,
-        "output": lambda colours: colours.run,
-    }
-    for name, colour in lines.items():
+    twin = ColumnDataSource({"time": [], "output": []})
+    lines: list[tuple[ColumnDataSource, str, Callable[[Palette], str]]] = [
+        (source, "target", lambda colours: colours.target),
+        (twin, "output", lambda colours: colours.twin),
+        (source, "output", lambda colours: colours.run),
+    ]
+    for owner, name, colour in lines:
         glyph = Line(x="time", y=name, line_width=1.8, line_dash=[5, 4] if name == "target" else [])
-        plot.add_glyph(source, glyph)
+        pointed = plot.add_glyph(owner, glyph)
         view.colours.append((glyph, "line_color", colour))
-    view.figures["output"], view.sources["output"] = plot, source
+    view.figures["output"], view.sources["output"], view.sources["twin"] = plot, source, twin
+    rows = [("time", "@time{%.3f} s"), ("output", "@output{%.3g}"), ("target", "@target{%.3g}")]
+    hover.hover(view, plot, [pointed], rows, dict.fromkeys(("@time", "@output", "@target"), "printf"))

@@ -11,7 +11,7 @@ import numpy as np
 from bokeh.models import Axis, ColumnDataSource, LinearColorMapper, Range1d
 from bokeh.plotting import figure
 
-from app.theme import Palette, restyle
+from app.theme import SMALL_TEXT, Palette, restyle
 
 Columns = Mapping[str, Mapping[str, Any]]
 """New column values, by source and column."""
@@ -40,6 +40,14 @@ class View:
         Bokeh model, its property, and that property's value by palette.
     loose : int
         For how many pictures in a row an axis has been longer than needed.
+    borders : dict
+        Room around a figure's frame for small text [px], by figure and Bokeh property; grows with the text.
+    followers : list of callable
+        What depends on where the ranges are, such as tick marks; called after they have moved.
+    palette : Palette or None
+        The colours in force; None before the first `paint`.
+    picks : callable or None
+        Called with what a person has clicked; None where nobody asks.
     """
 
     figures: dict[str, figure]
@@ -48,6 +56,10 @@ class View:
     quiet_axes: list[Axis] = field(default_factory=list)
     colours: list[tuple[Any, str, Callable[[Palette], Any]]] = field(default_factory=list)
     loose: int = 0
+    borders: dict[str, dict[str, float]] = field(default_factory=dict)
+    followers: list[Callable[[], None]] = field(default_factory=list)
+    palette: Palette | None = None
+    picks: Callable[..., None] | None = None
 
     def show(self, columns: Columns) -> None:
         """Refill the sources; columns that are left out or hold what is there already are not sent."""
@@ -58,13 +70,25 @@ class View:
                 data.update(news)
 
     def paint(self, palette: Palette) -> None:
-        """Take on the colours of a mode."""
-        for plot in self.figures.values():
+        """Take on the colours of a mode, and the room that its text needs."""
+        self.palette = palette
+        for name, plot in self.figures.items():
             restyle(plot, palette)
+            scale = palette.pixels / SMALL_TEXT
+            plot.update(**{side: round(scale * room) for side, room in self.borders.get(name, {}).items()})
         for axis in self.quiet_axes:
             axis.update(axis_line_color=None, major_tick_line_color=None)
         for model, name, colour in self.colours:
             setattr(model, name, colour(palette))
+
+    def settle(self) -> None:
+        """Bring up to date what depends on where the ranges are."""
+        for follow_ranges in self.followers:
+            follow_ranges()
+
+    def on_pick(self, callback: Callable[..., None]) -> None:
+        """Have `callback` called with what a person clicks: see the plot's own `build`."""
+        self.picks = callback
 
 
 def same(old: Any, new: Any) -> bool:
@@ -134,10 +158,9 @@ def follow_log(span: Span, low: float, high: float, *, slack: float = 2.5) -> Sp
     """
     low, high = math.log10(low), math.log10(high)
     missing = max(0.0, 0.5 - (high - low)) / 2
-    begin, end = follow(
-        (math.log10(span[0]), math.log10(span[1])), low - missing, high + missing, margin=0.06, slack=slack
-    )
-    return 10.0**begin, 10.0**end
+    before = math.log10(span[0]), math.log10(span[1])
+    after = follow(before, low - missing, high + missing, margin=0.06, slack=slack)
+    return span if after == before else (10.0 ** after[0], 10.0 ** after[1])
 
 
 def ladder(value: float) -> float:
@@ -153,11 +176,26 @@ def ladder(value: float) -> float:
 
 
 def move(axis_range: Range1d, span: Span) -> None:
-    """Set a range unless it is there already."""
-    if (axis_range.start, axis_range.end) != span:
+    """Bring a range to where it belongs, unless it is there already.
+
+    A range that a person has zoomed stays; it goes to `span` when it is reset.
+    """
+    free = not held(axis_range)
+    if (axis_range.reset_start, axis_range.reset_end) != span:
+        axis_range.update(reset_start=span[0], reset_end=span[1])
+    if free and (axis_range.start, axis_range.end) != span:
         axis_range.update(start=span[0], end=span[1])
 
 
+def held(axis_range: Range1d) -> bool:
+    """Whether a person has zoomed a range: it is not where `move` has put it.
+
+    Only the browser moves a range without moving the place it returns to.
+    """
+    return span_of(axis_range) != (axis_range.start, axis_range.end)
+
+
 def span_of(axis_range: Range1d) -> Span:
-    """Where a range is."""
-    return axis_range.start, axis_range.end
+    """Where a range is, or would be had nobody zoomed."""
+    start, end = axis_range.reset_start, axis_range.reset_end
+    return (axis_range.start, axis_range.end) if start is None else (start, end)

@@ -7,7 +7,10 @@ import numpy.typing as npt
 from bokeh.models import ColumnDataSource, FixedTicker, Line, Range1d, Scatter
 
 from app.theme import LIGHT, Palette, blank_figure
-from app.views.base import Columns, View, follow, move, span_of
+from app.views import hover, zoom
+from app.views.base import Columns, View, follow, ladder, move, span_of
+from app.views.marks import Marks, first_enough, marking
+from app.views.status import duration
 
 DAY, YEAR = 86_400.0, 31_557_600.0
 COARSE = {
@@ -15,11 +18,14 @@ COARSE = {
     **{3 * DAY: "3 d", 30 * DAY: "30 d", YEAR: "1 y", 10 * YEAR: "10 y", 100 * YEAR: "100 y", 1000 * YEAR: "1000 y"},
 }
 FINE = COARSE | {
-    **{0.3: "0.3 s", 3.0: "3 s", 30.0: "30 s", 180.0: "3 min", 1800.0: "30 min", 10_800.0: "3 h", DAY: "1 d"},
+    **{0.3: "0.3 s", 3.0: "3 s", 30.0: "30 s", 180.0: "3 min", 10_800.0: "3 h", DAY: "1 d"},
     **{10 * DAY: "10 d", 100 * DAY: "100 d", 3 * YEAR: "3 y", 30 * YEAR: "30 y", 300 * YEAR: "300 y"},
 }
 WIDE = 2e3
 """Ratio of the axis' ends beyond which it is marked coarsely."""
+
+ROUND = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0, DAY, 2 * DAY, 5 * DAY)
+"""Round time spans [s]."""
 
 NAMES = [f"device_{number}" for number in range(len(LIGHT.devices))]
 
@@ -38,19 +44,24 @@ def build(palette: Palette) -> View:
         Figure ``devices``, sources ``lines`` and ``tips``: the latest trial.
     """
     plot = blank_figure(
-        x_range=Range1d(30.0, 1000.0), y_range=Range1d(0.0, 2.0), x_axis_type="log",
-        x_axis_label="device time", min_border_left=40, min_border_right=12,
-    )  # fmt: skip
+        x_range=Range1d(30.0, 1000.0), y_range=Range1d(0.0, 2.0), x_axis_type="log", x_axis_label="device time"
+    )
     plot.xgrid.visible = False
-    plot.xaxis.update(ticker=FixedTicker(ticks=list(FINE)), major_label_overrides=FINE)
+    plot.xaxis.ticker = FixedTicker(ticks=[])
     lines = ColumnDataSource({name: [] for name in ("time", *NAMES)})
     tips = ColumnDataSource({"time": [], "conductance": [], "colour": []})
-    view = View({"devices": plot}, {"lines": lines, "tips": tips})
+    borders = {"devices": {"min_border_left": 40, "min_border_right": 12}}
+    view = View({"devices": plot}, {"lines": lines, "tips": tips}, borders=borders)
+    view.followers.append(marking(plot.xaxis[0], plot.x_range, time_marks))
     for place, name in enumerate(NAMES):
         line = Line(x="time", y=name, line_width=1.6)
-        plot.add_glyph(lines, line)
+        plot.add_glyph(lines, line, name=name)
         view.colours.append((line, "line_color", lambda colours, place=place: colours.devices[place]))
+    rows = [("device time", "@time{custom}"), ("conductance", "@$name{0.00} µS")]
+    hover.hover(view, plot, plot.renderers, rows, {"@time": hover.in_words()}, mode="mouse")
     plot.add_glyph(tips, Scatter(x="time", y="conductance", fill_color="colour", line_color=None, size=6))
+    zoom.zoomable(view)
+    view.settle()
     view.paint(palette)
     return view
 
@@ -61,7 +72,8 @@ def columns(table: npt.NDArray[np.float64], palette: Palette) -> Columns:
     Parameters
     ----------
     table : numpy.ndarray
-        From `app.history.Drift.table`: device time [s], then conductances [µS]; maybe no devices.
+        From `app.history.Drift.table`: device time [s], then conductances [µS], of which the first 8 are
+        shown; maybe no devices.
     palette : Palette
         Colours of the devices.
 
@@ -72,10 +84,10 @@ def columns(table: npt.NDArray[np.float64], palette: Palette) -> Columns:
     """
     if table.shape[1] <= len(NAMES):
         table = np.empty((0, len(NAMES) + 1))
-    shown = np.nan_to_num(table).astype(np.float32).T.copy()
+    shown = np.nan_to_num(table[:, : len(NAMES) + 1]).astype(np.float32).T.copy()
     last = shown[:, -1:].ravel().tolist()
     return {
-        "lines": dict(zip(("time", *NAMES), shown, strict=False)),
+        "lines": dict(zip(("time", *NAMES), shown, strict=True)),
         "tips": {
             "time": last[:1] * len(last[1:]),
             "conductance": last[1:],
@@ -96,4 +108,23 @@ def fit(view: View, shown: Columns) -> None:
     begin, stop = span_of(plot.x_range)
     if first < begin or begin < 0.5 * first or last > stop or stop > 40.0 * last:
         move(plot.x_range, (0.9 * first, 10.0 * max(last, 3.0 * first)))
-    plot.xaxis.ticker.ticks = list(COARSE if plot.x_range.end > WIDE * plot.x_range.start else FINE)
+    view.settle()
+
+
+def time_marks(low: float, high: float) -> Marks:
+    """Marks of the axis of device time, as many as fit.
+
+    Examples
+    --------
+    >>> list(time_marks(30.0, 1000.0).values()), list(time_marks(4000.0, 9000.0).values())
+    (['30 s', '1 min', '3 min', '10 min'], ['1 h 30 min', '2 h 0 min', '2 h 30 min'])
+    """
+    return first_enough(low, high, COARSE if high > WIDE * low else FINE, _even)
+
+
+def _even(low: float, high: float) -> Marks:
+    wanted = (high - low) / 4
+    step = next((span for span in ROUND if span >= wanted), ladder(wanted / DAY) * DAY)
+    step = step if wanted >= ROUND[0] else ladder(wanted)
+    places = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    return {place: duration(place) for place in places.tolist()}

@@ -1,19 +1,27 @@
-"""Learning: the loss of each trial, smoothed, beside that of a network that stays silent."""
+"""Learning: the loss of each trial, smoothed, beside that of a network that stays silent and of other runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, Line, Range1d, Scatter
+from bokeh.plotting import figure
 
 from app.history import Table
 from app.theme import Palette, blank_figure
+from app.views import ghosts, hover, zoom
 from app.views.base import Columns, View, follow_log, move, span_of
+from app.views.ghosts import Ghost, smoothed
+from app.views.marks import Marks, first_enough, marking, plain
 
-LOWEST, HIGHEST = 1e-6, 1e6
+__all__ = ["Ghost", "build", "columns", "fit", "length", "smoothed"]
+
+LOWEST, HIGHEST = ghosts.LOWEST, ghosts.HIGHEST
 SHORTEST = 50.0
 FAR = 1e9
 FINE = {step * 10.0**power: f"{step * 10.0**power:g}" for power in range(-6, 7) for step in (1, 2, 3, 5)}
-COARSE = {10.0**power: "" for power in range(-6, 7)}
+COARSE = {10.0**power: f"{10.0**power:g}" for power in range(-6, 7)}
 WIDE = 1e3
 """Ratio of an axis' ends beyond which only whole decades are marked."""
 
@@ -29,66 +37,66 @@ def build(palette: Palette) -> View:
     Returns
     -------
     View
-        Figure ``curve``, sources ``curve``, ``baseline`` and ``tip``: the latest trial.
+        Figure ``curve``, sources ``curve``, ``baseline``, ``tip``: the latest trial, and those of
+        `app.views.ghosts`.
     """
     plot = blank_figure(
-        x_range=Range1d(0.0, SHORTEST), y_range=Range1d(0.05, 1.0), y_axis_type="log",
-        x_axis_label="trial", min_border_left=44, min_border_right=12,
-    )  # fmt: skip
+        x_range=Range1d(0.0, SHORTEST), y_range=Range1d(0.05, 1.0), y_axis_type="log", x_axis_label="trial"
+    )
     plot.xgrid.visible = False
-    plot.yaxis.update(ticker=FixedTicker(ticks=list(FINE)), major_label_overrides=FINE)
-    curve = ColumnDataSource({"trial": [], "loss": [], "smooth": []})
-    baseline = ColumnDataSource({"trial": [], "baseline": []})
-    tip = ColumnDataSource({"trial": [], "smooth": []})
-    view = View({"curve": plot}, {"curve": curve, "baseline": baseline, "tip": tip})
-    silent = Line(x="trial", y="baseline", line_width=1.5, line_dash=[5, 4])
-    loss = Line(x="trial", y="loss", line_width=1.0, line_alpha=0.3)
-    smooth = Line(x="trial", y="smooth", line_width=2.2)
-    now = Scatter(x="trial", y="smooth", size=7, line_color=None)
-    for source, glyph in ((baseline, silent), (curve, loss), (curve, smooth), (tip, now)):
-        plot.add_glyph(source, glyph)
-    view.colours += [
-        (silent, "line_color", lambda colours: colours.target),
-        (loss, "line_color", lambda colours: colours.run),
-        (smooth, "line_color", lambda colours: colours.run),
-        (now, "fill_color", lambda colours: colours.run),
-    ]
+    plot.yaxis.ticker = FixedTicker(ticks=[])
+    view = View({"curve": plot}, {}, borders={"curve": {"min_border_left": 44, "min_border_right": 12}})
+    view.followers.append(marking(plot.yaxis[0], plot.y_range, loss_marks))
+    _draw(view, plot)
+    zoom.zoomable(view)
+    view.settle()
     view.paint(palette)
     return view
 
 
-def columns(table: Table) -> Columns:
+def columns(table: Table, others: Sequence[Ghost] = ()) -> Columns:
     """Lines of the learning curve.
 
     Parameters
     ----------
     table : Table
-        From `app.history.Curve.columns`.
+        From `app.history.Curve.columns`, or `smoothed`.
+    others : sequence of Ghost
+        Curves to compare it with; each is drawn as smooth as its table is.
 
     Returns
     -------
     Columns
         The baseline reaches from the first trial to beyond the right edge.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such kind of ghost.
+    FieldError
+        If there are more of one kind than can be drawn.
     """
-    trial, smooth = table["trial"].astype(np.float32), _visible(table["smooth"])
-    level = _visible(table["baseline"])[-1:].tolist()
+    trial, smooth = table["trial"].astype(np.float32), ghosts.visible(table["smooth"])
+    level = ghosts.visible(table["baseline"])[-1:].tolist()
     return {
-        "curve": {"trial": trial, "loss": _visible(table["loss"]), "smooth": smooth},
+        "curve": {"trial": trial, "loss": ghosts.visible(table["loss"]), "smooth": smooth},
         "tip": {"trial": trial[-1:].tolist(), "smooth": smooth[-1:].tolist()},
         "baseline": {"trial": [0.0, FAR][: 2 * len(level)], "baseline": 2 * level},
+        **ghosts.columns(others),
     }
 
 
 def fit(view: View, table: Table) -> None:
-    """Move the axes to hold the curve and the baseline."""
+    """Move the axes to hold the curve, the baseline, and what other curves do in the same trials."""
     if not len(table["trial"]):
         return
     plot = view.figures["curve"]
-    shown = np.concatenate((_visible(table["loss"]), _visible(table["smooth"][-1:]), _visible(table["baseline"][-1:])))
+    end = length(span_of(plot.x_range)[1], float(table["trial"][-1]))
+    level = ghosts.visible(np.concatenate((table["loss"], table["smooth"][-1:], table["baseline"][-1:])))
+    shown = np.concatenate((level, ghosts.heights(view, end)))
     move(plot.y_range, follow_log(span_of(plot.y_range), float(shown.min()), float(shown.max())))
-    coarse = plot.y_range.end > WIDE * plot.y_range.start
-    plot.yaxis.ticker.update(ticks=list(COARSE if coarse else FINE), minor_ticks=[])
-    move(plot.x_range, (0.0, length(plot.x_range.end, float(table["trial"][-1]))))
+    move(plot.x_range, (0.0, end))
+    view.settle()
 
 
 def length(end: float, last: float) -> float:
@@ -104,5 +112,36 @@ def length(end: float, last: float) -> float:
     return end
 
 
-def _visible(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.nan_to_num(values, nan=HIGHEST), LOWEST, HIGHEST).astype(np.float32)
+def loss_marks(low: float, high: float) -> Marks:
+    """Marks of the loss axis, as many as fit.
+
+    Examples
+    --------
+    >>> list(loss_marks(0.09, 0.6).values()), list(loss_marks(0.21, 0.29).values())
+    (['0.1', '0.2', '0.3', '0.5'], ['0.22', '0.24', '0.26', '0.28'])
+    """
+    return first_enough(low, high, COARSE if high > WIDE * low else FINE, plain)
+
+
+def _draw(view: View, plot: figure) -> None:
+    curve = ColumnDataSource({"trial": [], "loss": [], "smooth": []})
+    baseline = ColumnDataSource({"trial": [], "baseline": []})
+    tip = ColumnDataSource({"trial": [], "smooth": []})
+    view.sources |= {"curve": curve, "baseline": baseline, "tip": tip}
+    silent = Line(x="trial", y="baseline", line_width=1.5, line_dash=[5, 4])
+    loss = Line(x="trial", y="loss", line_width=1.0, line_alpha=0.3)
+    smooth = Line(x="trial", y="smooth", line_width=2.2)
+    now = Scatter(x="trial", y="smooth", size=7, line_color=None)
+    plot.add_glyph(baseline, silent)
+    ghosts.draw(view, plot)
+    plot.add_glyph(curve, loss)
+    pointed = plot.add_glyph(curve, smooth)
+    plot.add_glyph(tip, now)
+    view.colours += [
+        (silent, "line_color", lambda colours: colours.target),
+        (loss, "line_color", lambda colours: colours.run),
+        (smooth, "line_color", lambda colours: colours.run),
+        (now, "fill_color", lambda colours: colours.run),
+    ]
+    rows = [("trial", "@trial{%d}"), ("loss", "@loss{%.3g}"), ("smoothed", "@smooth{%.3g}")]
+    hover.hover(view, plot, [pointed], rows, dict.fromkeys(("@trial", "@loss", "@smooth"), "printf"))

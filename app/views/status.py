@@ -1,11 +1,10 @@
-"""Words about the run: the status strip and what is happening."""
+"""Words about the run: the status strip."""
 
 from __future__ import annotations
 
 from html import escape
 
-from app.history import Table
-from app.trainer import Shot
+from app.shot import Shot
 
 MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86_400.0, 31_557_600.0
 
@@ -70,48 +69,3 @@ def duration(seconds: float) -> str:
             whole, rest = divmod(seconds, size)
             return f"{whole:.0f} {name} {rest // smaller:.0f} {small}"
     return f"{seconds / YEAR:.1f} years"
-
-
-def happening(shot: Shot, table: Table) -> str:
-    """One or two calm sentences: what goes wrong and what to try, or how far learning is.
-
-    Parameters
-    ----------
-    shot : Shot
-        The run.
-    table : dict
-        Its learning curve.
-
-    Returns
-    -------
-    str
-    """
-    if shot.record is None or not len(table["trial"]):
-        return "The first trial is under way."
-    if shot.record.status != "ok":
-        return shot.record.message
-    loss, silent = float(table["smooth"][-1]), float(table["baseline"][-1])
-    if len(table["trial"]) < 3:
-        return (
-            f"First trials done, error {loss:.2g}; a silent network would make {silent:.2g}. "
-            "Play (space) trains on, step (right arrow) runs one trial."
-        )
-    return _progress(loss, silent, shot)
-
-
-def happening_html(shot: Shot, sentence: str) -> str:
-    """The box that says it; read out by screen readers when it changes."""
-    alarm = " alarm" if shot.record is not None and shot.record.status != "ok" else ""
-    return f'<div class="happening{alarm}"><h2>What is happening</h2><p role="status">{escape(sentence)}</p></div>'
-
-
-def _progress(loss: float, silent: float, shot: Shot) -> str:
-    share = loss / max(silent, 1e-12)
-    compared = f"The error is {loss:.2g}, a silent network makes {silent:.2g}"
-    if share < 0.3:
-        return f"{compared}: the network has learned most of the pattern."
-    if share < 0.9:
-        return f"{compared}: the network is learning, {1 - share:.0%} of the way."
-    if share <= 1.1:
-        return f"{compared}: nothing learned yet."
-    return f"{compared}: the output is still worse than silence."

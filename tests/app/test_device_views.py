@@ -134,7 +134,7 @@ def test_lines_of_drift_are_the_history_and_dots_its_end(analog: tuple[RunConfig
     assert shown["lines"]["time"] == pytest.approx(table[:, 0])
     for place, name in enumerate(drift.NAMES, start=1):
         assert shown["lines"][name] == pytest.approx(table[:, place])
-    assert shown["tips"]["conductance"] == pytest.approx(table[-1, 1:])
+    assert shown["tips"]["conductance"] == pytest.approx(table[-1, 1:9])
     assert shown["tips"]["time"] == pytest.approx([table[-1, 0]] * 8)
     assert shown["tips"]["colour"] == list(DARK.devices)
 

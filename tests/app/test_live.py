@@ -12,10 +12,12 @@ from bokeh.document import Document
 from panel.reactive import Syncable
 from panel.util import edit_readonly
 
-from app import serve
+from app import url
 from app.controls import DEBOUNCE_MS
-from app.pages import live as live_page
 from app.pages.live import Live
+
+LATER = {"pin0", "pin1", "pin2", "pin3", "twin", "picked", "reference", "ghosts", "names"}
+"""Sources that fill when somebody pins, picks, twins, or when the reference has begun."""
 
 
 def until(condition) -> None:
@@ -28,8 +30,8 @@ def until(condition) -> None:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sentences: list[str] = []
-    monkeypatch.setattr(live_page, "_tell", sentences.append)
-    monkeypatch.setattr(live_page, "_warn", sentences.append)
+    monkeypatch.setattr(Live, "tell", lambda live, sentence: sentences.append(sentence))
+    monkeypatch.setattr(Live, "warn", lambda live, sentence: sentences.append(sentence))
     return sentences
 
 
@@ -48,8 +50,9 @@ def test_a_frame_fills_every_source(live: Live) -> None:
     columns = live.draw(None)
     assert columns == {"config_version": [0], "trial": [0], "run": [1]}
     for name, view in live.board.views.items():
-        for source in view.sources.values():
-            assert all(len(column) for column in source.data.values()), name
+        for key, source in view.sources.items():
+            if key not in LATER:
+                assert all(len(column) for column in source.data.values()), (name, key)
 
 
 def test_frames_make_no_new_models(live: Live) -> None:
@@ -146,8 +149,10 @@ def test_closing_ends_the_worker(live: Live) -> None:
 
 
 @pytest.mark.parametrize(("asked", "problem"), [("sign", ""), ("", ""), ("best", "unknown preset 'best'")])
-def test_the_preset_in_the_address(asked: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "_argument", lambda name: asked)
-    name, complaint = serve._asked_preset()
-    assert complaint.startswith(problem)
-    assert name == (asked if asked and not problem else live_page.DEFAULT_PRESET)
+def test_the_preset_in_the_address(asked: str, problem: str, said: list[str]) -> None:
+    live = Live(url.read({"preset": [asked.encode()]}))
+    live._complete()
+    live.close()
+    assert live.header.preset.value == (asked if asked and not problem else url.DEFAULT_PRESET)
+    assert len(said) == bool(problem)
+    assert problem in " ".join(said)

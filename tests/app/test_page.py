@@ -12,7 +12,7 @@ import pytest
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 
-from app.pages import live as module
+from app import url
 from app.pages.header import TEMPOS
 from app.pages.live import Live
 
@@ -31,9 +31,9 @@ def document() -> Document:
 
 @pytest.fixture
 def live(document: Document, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
-    monkeypatch.setattr(module, "_tell", lambda sentence: None)
-    monkeypatch.setattr(module, "_warn", lambda sentence: None)
-    live = Live("mixed-precision")
+    monkeypatch.setattr(Live, "tell", lambda live, sentence: None)
+    monkeypatch.setattr(Live, "warn", lambda live, sentence: None)
+    live = Live()
     live.attach(document)
     live.page.get_root(document)
     until(lambda: live.runner.latest.snapshot is not None)
@@ -136,7 +136,7 @@ def test_the_digital_scheme_covers_the_plots_of_devices_and_uncovers_them(live: 
         live.settings.scheme = scheme
         until(lambda run=run: live.runner.latest.run == run + 1)
         live.draw(None)
-        assert [words.visible for words in live.board.covers] == [covered, covered]
+        assert [words.visible for words in live.board.covers] == [covered] * 3
         assert live.board.views["conductance"].sources["histogram"].data["plus"].any() == (not covered)
         assert (len(live.board.views["drift"].sources["lines"].data["time"]) == 0) == covered
 
@@ -148,7 +148,7 @@ def test_the_end_of_the_session_ends_the_worker(live: Live, document: Document) 
 
 
 def test_two_pages_do_not_know_of_each_other(live: Live) -> None:
-    other = Live("sign")
+    other = Live(url.read({"preset": [b"sign"]}))
     try:
         until(lambda: other.runner.latest.record is not None)
         other.settings.threshold = 0.9
@@ -161,7 +161,7 @@ def test_two_pages_do_not_know_of_each_other(live: Live) -> None:
 
 
 def test_autoplay_trains_at_once() -> None:
-    live = Live("mixed-precision", autoplay=True)
+    live = Live(url.read({"autoplay": [b"1"]}))
     try:
         until(lambda: live.runner.latest.running and live.runner.latest.record.trial > 2)
     finally:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
+import weakref
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import ClassVar
 from unittest.mock import PropertyMock
 
 import panel as pn
 import pytest
+from bokeh.document import Document
+from panel.io.state import set_curdoc
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 
-from app import serve
-from app.pages.live import DEFAULT_PRESET
-from pcmsim.errors import PCMLabError
+from app import serve, url
+from app.visitors import Limits
+from pcmsim.errors import FieldError, PCMLabError
 from training.presets import PRESETS
 
 
@@ -48,54 +58,203 @@ def test_a_port_that_does_not_exist_is_refused_in_words(port: int, monkeypatch: 
         serve._bindable("localhost", port)
 
 
+class Run:
+    """Stands for the Live page, and remembers what each was built for."""
+
+    built: ClassVar[list[tuple[url.Link, float]]] = []
+
+    def __init__(self, link: url.Link, idle: float) -> None:
+        self.built.append((link, idle))
+        self.page = SimpleNamespace(_param__private=SimpleNamespace(ref_watchers=[]))
+
+    def attach(self, document: Document) -> None:
+        """Nothing to stream."""
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[url.Link, float]]:
+    monkeypatch.setattr(Run, "built", [])
+    monkeypatch.setattr(serve, "Live", Run)
+    return Run.built
+
+
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_can_be_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    address(monkeypatch, preset=[name.encode()])
-    assert serve._asked_preset() == (name, "")
+def test_the_address_and_the_limit_reach_the_page(
+    name: str, built: list[tuple[url.Link, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address(monkeypatch, preset=[name.encode()], autoplay=[b"1"], seed=[b"7"])
+    serve.Host(Limits(idle=3.0)).page()
+    ((link, idle),) = built
+    assert (link.preset, link.autoplay, link.problems, idle) == (name, True, (), 3.0)
+    assert link.config == PRESETS[name].config.with_values({"seed": 7})
 
 
 @pytest.mark.parametrize(
     "asked", [b"best", b"\xff\xfe", b"<script>alert(1)</script>", b"../../etc/passwd", b"x" * 10_000, b"__class__"]
 )
-def test_a_hostile_preset_gives_the_default_and_a_sentence(asked: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hostile_preset_gives_the_default_and_a_sentence(
+    asked: bytes, built: list[tuple[url.Link, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     address(monkeypatch, preset=[asked])
-    name, problem = serve._asked_preset()
-    assert name == DEFAULT_PRESET
-    assert problem.startswith("unknown preset ")
-    assert "mixed-precision" in problem
+    serve.Host(Limits()).page()
+    ((link, _),) = built
+    assert link.preset == url.DEFAULT_PRESET
+    assert "unknown preset" in link.problems[0]
+    assert "mixed-precision" in link.problems[0]
 
 
-def test_without_an_address_the_default_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_address_the_default_is_shown_at_rest(
+    built: list[tuple[url.Link, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     address(monkeypatch)
-    assert serve._asked_preset() == (DEFAULT_PRESET, "")
+    serve.Host(Limits()).page()
+    assert built == [(url.read({}), 120.0)]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "plays"), [({}, False), ({"autoplay": [b"0"]}, False), ({"autoplay": [b"1"]}, True)]
-)
-def test_autoplay_is_honoured(arguments: dict[str, list[bytes]], plays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[tuple[str, bool]] = []
-
-    class Seen:
-        page = "page"
-
-        def __init__(self, preset: str, autoplay: bool) -> None:
-            built.append((preset, autoplay))
-
-    address(monkeypatch, **arguments)
-    monkeypatch.setattr(serve, "Live", Seen)
-    monkeypatch.setattr(type(pn.state), "curdoc", None)
-    assert serve.page() == "page"
-    assert built == [(DEFAULT_PRESET, plays)]
-
-
-def test_serving_listens_where_asked_and_lets_only_named_origins_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, object] = {}
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
+    """What the server is asked for, instead of a server."""
+    options: dict[str, object] = {}
+    loop = SimpleNamespace(add_callback=lambda call: options.update(first=call))
+    for variable in ("PCMLAB_MAX_SESSIONS", "PCMLAB_IDLE_MINUTES"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(serve, "prepare", lambda: None)
-    monkeypatch.setattr(serve.pn, "serve", lambda pages, **options: asked.update(options, pages=pages))
+    monkeypatch.setattr(serve.IOLoop, "current", lambda: loop)
+    monkeypatch.setattr(serve.pn, "serve", lambda pages, **named: options.update(named, page=pages["/"]))
+    return options
+
+
+def test_serving_listens_where_asked_and_lets_only_named_origins_in(asked: dict[str, object]) -> None:
     serve.serve(port=0, open_browser=False, allow_origin=["lab.example:80"])
     port = asked["port"]
-    assert asked["pages"] == {"/": serve.page}
     assert asked["address"] == "localhost"
     assert asked["show"] is False
     assert set(asked["websocket_origin"]) == {f"localhost:{port}", f"127.0.0.1:{port}", "lab.example:80"}
+
+
+def test_serving_hands_the_limits_on_and_watches_its_loop(asked: dict[str, object]) -> None:
+    serve.serve(port=0, max_sessions="3", idle_minutes=5)
+    host = asked["page"].__self__
+    assert host.limits == Limits(3, 5.0)
+    assert host.visitors.most == 3
+    assert asked["first"] == host.watch
+    ((path, _, options),) = asked["extra_patterns"]
+    assert path == "/health"
+    assert options["report"] == host.health
+
+
+def test_serving_asks_the_environment(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PCMLAB_MAX_SESSIONS", "4")
+    serve.serve(port=0)
+    assert asked["page"].__self__.limits == Limits(4, 120.0)
+
+
+def test_a_bad_limit_is_told_before_anything_is_served(asked: dict[str, object]) -> None:
+    with pytest.raises(FieldError, match="^--max-sessions: must be a whole number from 1 to 1000, got 'x'$"):
+        serve.serve(port=0, max_sessions="x")
+    assert asked == {}
+
+
+class Visit:
+    """A browser session that asks for the page."""
+
+    def __init__(self, key: str) -> None:
+        self.context = SimpleNamespace(id=key, session=None)
+        self.document = Document()
+        self.document._session_context = lambda: self.context
+
+    def ask(self, host: serve.Host) -> object:
+        async def in_loop() -> object:
+            with set_curdoc(self.document):
+                return host.page()
+
+        return asyncio.run(in_loop())
+
+
+def test_a_full_house_shows_a_page_and_builds_no_run(
+    built: list[tuple[url.Link, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address(monkeypatch)
+    host, first = serve.Host(Limits(sessions=1)), Visit("a")
+    assert not isinstance(first.ask(host), pn.pane.HTML)
+    refused = Visit("b").ask(host)
+    assert isinstance(refused, pn.pane.HTML)
+    assert "1 live session runs on this server and the limit is 1" in refused.object
+    assert len(built) == 1
+    for callback in first.document.session_destroyed_callbacks:
+        callback(first.context)
+    assert not isinstance(Visit("c").ask(host), pn.pane.HTML)
+    assert len(built) == 2
+
+
+def test_a_page_that_cannot_be_built_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(link: url.Link, idle: float) -> None:
+        raise PCMLabError("no page today")
+
+    monkeypatch.setattr(serve, "Live", broken)
+    address(monkeypatch)
+    host = serve.Host(Limits(sessions=1))
+    with pytest.raises(PCMLabError, match="no page today"):
+        Visit("a").ask(host)
+    assert host.visitors.live == 0
+
+
+def test_health_counts_sessions_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = serve.Host(Limits(sessions=5))
+    host.visitors.admit("a")
+    before = host.health()
+    live = serve.Live()
+    during = host.health()
+    live.runner.stop(timeout=60.0)
+    assert (before["sessions"], before["max_sessions"]) == (1, 5)
+    assert during["workers"] == before["workers"] + 1
+    assert host.health()["workers"] == before["workers"]
+    assert before["rss_bytes"] > 1e7
+    assert set(before["lag_ms"]) == {"median", "p95", "max"}
+
+
+def test_the_plugin_route_is_the_same_and_takes_its_limits_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PCMLAB_MAX_SESSIONS", "9")
+    serve._host.cache_clear()
+    ((path, _, options),) = serve.ROUTES
+    assert path == "/health"
+    assert options["report"]()["max_sessions"] == 9
+    serve._host.cache_clear()
+
+
+def test_a_browser_that_goes_is_no_error_but_everything_else_is(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def live() -> None:
+        serve.Host(Limits()).watch()
+        tasks = [asyncio.create_task(fail(e)) for e in (WebSocketClosedError(), StreamClosedError(), KeyError("real"))]
+        await asyncio.wait(tasks)
+        del tasks
+        gc.collect()
+
+    asyncio.run(live())
+    assert [record.exc_info[1].args for record in caplog.records] == [("real",)]
+
+
+def busy_watchers() -> int:
+    return len(pn.state.param.watchers.get("busy", {}).get("value", []))
+
+
+def test_a_session_that_has_ended_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Panel alone would keep its page: through the busy flag, and through the list of views."""
+    address(monkeypatch)
+    host, kept = serve.Host(Limits()), set(pn.state._views)
+    watchers = busy_watchers()
+    visit = Visit("a")
+    page = weakref.ref(visit.ask(host))
+    pn.state._views["notifications"] = (None, None, visit.document, None)
+    pn.state._views["another's"] = (None, None, Document(), None)
+    for callback in list(visit.document.session_destroyed_callbacks):
+        callback(None)
+    assert set(pn.state._views) - kept == {"another's"}
+    del pn.state._views["another's"]
+    assert busy_watchers() == watchers
+    assert page()._param__private.ref_watchers == []

@@ -11,9 +11,9 @@ import pytest
 from bokeh.document import Document
 
 from app.history import Curve, Drift
+from app.shot import Shot
 from app.theme import DARK, LIGHT
-from app.trainer import Shot
-from app.views import activity, conductance, crossbar, drift, learning, status
+from app.views import activity, conductance, crossbar, drift, happening, learning, status
 from app.views.base import PATIENCE, follow, follow_log, ladder
 from training.config import RunConfig
 from training.presets import PRESETS
@@ -192,23 +192,7 @@ def test_durations(seconds: float, text: str) -> None:
     assert status.duration(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("loss", "expected"),
-    [(0.03, "learned most"), (0.2, "is learning, 33%"), (0.3, "nothing learned yet"), (2.0, "worse")],
-)
-def test_the_sentence_compares_with_a_silent_network(loss: float, expected: str, shot: Shot) -> None:
-    table = {name: np.full(10, 0.3) for name in ("trial", "loss", "baseline")} | {"smooth": np.full(10, loss)}
-    assert expected in status.happening(shot, table)
-
-
-def test_alarms_are_the_records_own_words(shot: Shot) -> None:
-    ill = replace(shot, record=replace(shot.record, status="silent", message="No <spike>."))
-    assert status.happening(ill, shot.curve.columns()) == "No <spike>."
-    assert "alarm" in status.happening_html(ill, "No <spike>.")
-    assert "&lt;spike&gt;" in status.happening_html(ill, "No <spike>.")
-
-
 def test_before_the_first_trial_there_are_words() -> None:
     first = Shot(0, 0, False, RunConfig())
-    assert "under way" in status.happening(first, first.curve.columns())
+    assert "under way" in happening.html(first)
     assert status.columns(first)["state"] == "starting"

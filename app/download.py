@@ -1,0 +1,68 @@
+"""Files from the server to the person's disk, and text to the clipboard, without leaving the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+
+from bokeh.models import ColumnDataSource, CustomJS
+from bokeh.plotting import figure
+
+from app import picture
+
+SAVE = """
+const [name, kind, body] = [cb_obj.data.name[0], cb_obj.data.kind[0], cb_obj.data.body[0]]
+const bytes = Uint8Array.from(atob(body), (c) => c.charCodeAt(0))
+const link = document.createElement('a')
+link.href = URL.createObjectURL(new Blob([bytes], {type: kind}))
+link.download = name
+link.click()
+setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+"""
+
+KINDS = {"py": "text/x-python", "yaml": "application/yaml", "csv": "text/csv", "txt": "text/plain"}
+BINARY = "application/octet-stream"
+
+
+class Downloads:
+    """Hands files to the browser, which saves them.
+
+    Parameters
+    ----------
+    plots : mapping of str to sequence of bokeh.plotting.figure
+        Plots of which the browser can save pictures.
+    """
+
+    def __init__(self, plots: Mapping[str, Sequence[figure]]) -> None:
+        self.pictures = ColumnDataSource({"plot": [""], "kind": [""], "name": [""]}, name="pictures")
+        self.pictures.js_on_change("data", picture.wished(plots))
+        self.files = ColumnDataSource({"name": [""], "kind": [""], "body": [""]}, name="files")
+        self.files.js_on_change("data", CustomJS(code=SAVE))
+
+    def give(self, name: str, content: bytes | str) -> None:
+        """Save `content` as a file called `name`.
+
+        Parameters
+        ----------
+        name : str
+            File name; its ending tells the kind.
+        content : bytes or str
+            Text is written as UTF-8.
+        """
+        raw = content.encode("utf-8") if isinstance(content, str) else content
+        kind = KINDS.get(name.rsplit(".", 1)[-1], BINARY)
+        self.files.data = {"name": [name], "kind": [kind], "body": [base64.b64encode(raw).decode("ascii")]}
+
+    def picture(self, plot: str, kind: str, name: str) -> None:
+        """Save a plot as a picture.
+
+        Parameters
+        ----------
+        plot : str
+            One of the plots.
+        kind : str
+            ``png`` or ``svg``.
+        name : str
+            File name without its ending.
+        """
+        self.pictures.data = {"plot": [plot], "kind": [kind], "name": [name]}

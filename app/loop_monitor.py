@@ -1,0 +1,121 @@
+"""How late the event loop is: one loop serves every page of a process, so its lag is what all of them feel."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import statistics
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+from tornado.web import RequestHandler
+
+PERIOD = 0.02
+SPAN = 60.0
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Lateness of a timer over the last minute.
+
+    Parameters
+    ----------
+    median, p95, max : float
+        Median, 95th percentile and maximum [s].
+    """
+
+    median: float
+    p95: float
+    max: float
+
+
+class LoopMonitor:
+    """Sets a timer again and again, and notes how late it goes off.
+
+    A stall counts as one late timer however long it lasts, so look at the maximum too.
+
+    Parameters
+    ----------
+    period : float
+        Seconds from one timer to the next.
+    span : float
+        Seconds that `lag` looks back.
+    """
+
+    def __init__(self, period: float = PERIOD, span: float = SPAN) -> None:
+        self.period, self.span = period, span
+        self._notes: deque[tuple[float, float]] = deque(maxlen=round(span / period))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # An empty one: the present one may hold a visitor's document, and the timer never ends.
+        self._context = contextvars.Context()
+
+    def start(self) -> None:
+        """Begin to watch the running event loop; a loop that is watched already stays so.
+
+        Raises
+        ------
+        RuntimeError
+            If no loop is running in this thread.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._notes.clear()
+            self._set(loop)
+
+    def lag(self) -> Lag:
+        """The lag over the last `span` seconds; zeros before anything was measured."""
+        if self._loop is None:
+            return Lag(0.0, 0.0, 0.0)
+        oldest = self._loop.time() - self.span
+        late = sorted(lateness for moment, lateness in tuple(self._notes) if moment >= oldest)
+        if not late:
+            return Lag(0.0, 0.0, 0.0)
+        return Lag(statistics.median(late), late[int(0.95 * (len(late) - 1))], late[-1])
+
+    def _set(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = loop.time() + self.period
+        loop.call_at(due, self._went_off, loop, due, context=self._context)
+
+    def _went_off(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        if loop is self._loop:
+            now = loop.time()
+            self._notes.append((now, max(0.0, now - due)))
+            self._set(loop)
+
+
+def vitals(monitor: LoopMonitor) -> dict[str, Any]:
+    """Threads and memory of this process, and the lag of its loop.
+
+    Returns
+    -------
+    dict
+        ``threads``; ``rss_bytes``; ``lag_ms`` with ``median``, ``p95`` and ``max`` over the last minute [ms].
+    """
+    process, lag = psutil.Process(), monitor.lag()
+    return {
+        "threads": process.num_threads(),
+        "rss_bytes": process.memory_info().rss,
+        "lag_ms": {name: round(1000.0 * value, 3) for name, value in vars(lag).items()},
+    }
+
+
+class Health(RequestHandler):
+    """Answers ``GET /health`` with JSON: is the server well, how many does it serve, how late is its loop.
+
+    Beside what `report` gives, ``documents`` counts the browser sessions that the server still keeps: live
+    ones, refused ones, and those whose browser has gone a moment ago.
+    """
+
+    def initialize(self, report: Callable[[], dict[str, Any]]) -> None:
+        """Take the source of the figures; called by Tornado for each request."""
+        self._report = report
+
+    def get(self) -> None:
+        """Write the report."""
+        self.set_header("Cache-Control", "no-store")
+        documents = sum(len(self.application.get_sessions(path)) for path in self.application.app_paths)
+        self.write({**self._report(), "documents": documents})

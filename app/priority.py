@@ -1,0 +1,21 @@
+"""Computing threads give way to the page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+
+import torch
+
+NICENESS = 10
+
+
+def be_modest() -> None:
+    """Leave the processor to the page: one compute thread, low priority where the system has it per thread."""
+    torch.set_num_threads(1)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            usual = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), usual + NICENESS)

@@ -1,0 +1,106 @@
+"""Asked against applied: the weight change that e-prop asked for, and the one that the devices made."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from bokeh.models import ColumnDataSource, Line, Range1d, Scatter
+from training.honesty import Honesty
+
+from app.theme import Palette, blank_figure
+from app.views.base import Columns, View, ladder, move
+from training.records import LayerSnapshot
+
+MOST = 300
+"""Synapses shown."""
+
+SMALLEST = 1e-6
+
+
+def build(palette: Palette) -> View:
+    """The figure, empty.
+
+    Parameters
+    ----------
+    palette : Palette
+        Colours to begin with.
+
+    Returns
+    -------
+    View
+        Figure and source ``asked``, and ``equal``: where both changes are the same.
+    """
+    plot = blank_figure(
+        x_range=Range1d(-1.0, 1.0), y_range=Range1d(-1.0, 1.0), x_axis_label="asked ΔW", y_axis_label="applied ΔW"
+    )
+    for axis in (plot.xaxis, plot.yaxis):
+        axis.ticker.desired_num_ticks = 4
+    points = ColumnDataSource({"asked": [], "applied": []})
+    equal = ColumnDataSource({"asked": [-1e9, 1e9], "applied": [-1e9, 1e9]})
+    line = Line(x="asked", y="applied", line_width=1.5, line_dash=[5, 4])
+    dots = Scatter(x="asked", y="applied", size=4, line_color=None, fill_alpha=0.55)
+    view = View({"asked": plot}, {"asked": points, "equal": equal})
+    plot.add_glyph(equal, line)
+    plot.add_glyph(points, dots)
+    view.colours += [
+        (line, "line_color", lambda colours: colours.target),
+        (dots, "fill_color", lambda colours: colours.run),
+    ]
+    view.paint(palette)
+    return view
+
+
+def columns(layer: LayerSnapshot) -> Columns:
+    """Up to 300 synapses, evenly taken from those sorted by the asked change.
+
+    Parameters
+    ----------
+    layer : LayerSnapshot
+        The array; empty points unless the run is observed.
+
+    Returns
+    -------
+    Columns
+    """
+    asked, applied = layer.asked.ravel(), layer.applied.ravel()
+    moved = np.flatnonzero((asked != 0.0) | (applied != 0.0))
+    order = moved[np.argsort(asked[moved], kind="stable")]
+    shown = order[np.linspace(0, len(order) - 1, min(MOST, len(order))).astype(int)] if len(order) else order
+    return {"asked": {"asked": asked[shown], "applied": applied[shown]}}
+
+
+def cosine(layer: LayerSnapshot) -> float | None:
+    """Cosine between asked and applied change of all synapses of the array; None where one of them is zero."""
+    norms = float(np.linalg.norm(layer.asked) * np.linalg.norm(layer.applied))
+    return float(np.vdot(layer.asked, layer.applied)) / norms if norms > 0.0 else None
+
+
+def note(layer: LayerSnapshot) -> str:
+    """The cosine in words."""
+    value = cosine(layer)
+    return "no change yet" if value is None else f"cosine {value:.2f}"
+
+
+def fit(view: View, shown: Columns) -> None:
+    """Move both axes to hold the points, symmetrically."""
+    plot = view.figures["asked"]
+    for axis_range, name in ((plot.x_range, "asked"), (plot.y_range, "applied")):
+        end = _limit(axis_range.end, shown["asked"][name])
+        move(axis_range, (-end, end))
+
+
+def _limit(present: float, values: npt.NDArray[np.float32]) -> float:
+    largest = float(np.abs(values).max()) if len(values) else 0.0
+    return present if present / 3.0 < largest <= present else ladder(max(largest, SMALLEST))
+
+
+def honesty(compared: Honesty | None) -> str:
+    """The latest comparison of e-prop with backpropagation through time, as HTML."""
+    if compared is None:
+        return ""
+    layers = ", ".join(f"{layer} <b>{value:.2f}</b>" for layer, value in compared.cosine.items())
+    symmetric = ", ".join(f"{value:.2f}" for value in compared.symmetric.values())
+    return (
+        f'<p class="honesty">Cosine of e-prop with BPTT, trial {compared.trial:,}: {layers}. '
+        f"With symmetric feedback: {symmetric}.</p>"
+    )

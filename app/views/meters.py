@@ -1,0 +1,67 @@
+"""Effect meters in words: what each control's non-ideality does right now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from training.config import RunConfig
+from training.meters import Meters
+
+SAYINGS: dict[str, tuple[Callable[[Meters], float | None], str]] = {
+    "scheme": (lambda m: m.cosine, "asked and applied change: cosine {:.2f}"),
+    "weight_bits": (lambda m: m.rounding, "pulses miss the asked change by {:.0%}"),
+    "mismatch": (lambda m: m.mismatch, "this chip: SD {:.1%} of the SET step"),
+    "write_noise": (lambda m: m.write_error, "writes miss the asked step by {:.0%}"),
+    "read_noise": (lambda m: m.read_noise, "noise is {:.0%} of the input's spread"),
+    "drift_exponent": (lambda m: m.drift, "{:.1%} of the conductance has drifted away"),
+    "drift_scale": (lambda m: m.drift, "{:.1%} of the conductance has drifted away"),
+    "devices": (lambda m: m.saturated, "{:.1%} of the pairs have a saturated side"),
+    "refresh": (lambda m: m.stuck, "{:.1%} of the pairs have both sides saturated"),
+}
+"""By control: which meter, and how to say it."""
+
+NOTHING = {
+    "scheme": "no change yet",
+    "weight_bits": "nothing rounded yet",
+    "mismatch": "off: all devices alike",
+    "write_noise": "nothing written lately",
+    "read_noise": "off: reads are exact",
+    "drift_exponent": "off: nothing drifts",
+    "drift_scale": "off: nothing drifts",
+    "devices": "no devices",
+    "refresh": "no devices",
+}
+"""What to say where there is nothing to measure."""
+
+NO_BITS = "no effect here: this scheme and device move by whole pulses"
+
+
+def words(meters: Meters, config: RunConfig) -> dict[str, str]:
+    """One short line per control.
+
+    Parameters
+    ----------
+    meters : Meters
+        What was measured.
+    config : RunConfig
+        The run.
+
+    Returns
+    -------
+    dict of str to str
+        By the setting's name.
+    """
+    lines = {name: _say(meters, name) for name in SAYINGS}
+    return lines if bits_act(config) else {**lines, "weight_bits": NO_BITS}
+
+
+def bits_act(config: RunConfig) -> bool:
+    """Whether the weight precision acts: in the scheme, or as the device's own step."""
+    return config.scheme.uses_weight_bits or config.device.model(2) != config.device.model(8)
+
+
+def _say(meters: Meters, name: str) -> str:
+    value, saying = SAYINGS[name]
+    measured: Any = value(meters)
+    return NOTHING[name] if measured is None else saying.format(measured)

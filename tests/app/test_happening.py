@@ -1,0 +1,66 @@
+"""The page's sentences: the rules' most pressing findings, as harmless text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from app.history import Curve
+from app.shot import Shot
+from app.views import happening
+from training import rules
+from training.config import RunConfig
+from training.session import Session
+from training.situation import Finding
+
+TINY = RunConfig().with_values(
+    {"network.hidden": 20, "network.threshold": 0.02, "task": {"name": "pattern", "inputs": 10, "duration": 0.2}}
+)
+
+
+@pytest.fixture(scope="module")
+def shot() -> Shot:
+    session, curve = Session(TINY), Curve()
+    for record in session.run(6):
+        curve.append(record)
+    return Shot(1, 1, False, TINY, 0, record, curve)
+
+
+def test_before_the_first_trial_it_says_so() -> None:
+    assert "first trial is under way" in happening.html(Shot(0, 0, False, TINY))
+
+
+def test_the_most_pressing_findings_come_first(shot: Shot) -> None:
+    found = happening.findings(shot)
+    assert 1 <= len(found) <= happening.MOST
+    assert [f.severity for f in found] == sorted((f.severity for f in found), reverse=True)
+    names = re.findall(r'data-rule="([^"]+)"', happening.html(shot))
+    assert names == [finding.name for finding in found]
+
+
+def test_an_ill_run_is_an_alarm(shot: Shot) -> None:
+    assert 'class="happening alarm"' not in happening.html(shot)
+    ill = replace(shot, record=replace(shot.record, status="diverged"))
+    assert 'class="happening alarm"' in happening.html(ill)
+    assert "run away" in happening.html(ill)
+
+
+def test_progress_gives_no_advice_after_something_pressing(shot: Shot, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [Finding("a", 3, "It broke.", "Mend it.", ""), Finding("b", 0, "Nothing learned.", "Wait.", "")]
+    monkeypatch.setattr(rules, "findings", lambda situation: said)
+    assert re.sub("<[^>]+>", " ", happening.html(shot)).split() == [
+        "It",
+        "broke.",
+        "Mend",
+        "it.",
+        "Nothing",
+        "learned.",
+    ]
+
+
+def test_hostile_words_are_only_words(shot: Shot, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = "<script>alert(1)</script>"
+    monkeypatch.setattr(rules, "findings", lambda situation: [Finding(bad, 3, bad, bad, bad)])
+    assert "<script>" not in happening.html(shot)

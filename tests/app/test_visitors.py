@@ -1,0 +1,185 @@
+"""Places for visitors: counted under threads, given back once, and named in words when there are none."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from bokeh.document import Document
+from bokeh.events import DocumentReady
+
+from app.visitors import Limits, Visitors, full_page
+from pcmsim.errors import FieldError
+
+
+class Served:
+    """A document as Bokeh serves it."""
+
+    def __init__(self, key: str) -> None:
+        self.asked_to_end = False
+        self.session = SimpleNamespace(connection_count=0, request_expiration=self._end)
+        self.context = SimpleNamespace(id=key, session=self.session)
+        self.document = Document()
+        self.document._session_context = lambda: self.context
+
+    def connect(self) -> None:
+        self.session.connection_count = 1
+        self.document.callbacks.trigger_event(DocumentReady())
+
+    def destroy(self) -> None:
+        for callback in self.document.session_destroyed_callbacks:
+            callback(self.context)
+
+    def _end(self) -> None:
+        self.asked_to_end = True
+
+
+def test_so_many_and_no_more() -> None:
+    visitors = Visitors(most=3)
+    assert [visitors.admit(str(number)) for number in range(5)] == [True, True, True, False, False]
+    assert visitors.live == 3
+
+
+def test_who_is_inside_needs_no_second_place() -> None:
+    visitors = Visitors(most=1)
+    assert visitors.admit("first")
+    assert visitors.admit("first")
+    assert visitors.live == 1
+    visitors.release("first")
+    assert visitors.live == 0
+
+
+def test_a_place_is_given_back_once() -> None:
+    visitors = Visitors(most=2)
+    visitors.admit("first")
+    visitors.admit("second")
+    for _ in range(3):
+        visitors.release("first")
+        visitors.release("never came")
+    assert visitors.live == 1
+    assert visitors.admit("third")
+    assert not visitors.admit("fourth")
+
+
+def test_who_leaves_makes_room_only_when_room_is_needed() -> None:
+    visitors = Visitors(most=2)
+    visitors.admit("gone", lambda: True)
+    visitors.admit("here", lambda: False)
+    assert visitors.live == 2
+    assert visitors.admit("next")
+    assert visitors.live == 2
+    assert not visitors.admit("too many")
+
+
+def test_threads_never_get_more_places_than_there_are() -> None:
+    visitors, most_seen = Visitors(most=5), []
+    inside, guard = set[str](), threading.Lock()
+
+    def come_and_go(number: int) -> None:
+        chance = random.Random(number)
+        for visit in range(300):
+            key = f"{number}.{visit}"
+            if visitors.admit(key):
+                with guard:
+                    inside.add(key)
+                    most_seen.append(len(inside))
+                if chance.random() < 0.5:
+                    threading.Event().wait(1e-5)
+                with guard:
+                    inside.remove(key)
+                visitors.release(key)
+
+    threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= max(most_seen) <= 5
+    assert visitors.live == 0
+
+
+def test_no_place_at_all_is_no_limit() -> None:
+    with pytest.raises(FieldError, match=r"^Visitors\.most: must be >= 1, got 0$"):
+        Visitors(most=0)
+
+
+def test_a_session_that_never_connected_gives_its_place_back_when_it_is_destroyed() -> None:
+    visitors, first, second = Visitors(most=1), Served("a"), Served("b")
+    assert visitors.welcome(first.document)
+    assert not visitors.welcome(second.document)
+    assert not first.asked_to_end
+    first.destroy()
+    first.destroy()
+    assert visitors.live == 0
+    assert visitors.welcome(second.document)
+
+
+def test_a_refused_session_takes_nothing_with_it() -> None:
+    visitors, first, second = Visitors(most=1), Served("a"), Served("b")
+    visitors.welcome(first.document)
+    visitors.welcome(second.document)
+    second.destroy()
+    assert visitors.live == 1
+    assert "document_ready" in second.document.callbacks._js_event_callbacks
+    assert "document_ready" not in first.document.callbacks._js_event_callbacks
+
+
+def test_a_browser_that_has_gone_leaves_its_place_to_the_next() -> None:
+    visitors, first, second = Visitors(most=1), Served("a"), Served("b")
+    visitors.welcome(first.document)
+    first.connect()
+    assert not visitors.welcome(second.document)
+    first.session.connection_count = 0
+    assert visitors.welcome(second.document)
+    assert first.asked_to_end
+    first.destroy()
+    assert visitors.live == 1
+
+
+def test_limits_without_a_word_are_the_defaults() -> None:
+    assert Limits.asked(environment={}) == Limits(12, 120.0)
+    assert Limits.asked(environment={"PCMLAB_MAX_SESSIONS": " ", "PCMLAB_IDLE_MINUTES": ""}) == Limits(12, 120.0)
+
+
+def test_the_command_line_goes_before_the_environment() -> None:
+    environment = {"PCMLAB_MAX_SESSIONS": "3", "PCMLAB_IDLE_MINUTES": "0.5"}
+    assert Limits.asked(environment=environment) == Limits(3, 0.5)
+    assert Limits.asked("7", 0, environment) == Limits(7, 0.0)
+    assert Limits.asked(7, environment={"PCMLAB_MAX_SESSIONS": "nonsense"}).sessions == 7
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1001", "2.5", "many", "1e3", "²", "nan"])
+@pytest.mark.parametrize("ask", ["option", "variable"])
+def test_a_bad_number_of_sessions_is_refused_in_words(value: str, ask: str) -> None:
+    source = {"option": "--max-sessions", "variable": "PCMLAB_MAX_SESSIONS"}[ask]
+    with pytest.raises(FieldError, match=f"^{source}: must be a whole number from 1 to 1000, got '{value}'$"):
+        ASK[ask]("sessions", value)
+
+
+@pytest.mark.parametrize("value", ["-1", "inf", "1e400", "nan", "two hours"])
+@pytest.mark.parametrize("ask", ["option", "variable"])
+def test_bad_minutes_are_refused_in_words(value: str, ask: str) -> None:
+    source = {"option": "--idle-minutes", "variable": "PCMLAB_IDLE_MINUTES"}[ask]
+    with pytest.raises(FieldError, match=f"^{source}: must be a number of minutes >= 0, got '{value}'$"):
+        ASK[ask]("idle", value)
+
+
+VARIABLES = {"sessions": "PCMLAB_MAX_SESSIONS", "idle": "PCMLAB_IDLE_MINUTES"}
+ASK: dict[str, Callable[[str, str], Limits]] = {
+    "option": lambda name, value: Limits.asked(**{name: value}, environment={}),
+    "variable": lambda name, value: Limits.asked(environment={VARIABLES[name]: value}),
+}
+
+
+@pytest.mark.parametrize(
+    ("live", "words"), [(12, "12 live sessions run on this server"), (1, "1 live session runs on this server")]
+)
+def test_the_full_page_says_how_many_the_limit_and_what_to_do(live: int, words: str) -> None:
+    html = full_page(live, live).object
+    assert words in html
+    assert f"the limit is {live}:" in html
+    assert "close a tab" in html
+    assert '<a href="">Try again</a>' in html

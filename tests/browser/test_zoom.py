@@ -1,0 +1,116 @@
+"""Zooming, pointing and clicking with a real mouse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.views import hover
+from app.views.status import duration
+
+pytestmark = pytest.mark.browser
+
+FIND = """(label) => {
+  const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
+    && v.model.below.some((axis) => axis.axis_label === label))
+"""
+FRAME = (
+    FIND
+    + "const r = view.el.getBoundingClientRect(), f = view.frame.bbox; return [r.x + f.left, r.y + f.top, f.width, f.height] }"
+)
+SPANS = FIND + "const {x_range: x, y_range: y} = view.model; return [x.start, x.end, y.start, y.end] }"
+TOOLTIP = "() => [...document.querySelectorAll('.bk-Tooltip')].map((tip) => tip.shadowRoot.textContent).join()"
+
+
+def place(live, label: str, across: float, down: float) -> tuple[float, float]:
+    """A point of a figure, found by the label of its horizontal axis."""
+    left, top, width, height = live.page.evaluate(FRAME, label)
+    return left + across * width, top + down * height
+
+
+def drag(live, label: str, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    live.page.mouse.move(*place(live, label, *begin))
+    live.page.mouse.down()
+    live.page.mouse.move(*place(live, label, *end), steps=6)
+    live.page.mouse.up()
+
+
+def test_a_box_on_the_learning_plot_stays_for_many_trials_until_a_double_click(visit) -> None:
+    live = visit("?autoplay=1")
+    live.wait("trial > 60")
+    before = live.page.evaluate(SPANS, "trial")
+    drag(live, "trial", (0.1, 0.2), (0.4, 0.7))
+    zoomed = live.page.evaluate(SPANS, "trial")
+    assert before[0] < zoomed[0] < zoomed[1] < before[1]
+    assert before[2] < zoomed[2] < zoomed[3] < before[3]
+    enough = live.frame("trial") + max(150, int(before[1]))
+    live.wait(f"trial > {enough}")
+    assert live.page.evaluate(SPANS, "trial") == zoomed
+    live.page.mouse.dblclick(*place(live, "trial", 0.5, 0.5))
+    live.page.wait_for_function(f"() => {{ const s = ({SPANS})('trial'); return s[0] === 0 && s[1] > {enough} }}")
+    trial = live.frame("trial")
+    live.wait(f"trial > {trial + 20}")
+    assert live.page.evaluate(SPANS, "trial")[1] > trial
+
+
+def test_a_zoom_in_a_paused_run_is_marked_and_a_double_click_undoes_it(visit) -> None:
+    live = visit()
+    live.button("Step").click()
+    live.wait("trial === 1")
+    live.idle()
+    before = live.page.evaluate(SPANS, "device time")
+    drag(live, "device time", (0.3, 0.3), (0.5, 0.6))
+    assert live.page.evaluate(SPANS, "device time") != before
+    ticks = (
+        FIND
+        + "const x = view.model.x_range; return view.model.below[0].ticker.ticks.filter((t) => x.start <= t && t <= x.end).length > 1 }"
+    )
+    live.page.wait_for_function(f"() => ({ticks})('device time')")
+    live.page.mouse.dblclick(*place(live, "device time", 0.5, 0.5))
+    live.page.wait_for_function(
+        f"(before) => JSON.stringify(({SPANS})('device time')) === JSON.stringify(before)", arg=before
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("trial", ("trial", "loss", "smoothed")),
+        ("conductance (µS)", ("conductance", "G+", "G−")),
+        ("from neuron", ("from neuron", "to neuron", "weight")),
+        ("time (s)", ("time", "output", "target")),
+    ],
+)
+def test_pointing_at_a_plot_shows_its_values(visit, label: str, expected: tuple[str, ...]) -> None:
+    live = visit()
+    for trial in range(1, 4):
+        live.button("Step").click()
+        live.wait(f"trial === {trial}")
+    across = 0.02 if label == "trial" else 0.5
+    live.page.mouse.move(*place(live, label, across, 0.4))
+    live.page.mouse.move(*place(live, label, across, 0.5))
+    live.page.wait_for_function(f"() => ({TOOLTIP})().length > 0")
+    shown = live.page.evaluate(TOOLTIP)
+    assert all(name in shown for name in expected)
+    assert "?" not in shown and "NaN" not in shown
+
+
+def test_the_browser_says_durations_as_the_page_does(visit) -> None:
+    live = visit()
+    seconds = [
+        0.0123,
+        1.0,
+        38.6,
+        59.94,
+        60.0,
+        61.0,
+        3599.0,
+        3600.0,
+        31_300.0,
+        90_000.0,
+        3e7,
+        3.2e8,
+        *np.geomspace(0.1, 1e11, 40).tolist(),
+    ]
+    words = live.page.evaluate(f"(all) => {{ {hover.DURATION} return all.map(words) }}", seconds)
+    assert words == [duration(value) for value in seconds]
