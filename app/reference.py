@@ -10,7 +10,7 @@ import threading
 import weakref
 
 from app.history import Curve
-from app.priority import be_modest
+from app.priority import IDLE, be_modest
 from training.config import RunConfig
 from training.session import Session
 from training.twin import ideal
@@ -79,7 +79,7 @@ def reference(config: RunConfig) -> Reference:
 
 def _train(owner: weakref.ref[Reference]) -> None:
     """Train as long as somebody holds the reference and more trials are wanted."""
-    be_modest()
+    be_modest(IDLE)
     while (mine := owner()) is not None and mine._take():
         mine.step()
         del mine

@@ -62,10 +62,14 @@ class FrameGate:
 
     def open(self, now: float) -> bool:
         """Whether a frame may be sent at `now` [s]."""
+        return self.wait(now) <= 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds from `now` [s] until a frame may be sent, unless one is acknowledged before."""
         waited = now - self._sent_at
-        if self.outstanding == 0 or waited > self.patience:
-            return True
-        return self.outstanding < self.most and waited >= self.spacing
+        if self.outstanding == 0:
+            return 0.0
+        return (self.spacing if self.outstanding < self.most else self.patience) - waited
 
     def send(self, now: float) -> int:
         """Note that a frame leaves at `now` [s]; its number."""
@@ -115,11 +119,18 @@ class Stream:
     def tick(self) -> None:
         """Send a frame if there is news and the browser has painted what it got."""
         now, version = time.monotonic(), self._version()
-        if version == self._complete or (self._ready and not self.gate.open(now)):
+        if version == self._complete or not self._may_send(now):
             return
         # Collected, not combined: combining loses range changes on the way to the browser.
         with pn.io.hold(self._document, policy="collect"):
             self._draw_frame(now, version)
+
+    def _may_send(self, now: float) -> bool:
+        """Before the browser has the document, only until it asks for it: a change on the way is dropped there."""
+        if self._ready:
+            return self.gate.open(now)
+        context = self._document.session_context
+        return context is None or context.session.connection_count == 0
 
     def _draw_frame(self, now: float, version: int) -> None:
         """Draw and number a frame; the number goes last, so that it is seen when all is there.
@@ -136,8 +147,8 @@ class Stream:
 
     def _acknowledged(self, attr: str, old: Any, new: dict[str, list[int]]) -> None:
         self.gate.acknowledge(int(new["frame"][0]))
-        self._painted_at = time.monotonic()
-        self._document.add_next_tick_callback(self.tick)
+        self._painted_at = now = time.monotonic()
+        self._document.add_timeout_callback(self.tick, math.ceil(1e3 * max(0.0, self.gate.wait(now))))
 
     def _connected(self, event: Any) -> None:
         """From here on the browser sees what is sent, and can acknowledge it."""

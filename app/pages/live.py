@@ -28,6 +28,7 @@ from app.settings import SETTINGS, Settings
 from app.shot import Shot
 from app.stream import Stream
 from app.tables import Curves
+from app.thrift import spare
 from app.views import meters
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig, restart_fields
@@ -76,6 +77,7 @@ class Live:
         """Begin to stream into a browser session; end with it."""
         document.theme = theme.OWN
         document.on_event("document_ready", lambda _: self._complete())
+        spare(document)
         self.stream.start(document)
         self.stream.painted.on_change("data", lambda attr, old, new: self.attention.painted())
         self.keyboard.listen(document)

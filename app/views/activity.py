@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 from app.theme import Palette, blank_figure
 from app.views import hover, zoom
 from app.views.base import PATIENCE, Columns, View, follow_slowly, move, span_of
-from app.views.marks import Marks, marking
+from app.views.marks import Marks, even, marking
 from training.config import RunConfig
 from training.records import TrialRecord
 from training.spikes import Spikes, times
@@ -194,7 +194,8 @@ def _picked_line(view: View, plot: figure) -> None:
 def _output(view: View, time: Range1d) -> None:
     plot = blank_figure(x_range=time, y_range=Range1d(-1.3, 1.3), x_axis_label="time (s)")
     plot.xgrid.visible = False
-    plot.yaxis.ticker.desired_num_ticks = 3
+    plot.yaxis.ticker = FixedTicker(ticks=[])
+    view.followers.append(marking(plot.yaxis[0], plot.y_range, even))
     source = ColumnDataSource({"time": [], "output": [], "target": []})
     twin = ColumnDataSource({"time": [], "output": []})
     lines: list[tuple[ColumnDataSource, str, Callable[[Palette], str]]] = [

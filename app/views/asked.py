@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from bokeh.models import ColumnDataSource, Line, Range1d, Scatter
-from training.honesty import Honesty
+from bokeh.models import ColumnDataSource, FixedTicker, Line, Range1d, Scatter
 
 from app.theme import Palette, blank_figure
-from app.views.base import Columns, View, ladder, move
+from app.views.base import Columns, View, ladder, move, span_of
+from app.views.marks import even, marking
+from training.honesty import Honesty
 from training.records import LayerSnapshot
 
-MOST = 300
-"""Synapses shown."""
+PULSED, UNTOUCHED = 200, 100
+"""Most synapses shown: of those that devices changed, and of those that learning only asked to change."""
 
 SMALLEST = 1e-6
 
@@ -33,25 +34,27 @@ def build(palette: Palette) -> View:
     plot = blank_figure(
         x_range=Range1d(-1.0, 1.0), y_range=Range1d(-1.0, 1.0), x_axis_label="asked ΔW", y_axis_label="applied ΔW"
     )
-    for axis in (plot.xaxis, plot.yaxis):
-        axis.ticker.desired_num_ticks = 4
     points = ColumnDataSource({"asked": [], "applied": []})
     equal = ColumnDataSource({"asked": [-1e9, 1e9], "applied": [-1e9, 1e9]})
     line = Line(x="asked", y="applied", line_width=1.5, line_dash=[5, 4])
     dots = Scatter(x="asked", y="applied", size=4, line_color=None, fill_alpha=0.55)
-    view = View({"asked": plot}, {"asked": points, "equal": equal})
+    view = View({"asked": plot}, {"asked": points, "equal": equal}, borders={"asked": {"min_border_right": 12}})
+    for axis, axis_range in ((plot.xaxis[0], plot.x_range), (plot.yaxis[0], plot.y_range)):
+        axis.ticker = FixedTicker(ticks=[])
+        view.followers.append(marking(axis, axis_range, even))
     plot.add_glyph(equal, line)
     plot.add_glyph(points, dots)
     view.colours += [
         (line, "line_color", lambda colours: colours.target),
         (dots, "fill_color", lambda colours: colours.run),
     ]
+    view.settle()
     view.paint(palette)
     return view
 
 
 def columns(layer: LayerSnapshot) -> Columns:
-    """Up to 300 synapses, evenly taken from those sorted by the asked change.
+    """Up to 200 synapses that were changed and 100 that were not, each evenly taken by rank of the asked change.
 
     Parameters
     ----------
@@ -63,10 +66,15 @@ def columns(layer: LayerSnapshot) -> Columns:
     Columns
     """
     asked, applied = layer.asked.ravel(), layer.applied.ravel()
-    moved = np.flatnonzero((asked != 0.0) | (applied != 0.0))
-    order = moved[np.argsort(asked[moved], kind="stable")]
-    shown = order[np.linspace(0, len(order) - 1, min(MOST, len(order))).astype(int)] if len(order) else order
+    untouched = np.flatnonzero((asked != 0.0) & (applied == 0.0))
+    groups = ((np.flatnonzero(applied), PULSED), (untouched, UNTOUCHED))
+    shown = np.concatenate([_evenly(group[np.argsort(asked[group], kind="stable")], most) for group, most in groups])
     return {"asked": {"asked": asked[shown], "applied": applied[shown]}}
+
+
+def _evenly(order: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    """At most so many of them, first and last included."""
+    return order[np.linspace(0, len(order) - 1, most).astype(int)] if len(order) > most else order
 
 
 def cosine(layer: LayerSnapshot) -> float | None:
@@ -85,13 +93,14 @@ def fit(view: View, shown: Columns) -> None:
     """Move both axes to hold the points, symmetrically."""
     plot = view.figures["asked"]
     for axis_range, name in ((plot.x_range, "asked"), (plot.y_range, "applied")):
-        end = _limit(axis_range.end, shown["asked"][name])
+        end = _limit(span_of(axis_range)[1], shown["asked"][name])
         move(axis_range, (-end, end))
+    view.settle()
 
 
 def _limit(present: float, values: npt.NDArray[np.float32]) -> float:
     largest = float(np.abs(values).max()) if len(values) else 0.0
-    return present if present / 3.0 < largest <= present else ladder(max(largest, SMALLEST))
+    return present if present / 5.0 < largest <= present else ladder(max(largest, SMALLEST))
 
 
 def honesty(compared: Honesty | None) -> str:

@@ -177,7 +177,7 @@ def _mark_scale(view: View) -> None:
     mapper = view.mappers["weights"]
     log = _kind(view.sources["weights"].data["kind"][0]).log
     marks = within(AGES, mapper.low, mapper.high) if log else plain(mapper.low, mapper.high)
-    mark(view.figures["weights"].select_one(ColorBar), marks)
+    mark(view.figures["weights"].right[0], marks)
 
 
 def _sizes(view: View) -> tuple[int, int]:

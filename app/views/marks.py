@@ -12,6 +12,9 @@ from app.views.base import ladder
 Marks = dict[float, str]
 """Label by place on the axis."""
 
+WIDTH, FIGURE_SPACE = 6, "\u2007"
+"""Characters of an even mark, and one as wide as a digit."""
+
 
 def mark(axis: Axis | ColorBar, marks: Marks) -> None:
     """Put tick marks, unless they are there already; needs a `FixedTicker`."""
@@ -51,6 +54,18 @@ def steps(low: float, high: float, most: int = 6) -> list[float]:
 def plain(low: float, high: float, most: int = 6) -> Marks:
     """Round numbers, written as short as possible."""
     return {place: f"{place:.6g}" for place in steps(low, high, most)}
+
+
+def even(low: float, high: float) -> Marks:
+    """A few round numbers as texts of one width: a plot whose marks change their width is laid out anew.
+
+    Examples
+    --------
+    >>> [text.strip() for text in even(-0.05, 0.05).values()]
+    ['−0.05', '0', '0.05']
+    """
+    texts = {place: f"{place:.3g}".replace("-", "−") for place in steps(low, high, 4)}
+    return {place: text.rjust(WIDTH, FIGURE_SPACE) for place, text in texts.items()}
 
 
 def first_enough(low: float, high: float, *ways: Marks | Callable[[float, float], Marks], fewest: int = 2) -> Marks:
