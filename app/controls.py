@@ -17,34 +17,44 @@ from pcmsim.errors import PCMLabError
 DEBOUNCE_MS = 5
 RESTART, WIDE = "restart", "grid3"
 
+QUIET_TIP = {"components": {"MuiTooltip": {"defaultProps": {"describeChild": True}}}}
+"""The tooltip's text as a title: as a label, it would name an element that has no role."""
+
 STYLE = """
 :host { --gap: 2px }
-.MuiFormLabel-root { font-size: 12px; line-height: 1.25; display: flex; align-items: center; gap: 4px;
+.MuiFormLabel-root { font-size: calc(12px * var(--text, 1)) !important;
+  line-height: 1.25; display: flex; align-items: center; gap: 4px;
   color: var(--mui-palette-text-secondary); width: 100% }
 .MuiFormLabel-root strong { margin-left: auto; color: var(--mui-palette-text-primary); font-weight: 500; order: 3 }
-.MuiFormLabel-root svg { margin-left: 0 !important; font-size: 12px !important; opacity: .45; order: 2 }
+.MuiFormLabel-root svg { margin-left: 0 !important; font-size: calc(12px * var(--text, 1)) !important;
+  opacity: .45; order: 2 }
 .MuiFormLabel-root svg:hover { opacity: 1 }
 .MuiSlider-root { padding: 9px 0 !important; height: 3px }
 .MuiSlider-thumb { width: 13px; height: 13px }
-.MuiToggleButton-root { font-size: 12px !important; line-height: 1.15 !important; padding: 3px 2px !important;
+.MuiToggleButton-root { font-size: calc(12px * var(--text, 1)) !important;
+  line-height: 1.15 !important; padding: 3px 2px !important;
   text-transform: none !important; min-height: 25px; letter-spacing: 0 !important }
 :host(.grid3) .MuiToggleButtonGroup-root { display: grid; grid-template-columns: repeat(3, 1fr); gap: 3px }
 :host(.grid3) .MuiToggleButton-root { margin: 0; border: 1px solid var(--mui-palette-divider); border-radius: 5px }
 .MuiToggleButton-root.Mui-selected { background: var(--mui-palette-primary-main) !important;
   color: var(--mui-palette-primary-contrastText) !important }
-.MuiFormControlLabel-label { font-size: 12px; display: flex; align-items: center; gap: 4px;
+.MuiFormControlLabel-label { font-size: calc(12px * var(--text, 1)) !important;
+  display: flex; align-items: center; gap: 4px;
   color: var(--mui-palette-text-secondary) }
-.MuiFormControlLabel-label svg { margin-left: 0 !important; font-size: 12px !important; opacity: .45 }
+.MuiFormControlLabel-label svg { margin-left: 0 !important; font-size: calc(12px * var(--text, 1)) !important;
+  opacity: .45 }
 :host(.restart) .MuiFormLabel-root::after, :host(.restart) .MuiInputLabel-root::after { content: "restart"; order: 2;
-  font-size: 9px; line-height: 13px; padding: 0 5px; border-radius: 7px; color: #9a5b00; background: #fff1dc;
+  font-size: calc(9px * var(--text, 1));
+  line-height: 13px; padding: 0 5px; border-radius: 7px; color: #9a5b00; background: #fff1dc;
   border: 1px solid #f3cf9a; margin-left: 2px }
 :host-context(.mui-dark) .MuiFormLabel-root::after { color: #f3c98b; background: #3a2a12; border-color: #6b4d1e }
-.MuiInputBase-root { font-size: 12px }
+.MuiInputBase-root { font-size: calc(12px * var(--text, 1)) !important }
 .MuiInputBase-input { padding-top: 6px !important; padding-bottom: 6px !important }
 """
 
 METER = """
-.words { font-size: 12px; line-height: 1.25; color: var(--run); font-variant-numeric: tabular-nums; min-height: 15px }
+.words { font-size: calc(12px * var(--text, 1));
+  line-height: 1.25; color: var(--run); font-variant-numeric: tabular-nums; min-height: 15px }
 """
 
 PLAIN = "return Math.abs(tick) < 1e-9 ? '0' : String(+tick.toPrecision(3))"
@@ -195,6 +205,7 @@ def _look(name: str, label: str, text: str | None = None) -> dict[str, Any]:
         "margin": (1, 0),
         "css_classes": _classes(name),
         "stylesheets": [STYLE],
+        "theme_config": QUIET_TIP,
         **formatter,
     }
 
@@ -208,4 +219,4 @@ def heading(text: str) -> pn.viewable.Viewable:
     return pn.pane.HTML(f"<h2>{text}</h2>", margin=(6, 0, 0, 0), sizing_mode="stretch_width", stylesheets=[HEADING])
 
 
-HEADING = "h2 { font-size: 13px; font-weight: 700; margin: 0 0 1px; letter-spacing: .01em }"
+HEADING = "h2 { font-size: calc(13px * var(--text, 1)); font-weight: 700; margin: 0 0 1px; letter-spacing: .01em }"

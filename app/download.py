@@ -35,9 +35,15 @@ class Downloads:
 
     def __init__(self, plots: Mapping[str, Sequence[figure]]) -> None:
         self.pictures = ColumnDataSource({"plot": [""], "kind": [""], "name": [""]}, name="pictures")
-        self.pictures.js_on_change("data", picture.wished(plots))
+        self._known, self._saver = set(plots), picture.wished(plots)
+        self.pictures.js_on_change("data", self._saver)
         self.files = ColumnDataSource({"name": [""], "kind": [""], "body": [""]}, name="files")
         self.files.js_on_change("data", CustomJS(code=SAVE))
+
+    def know(self, plots: Mapping[str, Sequence[figure]]) -> None:
+        """Let the browser save pictures of these plots: some are made later than the page."""
+        if set(plots) != self._known:
+            self._known, self._saver.args = set(plots), picture.wished(plots).args
 
     def give(self, name: str, content: bytes | str) -> None:
         """Save `content` as a file called `name`.

@@ -10,9 +10,10 @@ from bokeh.models import ColumnDataSource, CustomJS
 
 LISTEN = """
 const busy = (event) => {
-  const target = event.composedPath()[0]
+  const [target, ...around] = event.composedPath()
   const typing = target.matches?.('input, textarea, select, [contenteditable], [role=combobox], [role=option]')
-  return typing || (event.key === ' ' && target.matches?.('button, [role=button]'))
+  const over = [target, ...around].some((el) => el.matches?.('.MuiModal-root, [role=dialog], [role=menu]'))
+  return typing || over || (event.key === ' ' && target.matches?.('button, [role=button]'))
 }
 window.addEventListener('keydown', (event) => {
   if (!watched.includes(event.key) || event.ctrlKey || event.metaKey || event.altKey || busy(event)) return
@@ -23,7 +24,7 @@ window.addEventListener('keydown', (event) => {
 
 
 class Keyboard:
-    """Calls an action when its key is pressed while nothing that takes keys is focused.
+    """Calls an action when its key is pressed while nothing that takes keys, and no dialog or list, has the focus.
 
     Parameters
     ----------

@@ -18,5 +18,5 @@ def be_modest(niceness: int = MODEST) -> None:
     torch.set_num_threads(1)
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            usual = os.getpriority(os.PRIO_PROCESS, 0)
+            usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), usual + niceness)

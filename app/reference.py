@@ -6,8 +6,10 @@ show the same task, network, seed and learning rates share one.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
+from collections.abc import Iterator
 
 from app.history import Curve
 from app.priority import IDLE, be_modest
@@ -59,6 +61,16 @@ class Reference:
         self._session = self._session or Session(self.config)
         self.curve.append(self._session.step())
 
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """A trial that fails ends the thread, not the reference: the next wish begins another."""
+        try:
+            yield
+        except BaseException:
+            with self._lock:
+                self._thread = None
+            raise
+
     def _take(self) -> bool:
         """Whether another trial is due; without one, the thread ends."""
         with self._lock:
@@ -81,5 +93,6 @@ def _train(owner: weakref.ref[Reference]) -> None:
     """Train as long as somebody holds the reference and more trials are wanted."""
     be_modest(IDLE)
     while (mine := owner()) is not None and mine._take():
-        mine.step()
+        with mine._failing():
+            mine.step()
         del mine

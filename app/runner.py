@@ -191,6 +191,7 @@ class Runner:
         for action, future in wishes.actions:
             with self._reporting():
                 _do(action, trainer, future)
+        paused = self.latest.running and not wishes.running
         if wishes.running != self.latest.running:
             trainer.mark()
             self._publish(running=wishes.running, speed=0.0)
@@ -199,7 +200,7 @@ class Runner:
                 trainer.step(wishes.snapshot or not wishes.running)
             elif wishes.snapshot and wishes.running:
                 self.ask_snapshot()
-            elif wishes.snapshot:
+            elif wishes.snapshot or paused:
                 trainer.snapshot()
 
     @contextlib.contextmanager

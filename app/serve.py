@@ -17,9 +17,11 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from app import url
+from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages.live import Live
 from app.runner import warm_up
+from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page
 from pcmsim.errors import PCMLabError
 
@@ -181,6 +183,7 @@ def prepare() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL)
     pn.extension(notifications=True, raw_css=[QUIET_LOADER])
     warm_up()
+    smoothed(Curve().columns(), 1.0)
 
 
 def _bindable(host: str, port: int) -> int:

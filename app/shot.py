@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from training.aging import Aging
-from training.honesty import Honesty
 
 from app.history import Curve, Drift
 from pcmsim.energy import Budget
+from training.aging import Aging
 from training.config import RunConfig
+from training.honesty import Honesty
 from training.inspection import CellReport, NeuronReport
 from training.meters import Meters
 from training.records import Snapshot, TrialRecord
@@ -97,6 +97,8 @@ class Shot:
         What the latest fast-forward left.
     honesty : Honesty or None
         The latest comparison of e-prop with backpropagation through time.
+    saved : int or None
+        The trial after which the run was saved last.
     """
 
     version: int
@@ -114,6 +116,7 @@ class Shot:
     twin: Twin | None = None
     aging: Aging | None = None
     honesty: Honesty | None = None
+    saved: int | None = None
 
     @property
     def moment(self) -> tuple[int, int, int]:

@@ -139,11 +139,15 @@ SIDEBAR_WIDTH = 292
 BAR = "#16202a"
 
 
+READABLE = {LIGHT.minus: "#b85000", DARK.twin: "#a184e6"}
+"""Shades of colours in which lines are clear, but words too faint."""
+
+
 def variables(colours: Palette) -> dict[str, str]:
     """CSS variables of the colours that text outside the plots uses; pinned runs are ``--ghost0`` and so on."""
-    names = ("plus", "minus", "run", "target", "twin", "line")
-    ghosts = {f"--ghost{place}": colour for place, colour in enumerate(colours.ghosts)}
-    return {f"--{name}": getattr(colours, name) for name in names} | ghosts
+    shown = {f"--{name}": getattr(colours, name) for name in ("plus", "minus", "run", "target", "twin", "line")}
+    shown |= {f"--ghost{place}": colour for place, colour in enumerate(colours.ghosts)}
+    return {name: READABLE.get(colour, colour) for name, colour in shown.items()}
 
 
 PAGE: dict[str, Any] = {
@@ -152,10 +156,14 @@ PAGE: dict[str, Any] = {
     "& .header": {"backgroundColor": BAR, "backgroundImage": "none", "color": "#ffffff", "boxShadow": "none"},
     "& .header .title": {"fontSize": "17px", "letterSpacing": ".01em"},
     "& .MuiToolbar-root": {"minHeight": "50px !important"},
+    "& .MuiLinearProgress-root": {"display": "none"},
     "& .main": {"backgroundColor": "background.default"},
     "& .sidebar": {"borderRight": "1px solid", "borderColor": "divider", "backgroundImage": "none"},
 }
 """Look of the page's frame."""
+
+LARGE = ":host { --text: 1.2 }"
+"""For projection: text outside the plots takes its size from this."""
 
 
 def blank_figure(**options: Any) -> figure:

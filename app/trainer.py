@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from training.honesty import Honesty, Question
-
 from app.history import Curve, Drift
 from app.shot import Look, Shot, Twin
 from pcmsim import energy
@@ -16,6 +14,7 @@ from pcmsim.crossbar import Crossbar
 from pcmsim.errors import PCMLabError
 from training import aging, honesty, inspection, meters, twin
 from training.config import RunConfig
+from training.honesty import Honesty, Question
 from training.network import LAYERS
 from training.records import Snapshot
 from training.session import Session
@@ -24,6 +23,8 @@ RATE_WINDOW = 0.5
 IDLE = 3600.0
 METERS_EVERY = 0.4
 """Seconds between measurements while training: meters need not move at the plots' pace."""
+
+NO_RUN = "There is no run yet."
 
 
 class Trainer:
@@ -78,12 +79,12 @@ class Trainer:
         shot.curve.append(record)
         shot.drift.append(record)
         news = {"record": record, "speed": self._speed(shot), "twin": self._step_twin(shot.twin)}
-        self._publish(**news, **(self._look(replace(shot, **news)) if with_snapshot else {}))
+        self._publish(**news, **(self._look(replace(shot, **news), patient=shot.running) if with_snapshot else {}))
 
     def snapshot(self) -> None:
         """Publish the devices' state and the meters."""
         if self._session is not None:
-            self._publish(**self._look(self._latest(), patient=False))
+            self._publish(**self._look(self._latest()))
 
     def pair(self, name: str | None) -> None:
         """Let a twin without the named non-ideality go on beside the run; None: no twin.
@@ -98,19 +99,16 @@ class Trainer:
         self.snapshot()
 
     def pick_cell(self, layer: str, pre: int, post: int) -> None:
-        """Report on one synapse from now on."""
-        self._cell, self._neuron = (layer, pre, post), None
-        self.snapshot()
+        """Report on one synapse from now on; an unknown one is refused, and what was picked stays."""
+        self._pick((layer, pre, post), None)
 
     def pick_neuron(self, number: int) -> None:
-        """Report on one hidden neuron from now on."""
-        self._cell, self._neuron = None, number
-        self.snapshot()
+        """Report on one hidden neuron from now on; an unknown one is refused, and what was picked stays."""
+        self._pick(None, number)
 
     def drop_pick(self) -> None:
         """Report on nothing in particular."""
-        self._cell = self._neuron = None
-        self.snapshot()
+        self._pick(None, None)
 
     def fast_forward(self, seconds: float) -> None:
         """Leave the chip alone for a while; see `training.aging`."""
@@ -118,22 +116,25 @@ class Trainer:
             left = aging.fast_forward(self._session, seconds)
             if self._twin is not None:
                 self._twin.device_time += seconds
-            self._publish(aging=left, **self._look(self._latest(), patient=False))
+            self._publish(aging=left, **self._look(self._latest()))
 
     def question(self) -> Question:
         """What `training.honesty.answer` needs to know of the present trial."""
         if self._session is None:
-            raise PCMLabError("There is no run yet.")
+            raise PCMLabError(NO_RUN)
         return honesty.prepare(self._session)
 
-    def answered(self, compared: Honesty) -> None:
-        """Publish a comparison."""
-        self._publish(honesty=compared)
+    def answered(self, compared: Honesty, run: int) -> None:
+        """Publish a comparison, unless another run has begun since it was asked for."""
+        if run == self._latest().run:
+            self._publish(honesty=compared)
 
     def save(self, path: str) -> None:
         """Write a checkpoint."""
-        if self._session is not None:
-            self._session.save(path)
+        if self._session is None:
+            raise PCMLabError(NO_RUN)
+        self._session.save(path)
+        self._publish(saved=self._session.trial - 1)
 
     def pause(self, limit: float) -> float:
         """Seconds until the next trial may begin; without a session there is none to wait for."""
@@ -157,10 +158,20 @@ class Trainer:
             "twin": self._step_twin(paired and Twin(paired.name)),
             "aging": None,
             "honesty": None,
+            "saved": None,
         }
         self._forget_missing()
         shot = replace(self._latest(), **news)
-        self._publish(**news, curve=curve, drift=drift, **self._look(shot, patient=False))
+        self._publish(**news, curve=curve, drift=drift, **self._look(shot))
+
+    def _pick(self, cell: tuple[str, int, int] | None, neuron: int | None) -> None:
+        before = self._cell, self._neuron
+        self._cell, self._neuron = cell, neuron
+        try:
+            self.snapshot()
+        except PCMLabError:
+            self._cell, self._neuron = before
+            raise
 
     def _forget_missing(self) -> None:
         """A pick that the new run does not have is dropped."""
@@ -180,7 +191,7 @@ class Trainer:
         shown.curve.append(record)
         return replace(shown, record=record)
 
-    def _look(self, shot: Shot, patient: bool = True) -> dict[str, Any]:
+    def _look(self, shot: Shot, patient: bool = False) -> dict[str, Any]:
         """The devices' state; with it the meters, at their own slower pace."""
         taken = {"snapshot": self._session.snapshot(), "snapshot_of": shot.moment}
         now = time.perf_counter()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pcmsim.registry import Registry
@@ -100,5 +100,12 @@ def twin(session: Session, name: str) -> Session:
 
 
 def ideal(config: RunConfig) -> RunConfig:
-    """The same task, network, seed and learning rates on digital floating-point weights."""
-    return config.with_values({"scheme": "float32", "precision.weight_bits": None})
+    """The same task, network, seed and learning rates on digital floating-point weights.
+
+    What is set of the devices does not matter to it and is as usual, so that runs that differ in that alone
+    have one and the same ideal.
+    """
+    usual = RunConfig()
+    device = replace(usual.device, update_interval=config.device.update_interval)
+    digital = config.with_values({"scheme": "float32", "precision.weight_bits": None})
+    return replace(digital, device=device, refresh=usual.refresh, costs=usual.costs)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.plotting import figure
@@ -12,7 +14,7 @@ from app.controls import responsive
 from app.pages.cards import BOARD, SMALL_BUTTON, WORDS, card, cover, head, head_html, plot
 from app.pages.comparison import Comparison
 from app.pages.inspector import Inspector
-from app.shot import Shot
+from app.shot import Look, Shot
 from app.theme import palette
 from app.views import activity, asked, budget, conductance, crossbar, drift, happening, learning, status
 from app.views.base import View
@@ -75,6 +77,7 @@ class Board:
         self.inspector = Inspector(self._palette, page.drop_pick)
         self.comparison = Comparison(self._redraw_learning)
         self._shot: Shot | None = None
+        self._run, self._devices = -1, drift.Choice()
         self._record: TrialRecord | None = None
         self._build_controls()
         self.view = self._arrange()
@@ -117,9 +120,15 @@ class Board:
         if turn in (None, WORDS_TURN):
             self._draw_learning(shot)
         if turn in (None, DRIFT_TURN):
-            shown, view = drift.columns(shot.drift.table(), self._palette), self.views["drift"]
+            shown, view = drift.columns(self._chosen(shot), self._palette), self.views["drift"]
             view.show(shown)
             drift.fit(view, shown)
+
+    def _chosen(self, shot: Shot) -> npt.NDArray[np.float64]:
+        """The histories of the devices that are shown; a new run has others."""
+        if shot.run != self._run:
+            self._run, self._devices = shot.run, drift.Choice()
+        return self._devices.of(shot.drift.table())
 
     def _draw_learning(self, shot: Shot) -> None:
         view, trials = self.views["learning"], self.comparison.trials
@@ -172,6 +181,13 @@ class Board:
         self.views["budget"].show(shown := budget.columns(shot.look.wear))
         budget.fit(self.views["budget"], shown)
         self.inspector.draw(shot.look, shot.record.trial)
+        self._mark(shot.look)
+
+    def _mark(self, look: Look) -> None:
+        """Show on the plots what is picked."""
+        cell = look.cell if look.cell is not None and look.cell.layer == self.layer.value else None
+        crossbar.mark_cell(self.views["crossbar"], None if cell is None else (cell.pre, cell.post))
+        activity.mark_neuron(self.views["activity"], None if look.neuron is None else look.neuron.neuron)
 
     def _redraw_devices(self, _: Any) -> None:
         if self._shot is not None:
@@ -180,23 +196,23 @@ class Board:
 
     def _build_controls(self) -> None:
         self.layer = pmui.RadioButtonGroup(
-            options=list(LAYERS), value="recurrent", size="small", label="Layer", margin=0, width=176,
+            options=list(LAYERS), value="recurrent", size="small", label="Layer", margin=0, width=156,
             stylesheets=[LAYER], css_classes=["layer"],
         )  # fmt: skip
         kinds = {kind.label: name for name, kind in crossbar.KINDS.items()}
         self.kind = pmui.Select(
-            options=kinds, value="weight", size="small", label="Show", width=98, margin=0, stylesheets=[KIND]
+            options=kinds, value="weight", size="small", label="Show", width=96, margin=0, stylesheets=[KIND]
         )
         for widget in (self.layer, self.kind):
             responsive(widget).param.watch(self._redraw_devices, "value")
-        look: dict[str, Any] = {"size": "small", "variant": "text", "margin": (3, 6), "stylesheets": [SMALL_BUTTON]}
+        look: dict[str, Any] = {"size": "small", "variant": "text", "margin": (3, 4), "stylesheets": [SMALL_BUTTON]}
         self.bptt = responsive(pmui.Button(label="Compare with BPTT", **look))
         self.bptt.on_click(lambda _: self._page.compare_gradients())
         self.activity_head, self.asked_head = head("Activity", KEY, ""), head("Asked vs applied", "no change yet")
         self.honesty = Words(html="", margin=(0, 12, 4, 12), sizing_mode="stretch_width", stylesheets=[WORDS])
-        self.status = Words(margin=0, styles={"grid-area": "s"}, stylesheets=[WORDS])
+        self.status = Words(margin=0, sizing_mode="stretch_width", styles={"grid-area": "s"}, stylesheets=[WORDS])
         self.happening = Words(margin=(0, 12), sizing_mode="stretch_both", stylesheets=[WORDS])
-        self.budget = Words(margin=(2, 0, 0, 12), width=212, stylesheets=[WORDS])
+        self.budget = Words(margin=(2, 0, 0, 12), width=190, stylesheets=[WORDS])
         self.covers = [
             cover(NO_DEVICES.format(" and no conductances")),
             cover(NO_DEVICES.format(" that could drift")),
@@ -224,7 +240,7 @@ class Board:
             ),
             card(
                 "d",
-                head("Drift and programming", "8 devices", "conductance (µS)"),
+                head("Drift and programming", "the 8 liveliest", "µS"),
                 plot(figures["drift"]["devices"]),
                 self.covers[1],
             ),
@@ -246,16 +262,17 @@ def _row(*parts: Any) -> pn.Row:
     return pn.Row(*parts, margin=0, sizing_mode="stretch_width", stylesheets=[TOP])
 
 
-TOP = ":host { height: 30px; flex: none !important; overflow: hidden }"
+TOP = ":host { height: 32px; flex: none !important; overflow: hidden; align-items: center }"
 LAYER = """
-:host { margin: 5px 8px 0 0 !important }
-.MuiToggleButton-root { font-size: 12px !important; padding: 1px 4px !important; text-transform: none !important;
+:host { margin: 4px 8px 0 0 !important }
+.MuiToggleButton-root { font-size: calc(12px * var(--text, 1)) !important;
+  padding: 1px 2px !important; text-transform: none !important;
   line-height: 1.3 !important; letter-spacing: 0 !important }
 .MuiFormLabel-root { display: none }
 """
 KIND = """
 :host { margin: 4px 8px 0 0 !important }
-.MuiInputBase-root { font-size: 12px; height: 24px }
-label { display: none } legend { display: none } fieldset { top: 0 !important }
+.MuiInputBase-root { font-size: calc(12px * var(--text, 1)); height: 24px }
+label, .MuiInputLabel-root, legend { display: none !important } fieldset { top: 0 !important }
 .MuiSelect-select { padding: 2px 24px 2px 8px !important }
 """

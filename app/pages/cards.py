@@ -14,9 +14,11 @@ CARD = """
   overflow: hidden; min-width: 0; min-height: 0; position: relative; align-self: stretch !important }
 """
 HEAD = """
-.head { display: flex; align-items: baseline; gap: 14px; padding: 6px 12px 0; white-space: nowrap; height: 22px }
-.head h2 { font-size: 13px; font-weight: 700; margin: 0; color: var(--panel-on-surface-color) }
-.head .note { font-size: 11.5px; color: var(--panel-on-secondary-color); overflow: hidden; text-overflow: ellipsis }
+.head { display: flex; align-items: baseline; gap: 10px; padding: 6px 8px 0 12px; white-space: nowrap; height: 22px }
+.head h2 { font-size: calc(13px * var(--text, 1)); font-weight: 700; margin: 0; flex: none;
+  color: var(--panel-on-surface-color) }
+.head .note { font-size: calc(11.5px * var(--text, 1));
+  color: var(--panel-on-secondary-color); overflow: hidden; text-overflow: ellipsis }
 .head .note + .note { margin-left: auto }
 .head i { font-style: normal; font-weight: 500 }
 .head i.run { color: var(--run) } .head i.twin { color: var(--twin) }
@@ -27,33 +29,47 @@ COVER = """
   align-self: stretch !important; justify-self: stretch !important;
   background: var(--panel-surface-color) }
 :host > div { height: 100% }
-.cover { height: 100%; display: grid; place-items: center; padding: 0 24px; text-align: center; font-size: 13px;
-  line-height: 1.5; color: var(--panel-on-secondary-color) }
+.cover { height: 100%; display: grid; place-items: center; padding: 0 24px; text-align: center;
+  font-size: calc(13px * var(--text, 1)); line-height: 1.5; color: var(--panel-on-secondary-color) }
 """
 BOARD = """
 :host(.board) { display: grid; gap: 8px; padding: 8px; box-sizing: border-box; height: 100%; width: 100%;
   position: relative; grid-template-columns: repeat(60, minmax(0, 1fr));
-  grid-template-rows: minmax(0, 1.3fr) minmax(0, 1fr) minmax(0, .72fr) auto; background: var(--panel-background-color) }
+  grid-template-rows: minmax(0, 1.25fr) minmax(0, 1fr) minmax(158px, .76fr) auto;
+  background: var(--panel-background-color) }
 :host(.board) > [style*="grid-area: a"] { grid-area: 1 / 1 / 2 / 36 !important }
 :host(.board) > [style*="grid-area: l"] { grid-area: 1 / 36 / 2 / 61 !important }
-:host(.board) > [style*="grid-area: x"] { grid-area: 2 / 1 / 3 / 21 !important }
-:host(.board) > [style*="grid-area: c"] { grid-area: 2 / 21 / 3 / 38 !important }
-:host(.board) > [style*="grid-area: d"] { grid-area: 2 / 38 / 3 / 61 !important }
-:host(.board) > [style*="grid-area: q"] { grid-area: 3 / 1 / 4 / 21 !important }
-:host(.board) > [style*="grid-area: h"] { grid-area: 3 / 21 / 4 / 40 !important }
-:host(.board) > [style*="grid-area: b"] { grid-area: 3 / 40 / 4 / 61 !important }
+:host(.board) > [style*="grid-area: x"] { grid-area: 2 / 1 / 3 / 23 !important }
+:host(.board) > [style*="grid-area: c"] { grid-area: 2 / 23 / 3 / 39 !important }
+:host(.board) > [style*="grid-area: d"] { grid-area: 2 / 39 / 3 / 61 !important }
+:host(.board) > [style*="grid-area: q"] { grid-area: 3 / 1 / 4 / 23 !important }
+:host(.board) > [style*="grid-area: h"] { grid-area: 3 / 23 / 4 / 41 !important }
+:host(.board) > [style*="grid-area: b"] { grid-area: 3 / 41 / 4 / 61 !important }
 :host(.board) > [style*="grid-area: s"] { grid-area: 4 / 1 / 5 / 61 !important }
+@media (max-width: 1180px) {
+  :host(.board) { grid-template-rows: 330px 270px 280px 250px 250px auto; height: auto !important; overflow: visible }
+  :host(.board) > [style*="grid-area: a"] { grid-area: 1 / 1 / 2 / 61 !important }
+  :host(.board) > [style*="grid-area: l"] { grid-area: 2 / 1 / 3 / 61 !important }
+  :host(.board) > [style*="grid-area: x"] { grid-area: 3 / 1 / 4 / 31 !important }
+  :host(.board) > [style*="grid-area: c"] { grid-area: 3 / 31 / 4 / 61 !important }
+  :host(.board) > [style*="grid-area: d"] { grid-area: 4 / 1 / 5 / 31 !important }
+  :host(.board) > [style*="grid-area: q"] { grid-area: 4 / 31 / 5 / 61 !important }
+  :host(.board) > [style*="grid-area: h"] { grid-area: 5 / 1 / 6 / 26 !important }
+  :host(.board) > [style*="grid-area: b"] { grid-area: 5 / 26 / 6 / 61 !important }
+  :host(.board) > [style*="grid-area: s"] { grid-area: 6 / 1 / 7 / 61 !important }
+}
 """
 SMALL_BUTTON = """
-button.MuiButton-root { text-transform: none; font-size: 12px; padding: 0 6px; line-height: 1.6; white-space: nowrap }
+button.MuiButton-root { text-transform: none; font-size: calc(12px * var(--text, 1));
+  padding: 0 3px; line-height: 1.6; white-space: nowrap }
 """
 WORDS = """
-:host { font-size: 12.5px; color: var(--panel-on-surface-color) }
+:host { font-size: calc(12.5px * var(--text, 1)); color: var(--panel-on-surface-color) }
 .happening p { margin: 3px 0 6px; line-height: 1.4 }
 .happening.alarm p:first-child { color: var(--minus) }
 dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 0; font-variant-numeric: tabular-nums }
 dt { color: var(--panel-on-secondary-color) } dd { margin: 0 }
-.honesty { font-size: 12px; color: var(--panel-on-secondary-color); margin: 0 }
+.honesty { font-size: calc(12px * var(--text, 1)); color: var(--panel-on-secondary-color); margin: 0 }
 .honesty b { color: var(--panel-on-surface-color); font-weight: 500 }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% } td, th { padding: 0 0 1px }
 th { font-weight: 400; text-align: left; color: var(--panel-on-secondary-color) } td { text-align: right }
@@ -64,6 +80,7 @@ th { font-weight: 400; text-align: left; color: var(--panel-on-secondary-color) 
 .strip [data-status=state]::before { content: "●"; margin-right: 6px }
 .strip.running [data-status=state] { color: var(--run) }
 .strip [data-status=seed] { margin-left: auto }
+@media (max-width: 1180px) { .strip { flex-wrap: wrap; gap: 0 14px } }
 """
 
 

@@ -35,10 +35,10 @@ class Comparison:
         self._reference: Reference | None = None
         self._of: RunConfig | None = None
         look: dict[str, Any] = {"size": "small", "stylesheets": [SMALL]}
-        self.ideal = responsive(pmui.Switch(label="Ideal weights", value=True, margin=(4, 0, 0, 4), **look))
+        self.ideal = responsive(pmui.Switch(label="Ideal weights", value=True, margin=(2, 0, 0, 4), **look))
         self.smoothing = responsive(
             pmui.IntSlider(
-                label="Smoothing", value=round(SMOOTHING), start=1, end=200, width=104, margin=(3, 14, 0, 8), **look
+                label="Smoothing", value=round(SMOOTHING), start=1, end=200, width=88, margin=(0, 12, 0, 6), **look
             )
         )
         for widget in (self.ideal, self.smoothing):
@@ -111,10 +111,13 @@ def describe(config: RunConfig) -> str:
 
 
 SMALL = """
-.MuiFormControlLabel-label, .MuiFormLabel-root { font-size: 12px; color: var(--mui-palette-text-secondary) }
-.MuiSlider-root { padding: 5px 0 !important }
+.MuiFormControlLabel-label, .MuiFormLabel-root { font-size: calc(12px * var(--text, 1));
+  color: var(--mui-palette-text-secondary) }
+.MuiSlider-root { padding: 3px 0 !important; display: block }
+.MuiFormLabel-root { line-height: 1.1 }
 """
 CHIP = """
-button.MuiButton-root { text-transform: none; font-size: 12px; padding: 0 6px; line-height: 1.5; min-height: 22px }
-.MuiButton-endIcon svg, .MuiButton-endIcon span { font-size: 13px !important }
+button.MuiButton-root { text-transform: none; font-size: calc(12px * var(--text, 1));
+  padding: 0 6px; line-height: 1.5; min-height: 22px }
+.MuiButton-endIcon svg, .MuiButton-endIcon span { font-size: calc(13px * var(--text, 1)) !important }
 """

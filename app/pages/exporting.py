@@ -72,13 +72,17 @@ class ExportDialog:
 
     def __init__(self, page: Exports, downloads: Downloads) -> None:
         self._page, self._downloads = page, downloads
-        self.view = pmui.Dialog(title="Export", open=False, show_close_button=True, width_option="md")
+        self.view = pmui.Dialog(
+            title="Export", open=False, show_close_button=True, close_on_click=True, width_option="md"
+        )
 
     def open(self) -> None:
         """Show the dialog for the run as it is now."""
         if not self.view.objects:
             self.view.objects = [self._code(), self._plots(), self._checkpoint()]
         self._write()
+        self._downloads.know(plots := self._page.figures())
+        self.plot.options = list(plots)
         self.view.open = True
 
     def _code(self) -> Any:
@@ -104,15 +108,18 @@ class ExportDialog:
         self.upload = pmui.FileInput(
             label="Upload checkpoint", accept=".safetensors", multiple=False, size="small", variant="outlined"
         )
-        self.upload.param.watch(self._uploaded, "value")
+        self.upload.param.watch(self._uploaded, "value", onlychanged=False)
         return pn.Column(
             _title("Checkpoint"),
             pn.Row(self._button("Download checkpoint", self._save_checkpoint), self.upload),
             sizing_mode="stretch_width",
         )
 
-    def _write(self) -> None:
-        self.text.object = f"<pre tabindex=0>{escape(self._program())}</pre>"
+    def _write(self) -> str:
+        """Show the program as of now."""
+        program = self._program()
+        self.text.object = f"<pre tabindex=0>{escape(program)}</pre>"
+        return program
 
     def _program(self) -> str:
         shot = self._page.runner.latest
@@ -120,7 +127,7 @@ class ExportDialog:
         return CODE[self.kind.value][1](shot.config, self._page.preset, trials)
 
     def _save_code(self) -> None:
-        self._downloads.give(CODE[self.kind.value][0], self._program())
+        self._downloads.give(CODE[self.kind.value][0], self._write())
 
     def _save_table(self, kind: str) -> None:
         shot, name = self._page.runner.latest, self.table.value

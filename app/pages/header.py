@@ -104,7 +104,9 @@ class Header:
 
     @staticmethod
     def _icon(label: str, icon: str, act: Callable[[], Any]) -> pmui.IconButton:
-        button = pmui.IconButton(description=label, icon=icon, size="small", margin=(0, 1), stylesheets=[ICON])
+        button = pmui.IconButton(
+            description=label, icon=icon, size="small", margin=(0, 1), align="center", stylesheets=[ICON]
+        )
         button.on_click(lambda _: act())
         return responsive(button)
 
@@ -133,10 +135,12 @@ button.MuiButton-root:hover { background: #3a4c5b !important }
   button.MuiButton-root { font-size: 0; padding: 5px 8px }
   :host(.play) button.MuiButton-root { min-width: 0 }
   .MuiButton-startIcon { margin: 0 !important }
+  .MuiButton-startIcon * { font-size: 18px !important }
 }
 """
 ICON = """
 button.MuiIconButton-root { color: #c9d5de !important; padding: 5px }
+.MuiTooltip-popper { pointer-events: none !important }
 """
 SELECT = """
 .MuiInputBase-root { color: #fff; font-size: 12.5px; background: #22303c; height: 31px }

@@ -8,7 +8,7 @@ import panel_material_ui as pmui
 KEYS = {
     "Space": "play or pause",
     "→": "one trial, then pause",
-    "Esc": "close the inspector",
+    "Esc": "close the inspector or a dialog",
     "?": "this help",
 }
 PLACES = {
@@ -27,7 +27,7 @@ class HelpDialog:
     """Filled when first opened."""
 
     def __init__(self) -> None:
-        self.view = pmui.Dialog(title="Help", open=False, show_close_button=True)
+        self.view = pmui.Dialog(title="Help", open=False, show_close_button=True, close_on_click=True)
 
     def open(self) -> None:
         """Show the dialog."""
@@ -44,7 +44,7 @@ def html() -> str:
 
 
 LOOK = """
-:host { font-size: 14px } h3 { margin: 8px 0 4px; font-size: 15px }
+:host { font-size: calc(14px * var(--text, 1)) } h3 { margin: 8px 0 4px; font-size: calc(15px * var(--text, 1)) }
 dl { display: grid; grid-template-columns: minmax(120px, auto) 1fr; gap: 4px 16px; margin: 0 } dd { margin: 0 }
 kbd { border: 1px solid currentcolor; border-radius: 4px; padding: 0 6px; font-family: inherit }
 """

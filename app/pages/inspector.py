@@ -44,8 +44,8 @@ class Inspector:
 
     @property
     def views(self) -> dict[str, View]:
-        """The views that exist so far."""
-        return self._views
+        """The views that are on the screen."""
+        return {name: view for name, view in self._views.items() if self.view.visible and self._bodies[name].visible}
 
     def paint(self, palette: Palette) -> None:
         """Take on the colours of a mode."""
@@ -94,7 +94,7 @@ CARD = """
   box-shadow: 0 6px 28px rgba(0, 0, 0, .28); overflow: auto }
 """
 TABLE = """
-.words { color: var(--panel-on-surface-color); font-size: 12px }
+.words { color: var(--panel-on-surface-color); font-size: calc(12px * var(--text, 1)) }
 dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 4px 0 6px }
 dt { color: var(--panel-on-secondary-color) } dd { margin: 0; font-variant-numeric: tabular-nums }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; margin-bottom: 4px }

@@ -125,7 +125,9 @@ class Live:
     def enlarge(self, large: bool) -> None:
         """Draw text large, for projection, or at its usual size."""
         self.board.paint(large=large)
-        self.page.css_classes = ["large"] if large else []
+        for part in (self.board.view, self.sidebar.view):
+            usual = [sheet for sheet in part.stylesheets if sheet != theme.LARGE]
+            part.stylesheets = usual + [theme.LARGE] * large
 
     def figures(self) -> dict[str, list[figure]]:
         """The plots by name, each from top to bottom."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-
-from training.honesty import Question
+from functools import partial
 
 from app.priority import be_modest
 from app.runner import Runner
+from app.trainer import Trainer
 from training import honesty
+from training.honesty import Question
 
 
 class Requests:
@@ -53,19 +54,26 @@ class Requests:
         """Compare e-prop with backpropagation through time; False if a comparison is under way."""
         if not self._comparing.acquire(blocking=False):
             return False
-        self._runner.ask(lambda trainer: trainer.question()).add_done_callback(self._asked)
+        self._runner.ask(lambda trainer: (trainer.question(), self._runner.latest.run)).add_done_callback(self._asked)
         return True
 
-    def _asked(self, future: Future[Question]) -> None:
+    def _asked(self, future: Future[tuple[Question, int]]) -> None:
         if future.cancelled() or future.exception() is not None:
             self._comparing.release()
             return
-        threading.Thread(target=self._answer, args=(future.result(),), name="pcmlab-honesty", daemon=True).start()
+        threading.Thread(target=self._answer, args=future.result(), name="pcmlab-honesty", daemon=True).start()
 
-    def _answer(self, question: Question) -> None:
+    def _answer(self, question: Question, run: int) -> None:
+        """Publish the answer, or the failure as any other of the worker's."""
         be_modest()
         try:
             compared = honesty.answer(question)
-            self._runner.ask(lambda trainer: trainer.answered(compared))
+            self._runner.ask(lambda trainer: trainer.answered(compared, run))
+        except Exception as error:
+            self._runner.ask(partial(_fail, error))
         finally:
             self._comparing.release()
+
+
+def _fail(error: Exception, trainer: Trainer) -> None:
+    raise error

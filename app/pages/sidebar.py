@@ -7,12 +7,24 @@ from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
-from training.aging import SPANS, Aging
 
-from app.controls import PERCENT, POWER, POWER_SECONDS, POWER_TIMES, STYLE, TIMES, WIDE, Controls, heading, responsive
+from app.controls import (
+    PERCENT,
+    POWER,
+    POWER_SECONDS,
+    POWER_TIMES,
+    QUIET_TIP,
+    STYLE,
+    TIMES,
+    WIDE,
+    Controls,
+    heading,
+    responsive,
+)
 from app.settings import Settings, device_presets, label
 from app.views.status import duration
 from app.words import Words
+from training.aging import SPANS, Aging
 from training.schemes import SCHEMES
 from training.twin import NON_IDEALITIES
 
@@ -59,6 +71,7 @@ class Sidebar:
                 sizing_mode="stretch_width",
                 margin=(9, 0, 3, 0),
                 stylesheets=[STYLE],
+                theme_config=QUIET_TIP,
                 description="Runs beside the run from now on: same state, same random numbers, one non-ideality off.",
             )
         )
@@ -66,7 +79,7 @@ class Sidebar:
         self.ages: list[Any] = []
         self._hint = pn.pane.HTML(
             NO_DEVICES, margin=(0, 0, 2, 0), sizing_mode="stretch_width", visible=False,
-            styles={"font-size": "11.5px", "color": "var(--panel-on-secondary-color)"},
+            styles={"font-size": "calc(11.5px * var(--text, 1))", "color": "var(--panel-on-secondary-color)"},
         )  # fmt: skip
         self.view = pn.Column(*self._update(), margin=(4, 14, 10, 14), sizing_mode="stretch_width")
 
@@ -146,7 +159,7 @@ class Sidebar:
 
     def _age_button(self, name: str, seconds: float) -> Any:
         button = pmui.Button(
-            label=name, size="small", variant="outlined", sizing_mode="stretch_width", margin=(2, 2),
+            label=name, size="small", variant="outlined", sizing_mode="stretch_width", margin=(2, 1),
             description=f"Age the chip by {name} without training; learning goes on afterwards.", stylesheets=[AGE],
         )  # fmt: skip
         button.on_click(lambda _: self._age(seconds))
@@ -192,12 +205,14 @@ def aging_html(aging: Aging) -> str:
     return f"<p>Error after {duration(aging.seconds)} alone:</p><dl>{facts}</dl>"
 
 
-HINT = ":host { font-size: 12px; color: var(--panel-on-secondary-color) }"
+HINT = ":host { font-size: calc(12px * var(--text, 1)); color: var(--panel-on-secondary-color) }"
 AGE = """
-button.MuiButton-root { text-transform: none; font-size: 12px; padding: 2px 0; min-width: 0; line-height: 1.5 }
+button.MuiButton-root { text-transform: none; font-size: calc(11.5px * var(--text, 1));
+  padding: 2px 0; min-width: 0; line-height: 1.5;
+  white-space: nowrap; letter-spacing: -.01em }
 """
 AGED = """
-.words { font-size: 12px; color: var(--panel-on-surface-color) } p { margin: 3px 0 1px }
+.words { font-size: calc(12px * var(--text, 1)); color: var(--panel-on-surface-color) } p { margin: 3px 0 1px }
 dl { display: grid; grid-template-columns: auto auto; gap: 0 10px; margin: 0 } dd { margin: 0; text-align: right }
 dt { color: var(--panel-on-secondary-color) }
 """
@@ -206,7 +221,8 @@ FOLD: dict[str, Any] = {
     "variant": "text", "size": "small", "margin": 0, "width": 190,
     "stylesheets": [
         """
-button.MuiButton-root { text-transform: none; font-size: 11.5px; font-weight: 400; padding: 0; line-height: 1.5;
+button.MuiButton-root { text-transform: none; font-size: calc(11.5px * var(--text, 1));
+  font-weight: 400; padding: 0; line-height: 1.5;
   color: var(--mui-palette-text-secondary); justify-content: flex-start; min-height: 20px }
 """
     ],

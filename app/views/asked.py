@@ -8,7 +8,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, Line, Range1d, Scatter
 
 from app.theme import Palette, blank_figure
 from app.views.base import Columns, View, ladder, move, span_of
-from app.views.marks import even, marking
+from app.views.marks import even, marking, plain
 from training.honesty import Honesty
 from training.records import LayerSnapshot
 
@@ -38,10 +38,10 @@ def build(palette: Palette) -> View:
     equal = ColumnDataSource({"asked": [-1e9, 1e9], "applied": [-1e9, 1e9]})
     line = Line(x="asked", y="applied", line_width=1.5, line_dash=[5, 4])
     dots = Scatter(x="asked", y="applied", size=4, line_color=None, fill_alpha=0.55)
-    view = View({"asked": plot}, {"asked": points, "equal": equal}, borders={"asked": {"min_border_right": 12}})
-    for axis, axis_range in ((plot.xaxis[0], plot.x_range), (plot.yaxis[0], plot.y_range)):
+    view = View({"asked": plot}, {"asked": points, "equal": equal}, borders={"asked": {"min_border_right": 18}})
+    for axis, axis_range, marks in ((plot.xaxis[0], plot.x_range, plain), (plot.yaxis[0], plot.y_range, even)):
         axis.ticker = FixedTicker(ticks=[])
-        view.followers.append(marking(axis, axis_range, even))
+        view.followers.append(marking(axis, axis_range, marks))
     plot.add_glyph(equal, line)
     plot.add_glyph(points, dots)
     view.colours += [

@@ -24,9 +24,7 @@ def build(palette: Palette) -> View:
     View
         Figure and source ``wear``: devices by number of writes.
     """
-    plot = blank_figure(
-        x_range=FactorRange("0"), y_range=Range1d(0.0, 1.0), x_axis_label="writes of a device", min_border_left=40
-    )
+    plot = blank_figure(x_range=FactorRange("0"), y_range=Range1d(0.0, 1.0), x_axis_label="writes", min_border_left=40)
     plot.xgrid.visible = False
     plot.yaxis.ticker.desired_num_ticks = 3
     plot.yaxis.axis_label = "devices, log"
@@ -86,8 +84,8 @@ def html(budget: Budget) -> str:
 def _worn(budget: Budget) -> str:
     if not budget.most_written:
         return "nothing written yet"
-    share = budget.most_written / budget.lifetime if budget.lifetime else 0.0
-    return f"most written device: {budget.most_written:,} SETs and RESETs, {share:.3g} of its life"
+    endurance = f"{budget.most_written / budget.lifetime:.2g}".replace("e+0", "e")
+    return f"most worn device: {budget.most_written:,} of {endurance} writes"
 
 
 def _count(number: int) -> str:

@@ -29,6 +29,38 @@ ROUND = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7
 
 NAMES = [f"device_{number}" for number in range(len(LIGHT.devices))]
 
+LIVELIER = 1.5
+"""Ratio of ranges above which another device takes the place of one that is shown."""
+
+
+class Choice:
+    """Which of the probed devices are shown: those whose conductance has ranged most; they seldom change."""
+
+    def __init__(self) -> None:
+        self._places = list(range(len(NAMES)))
+
+    def of(self, table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The table with the chosen devices only.
+
+        Parameters
+        ----------
+        table : numpy.ndarray
+            From `app.history.Drift.table`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Device time [s], then eight devices [µS]; the table itself where it has no more.
+        """
+        if table.shape[1] <= len(NAMES) + 1:
+            return table
+        ranges = np.ptp(np.nan_to_num(table[:, 1:]), axis=0)
+        for candidate in np.argsort(-ranges)[: len(NAMES)].tolist():
+            least = min(range(len(NAMES)), key=lambda slot: ranges[self._places[slot]])
+            if candidate not in self._places and ranges[candidate] > LIVELIER * ranges[self._places[least]]:
+                self._places[least] = candidate
+        return table[:, [0, *(place + 1 for place in self._places)]]
+
 
 def build(palette: Palette) -> View:
     """The figure, empty.

@@ -14,6 +14,7 @@ from bokeh.core.properties import value
 from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import ColumnDataSource, Line, LinearColorMapper, Text
 from bokeh.plotting import figure
+from numba import njit
 
 from app.history import Table
 from app.theme import FONT, SMALL_TEXT, Palette
@@ -28,10 +29,11 @@ KINDS = {"pin": ("pin0", "pin1", "pin2", "pin3"), "twin": ("twin",), "reference"
 
 SLOTS = [slot for slots in KINDS.values() for slot in slots]
 DASHES = {"reference": "dotted"}
-HEIGHT = 200
-"""Height of the frame before the browser has told it [px]."""
+WIDTH, HEIGHT = 400, 200
+"""Size of the frame before the browser has told it [px]."""
 
-LINE_HEIGHT = 1.15
+LINE_HEIGHT, CHARACTER = 1.15, 0.55
+"""Height of a line and usual width of a character, in sizes of the text."""
 
 
 @dataclass(frozen=True)
@@ -178,25 +180,31 @@ def _names(view: View, plot: figure) -> dict[str, list[Any]]:
     ]
     kept = [(*end, slot, label) for end, slot, label in ends if end is not None]
     y = plot.y_range
-    per_pixel = math.log(y.end / y.start) / _height(plot)
+    per_pixel = math.log(y.end / y.start) / _inner(plot, "inner_height", HEIGHT)
     line = LINE_HEIGHT * (view.palette.pixels if view.palette else SMALL_TEXT)
     pixels = [math.log(loss / y.start) / per_pixel for _, loss, _, _ in kept]
     moved = spread(pixels, line, math.log(y.end / y.start) / per_pixel - line)
-    middle = (plot.x_range.start + plot.x_range.end) / 2
     return {
         "x": [trial for trial, _, _, _ in kept],
         "y": [y.start * math.exp(place * per_pixel) for place in moved],
         "text": [label for _, _, _, label in kept],
-        "align": ["right" if trial > middle else "left" for trial, _, _, _ in kept],
+        "align": [_side(trial, label, view, plot) for trial, _, _, label in kept],
         "slot": [slot for _, _, slot, _ in kept],
     }
 
 
-def _height(plot: figure) -> int:
+def _side(trial: float, label: str, view: View, plot: figure) -> str:
+    """On which side of its place a name ends: the left where it would not fit to the right."""
+    x, width = plot.x_range, _inner(plot, "inner_width", WIDTH)
+    room = (x.end - trial) / (x.end - x.start) * width
+    return "left" if CHARACTER * (view.palette.pixels if view.palette else SMALL_TEXT) * len(label) < room else "right"
+
+
+def _inner(plot: figure, name: str, unknown: int) -> int:
     try:
-        return plot.inner_height or HEIGHT
+        return getattr(plot, name) or unknown
     except UnsetValueError:
-        return HEIGHT
+        return unknown
 
 
 def _end(table: Mapping[str, Any], plot: figure) -> tuple[float, float] | None:
@@ -206,9 +214,11 @@ def _end(table: Mapping[str, Any], plot: figure) -> tuple[float, float] | None:
     return (float(trial[inside[-1]]), float(loss[inside[-1]])) if len(inside) else None
 
 
-def _forgetting(keep: npt.NDArray[np.float64], news: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+@njit(cache=True)
+def _forgetting(keep, news):
     """Running sums that keep only a share of what they were at each step."""
-    steps = accumulate(
-        zip(keep.tolist(), news.tolist(), strict=True), lambda s, step: s * step[0] + step[1], initial=0.0
-    )
-    return np.fromiter(steps, float, len(keep) + 1)[1:]
+    sums, total = np.empty_like(news), 0.0
+    for k in range(len(news)):
+        total = keep[k] * total + news[k]
+        sums[k] = total
+    return sums

@@ -87,13 +87,13 @@ def columns(table: Table, others: Sequence[Ghost] = ()) -> Columns:
 
 
 def fit(view: View, table: Table) -> None:
-    """Move the axes to hold the curve, the baseline, and what other curves do in the same trials."""
+    """Move the axes to hold the curve, the baseline, and how low other curves come in the same trials."""
     if not len(table["trial"]):
         return
     plot = view.figures["curve"]
     end = length(span_of(plot.x_range)[1], float(table["trial"][-1]))
     level = ghosts.visible(np.concatenate((table["loss"], table["smooth"][-1:], table["baseline"][-1:])))
-    shown = np.concatenate((level, ghosts.heights(view, end)))
+    shown = np.concatenate((level, np.minimum(ghosts.heights(view, end), level.max())))
     move(plot.y_range, follow_log(span_of(plot.y_range), float(shown.min()), float(shown.max())))
     move(plot.x_range, (0.0, end))
     view.settle()

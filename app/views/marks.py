@@ -53,7 +53,7 @@ def steps(low: float, high: float, most: int = 6) -> list[float]:
 
 def plain(low: float, high: float, most: int = 6) -> Marks:
     """Round numbers, written as short as possible."""
-    return {place: f"{place:.6g}" for place in steps(low, high, most)}
+    return {place: f"{place:.6g}".replace("-", "−") for place in steps(low, high, most)}
 
 
 def even(low: float, high: float) -> Marks:

@@ -11,13 +11,13 @@ from training.meters import Meters
 SAYINGS: dict[str, tuple[Callable[[Meters], float | None], str]] = {
     "scheme": (lambda m: m.cosine, "asked and applied change: cosine {:.2f}"),
     "weight_bits": (lambda m: m.rounding, "pulses miss the asked change by {:.0%}"),
-    "mismatch": (lambda m: m.mismatch, "this chip: SD {:.1%} of the SET step"),
+    "mismatch": (lambda m: m.mismatch, "this chip: SD {:z.1%} of the SET step"),
     "write_noise": (lambda m: m.write_error, "writes miss the asked step by {:.0%}"),
     "read_noise": (lambda m: m.read_noise, "noise is {:.0%} of the input's spread"),
-    "drift_exponent": (lambda m: m.drift, "{:.1%} of the conductance has drifted away"),
-    "drift_scale": (lambda m: m.drift, "{:.1%} of the conductance has drifted away"),
-    "devices": (lambda m: m.saturated, "{:.1%} of the pairs have a saturated side"),
-    "refresh": (lambda m: m.stuck, "{:.1%} of the pairs have both sides saturated"),
+    "drift_exponent": (lambda m: m.drift, "{:z.1%} of the conductance has drifted away"),
+    "drift_scale": (lambda m: m.drift, "{:z.1%} of the conductance has drifted away"),
+    "devices": (lambda m: m.saturated, "{:z.1%} of the pairs have a saturated side"),
+    "refresh": (lambda m: m.stuck, "{:z.1%} of the pairs have both sides saturated"),
 }
 """By control: which meter, and how to say it."""
 

@@ -39,6 +39,7 @@ def columns(shot: Shot) -> dict[str, str]:
         "rate": f"{record.rate:.1f} Hz per neuron",
         **({"pulses": "digital weights"} if digital else {"pulses": pulses(record.total_sets, record.total_resets)}),
         "seed": f"seed {shot.config.seed}",
+        "saved": "not saved" if shot.saved is None else f"saved after trial {shot.saved:,}",
     }
 
 

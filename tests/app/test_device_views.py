@@ -161,3 +161,31 @@ def test_fewer_devices_than_lines_give_empty_columns_of_every_name(table: np.nda
 
 def test_digital_runs_leave_an_empty_drift(digital: tuple[RunConfig, Snapshot, Drift]) -> None:
     assert len(drift.columns(digital[2].table(), LIGHT)["lines"]["time"]) == 0
+
+
+def histories(ranges: list[float], points: int = 5) -> np.ndarray:
+    """A drift table whose devices range as far as told."""
+    rise = np.linspace(0.0, 1.0, points)
+    return np.column_stack([10.0 + rise, *(rise * reach for reach in ranges)])
+
+
+def test_the_devices_that_range_most_are_shown() -> None:
+    ranges = [0.1] * 64
+    for place in (3, 17, 40, 63, 20, 21, 22, 50):
+        ranges[place] = 5.0 + place
+    shown = drift.Choice().of(histories(ranges))
+    assert sorted(np.ptp(shown[:, 1:], axis=0)) == pytest.approx([8.0, 22.0, 25.0, 26.0, 27.0, 45.0, 55.0, 68.0])
+    np.testing.assert_array_equal(shown[:, 0], histories(ranges)[:, 0])
+
+
+def test_a_device_keeps_its_line_until_another_is_much_livelier() -> None:
+    choice = drift.Choice()
+    before = choice.of(histories([2.0] * 8 + [1.0] * 56))
+    np.testing.assert_array_equal(choice.of(histories([2.0] * 8 + [2.9] + [1.0] * 55)), before)
+    after = choice.of(histories([2.0] * 8 + [3.1] + [1.0] * 55))
+    assert np.ptp(after[:, 1:], axis=0).tolist() == pytest.approx([3.1] + [2.0] * 7)
+
+
+def test_few_devices_are_shown_as_they_are() -> None:
+    table = histories([1.0] * 6)
+    assert drift.Choice().of(table) is table

@@ -48,9 +48,21 @@ def test_it_does_not_run_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_runs_that_differ_on_the_devices_only_share_one() -> None:
-    one, two = reference(TINY), reference(TINY.with_values({"device.mismatch.step": 0.0, "scheme": "sign"}))
+    one, two = reference(TINY), reference(TINY.with_values({"device.mismatch.step": 0.2, "scheme": "sign"}))
     assert one is two
     assert reference(TINY.with_values({"seed": 43})) is not one
+
+
+def test_after_a_trial_that_fails_it_goes_on_when_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PORTION", 5)
+    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+    found = reference(TINY.with_values({"seed": 11}))
+    with monkeypatch.context() as broken:
+        broken.setattr(found, "step", lambda: 1 / 0)
+        found.keep_ahead(0)
+        until(lambda: found._thread is None)
+    found.keep_ahead(0)
+    until(lambda: found.done == 5)
 
 
 def test_it_ends_when_nobody_holds_it() -> None:

@@ -120,11 +120,12 @@ def test_a_change_that_needs_a_new_run_is_refused_in_words_and_the_run_goes_on(r
 def test_a_failing_trial_is_told_and_pauses_but_does_not_end_the_run(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: Session) -> None:
+    def fail() -> None:
         raise RuntimeError("out of paper")
 
+    session = runner.ask(lambda trainer: trainer._session).result(20.0)
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "step", fail)
+        broken.setattr(session, "step", fail)
         runner.start()
         until(lambda: runner.notices)
     assert runner.notices.popleft() == "RuntimeError: out of paper"
@@ -135,11 +136,11 @@ def test_a_failing_trial_is_told_and_pauses_but_does_not_end_the_run(
 
 
 def test_a_failing_restart_keeps_the_old_run(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Session, config: RunConfig) -> None:
+    def fail(config: RunConfig) -> None:
         raise MemoryError("too large")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "__init__", fail)
+        broken.setattr("app.trainer.Session", fail)
         runner.reset(SMALL.with_values({"seed": 5}), 1)
         until(lambda: runner.notices)
     runner.step()

@@ -34,13 +34,13 @@ def test_the_strip_says_what_the_run_is(shot: Shot) -> None:
     assert status.columns(shot) == {
         "state": "running", "trial": "trial 12,345", "speed": "123 trials/s", "pace": "6.17 × real time",
         "device time": "8 h 41 min of device time", "rate": "10.0 Hz per neuron", "pulses": "1,234,567 SET pulses",
-        "seed": "seed 7",
+        "seed": "seed 7", "saved": "not saved",
     }  # fmt: skip
 
 
 def test_the_strip_of_a_paused_run_has_no_pace(shot: Shot) -> None:
     assert list(status.columns(replace(shot, running=False))) == [
-        "state", "trial", "device time", "rate", "pulses", "seed",
+        "state", "trial", "device time", "rate", "pulses", "seed", "saved",
     ]  # fmt: skip
 
 

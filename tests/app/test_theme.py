@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from app.theme import DARK, LIGHT, Palette, palette, tooltip, variables
+from app.theme import DARK, LIGHT, READABLE, Palette, palette, tooltip, variables
 from app.views import activity, conductance, crossbar, drift, learning
 
 VIEWS = [activity, learning, conductance, crossbar, drift]
@@ -98,7 +98,8 @@ def test_large_text_has_more_room_and_goes_back(module) -> None:
 
 def test_colours_of_text_outside_the_plots_are_those_of_the_plots() -> None:
     told = variables(DARK)
-    assert told["--twin"] == DARK.twin
+    assert told["--run"] == DARK.run
+    assert told["--twin"] == READABLE[DARK.twin]
     assert [told[f"--ghost{k}"] for k in range(4)] == list(DARK.ghosts)
 
 

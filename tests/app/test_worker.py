@@ -160,11 +160,12 @@ def test_a_refused_change_keeps_the_version_of_the_configuration_in_force(runner
 def test_a_trial_that_fails_is_one_notice_and_drops_the_steps_that_wait(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: Session) -> TrialRecord:
+    def fail() -> TrialRecord:
         raise ZeroDivisionError("no devices left")
 
+    session = runner.ask(lambda trainer: trainer._session).result(20.0)
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "step", fail)
+        broken.setattr(session, "step", fail)
         with runner._wake:
             for _ in range(5):
                 runner.step()
@@ -227,12 +228,12 @@ def test_the_first_speed_is_not_above_the_limit(runner: Runner) -> None:
 
 
 def test_playing_after_a_failed_first_trial_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Session, config: RunConfig) -> None:
+    def fail(config: RunConfig) -> None:
         raise MemoryError("too large")
 
     rounds: list[object] = []
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "__init__", fail)
+        broken.setattr("app.trainer.Session", fail)
         runner = Runner(TINY)
         until(lambda: runner.notices)
     fulfil = runner._fulfil
@@ -247,11 +248,12 @@ def test_playing_after_a_failed_first_trial_does_not_spin(monkeypatch: pytest.Mo
 
 
 def test_after_a_failed_first_trial_a_reset_helps(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Session) -> TrialRecord:
-        raise MemoryError("too large")
+    class Failing(Session):
+        def step(self) -> TrialRecord:
+            raise MemoryError("too large")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "step", fail)
+        broken.setattr("app.trainer.Session", Failing)
         runner = Runner(TINY)
         until(lambda: runner.notices)
     try:

@@ -1,0 +1,220 @@
+"""What the browser is told to do, done by Node: files are saved whole, the address is shown and copied, styles kept."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import bokeh
+import pytest
+from bokeh.document import Document
+from bokeh.model import Model
+from bokeh.models import CustomJS
+from bokeh.plotting import figure
+from playwright._impl._driver import compute_driver_executable
+
+from app.address import Address
+from app.download import Downloads
+from app.thrift import spare
+
+NODE = compute_driver_executable()[0]
+
+FAKE_PAGE = """
+const seen = {clicked: [], replaced: [], copied: [], removed: 0}
+const blobs = {}
+const URL = {
+  createObjectURL: (blob) => { const at = `blob:${Object.keys(blobs).length}`; blobs[at] = blob; return at },
+  revokeObjectURL: (at) => { delete blobs[at] },
+}
+const setTimeout = () => {}
+const document = {
+  createElement: (kind) => ({
+    kind, click() { seen.clicked.push(this) }, select() {}, remove() { seen.removed += 1 },
+  }),
+  body: {appendChild: () => {}},
+  execCommand: (what) => { seen.copied.push(`${what} by hand`); return page.by_hand },
+}
+const window = {
+  location: {pathname: '/live', href: 'http://here/live?seed=7'},
+  history: {replaceState: (state, title, address) => seen.replaced.push(address)},
+}
+const navigator = {clipboard: page.clipboard && {
+  writeText: (text) => {
+    seen.copied.push(text)
+    return page.clipboard === 'open' ? Promise.resolve() : Promise.reject(new Error('no'))
+  },
+}}
+"""
+
+PROGRAM = """
+const main = async () => {{
+  const page = {page}
+  {fake}
+  const cb_obj = {{data: {data}}}
+  {names}
+  const play = () => {{ {code} }}
+  play()
+  await new Promise((resolve) => setImmediate(resolve))
+  console.log(JSON.stringify({result}))
+}}
+main()
+"""
+
+
+def node(program: str) -> Any:
+    done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def played(model: Model, event: str, result: str, names: str = "", **page: Any) -> Any:
+    """What is seen of a page after the script of a source has run."""
+    (script,) = model.js_property_callbacks[f"change:{event}"]
+    assert isinstance(script, CustomJS)
+    return node(
+        PROGRAM.format(
+            page=json.dumps({"clipboard": "open", "by_hand": True, **page}),
+            fake=FAKE_PAGE,
+            data=json.dumps(dict(model.data)),
+            names=names,
+            code=script.code,
+            result=result,
+        )
+    )
+
+
+def changes(*models: Model) -> list[str]:
+    """Names of the sources that a document is told about, from now on."""
+    document, seen = Document(), []
+    for model in models:
+        document.add_root(model)
+    document.on_change(lambda event: seen.append(event.model.name))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("run.py", "print('µS — ›')\n", "text/x-python"),
+        ("run.yaml", "seed: 7\n", "application/yaml"),
+        ("loss.csv", b"trial,loss\n0,0.25\n", "text/csv"),
+        ("run.txt", "", "text/plain"),
+        ("run.safetensors", bytes(range(256)) * 40, "application/octet-stream"),
+        ("no-ending", b"\x00\xff", "application/octet-stream"),
+    ],
+)
+def test_a_file_reaches_the_disk_byte_by_byte_under_its_name(name: str, content: bytes | str, kind: str) -> None:
+    downloads = Downloads({})
+    downloads.give(name, content)
+    result = """await (async () => {
+      const [link] = seen.clicked
+      const bytes = Buffer.from(await blobs[link.href].arrayBuffer()).toString('base64')
+      return {count: seen.clicked.length, element: link.kind, name: link.download, kind: blobs[link.href].type, bytes}
+    })()"""
+    seen = played(downloads.files, "data", result)
+    raw = content.encode() if isinstance(content, str) else content
+    assert base64.b64decode(seen.pop("bytes")) == raw
+    assert seen == {"count": 1, "element": "a", "name": name, "kind": kind}
+
+
+def test_the_same_file_and_the_same_picture_can_be_had_twice() -> None:
+    downloads = Downloads({"learning": [figure()]})
+    seen = changes(downloads.files, downloads.pictures)
+    for _ in range(2):
+        downloads.give("run.txt", "one")
+        downloads.picture("learning", "png", "mine")
+    assert seen == ["files", "pictures"] * 2
+
+
+def test_pictures_know_their_plots_and_those_made_later() -> None:
+    first, later = [figure()], [figure(), figure()]
+    downloads = Downloads({"learning": first})
+    (saver,) = downloads.pictures.js_property_callbacks["change:data"]
+    before = saver.args
+    downloads.know({"learning": first})
+    assert saver.args is before
+    downloads.know({"learning": first, "cell": later})
+    assert saver.args["plots"] == {"learning": first, "cell": later}
+    assert saver.args["density"] == before["density"]
+    assert downloads.pictures.js_property_callbacks["change:data"] == [saver]
+
+
+def test_the_address_bar_shows_the_query_without_leaving_the_page() -> None:
+    address = Address()
+    seen = changes(*address.models)
+    for query in ("?seed=7", "?seed=7", "?seed=8&preset=sign", "?seed=7"):
+        address.show(query)
+    assert seen == ["address"] * 3
+    address.show("?preset=sign&seed=9")
+    assert played(address.bar, "data", "seen.replaced") == ["/live?preset=sign&seed=9"]
+
+
+@pytest.mark.parametrize(
+    ("clipboard", "by_hand", "fine", "copied"),
+    [
+        ("open", True, True, ["http://here/live?seed=7"]),
+        ("shut", True, True, ["http://here/live?seed=7", "copy by hand"]),
+        ("shut", False, False, ["http://here/live?seed=7", "copy by hand"]),
+        (None, True, True, ["copy by hand"]),
+        (None, False, False, ["copy by hand"]),
+    ],
+)
+def test_the_address_is_copied_one_way_or_another_and_the_outcome_told(
+    clipboard: str | None, by_hand: bool, fine: bool, copied: list[str]
+) -> None:
+    address = Address()
+    address.copy()
+    done = f"const done = {{data: {json.dumps({'fine': [not fine], 'count': [4]})}}}"
+    seen = played(
+        address.wish, "data", "[seen.copied, done.data, seen.removed]", done, clipboard=clipboard, by_hand=by_hand
+    )
+    assert seen == [copied, {"fine": [fine], "count": [5]}, copied.count("copy by hand")]
+
+
+def test_every_wish_to_copy_is_a_change_and_reports_where_it_is_listened_to() -> None:
+    address = Address()
+    seen = changes(*address.models)
+    for _ in range(3):
+        address.copy()
+    assert (seen, address.wish.data) == (["copy"] * 3, {"count": [3]})
+    (script,) = address.wish.js_property_callbacks["change:data"]
+    assert script.args == {"done": address.done}
+    assert address.done in address.models
+
+
+def test_styles_that_would_not_change_are_left_alone_and_others_are_not() -> None:
+    document = Document()
+    spare(document)
+    spare(document)
+    scripts = [script.code for script in document.callbacks._js_event_callbacks["document_ready"]]
+    written = node(
+        """
+const written = []
+class InlineStyleSheet {
+  constructor() { this.el = {textContent: ''} }
+  _update(css) { written.push(css); this.el.textContent = css }
+}
+const Bokeh = {require: (name) => ({'core/dom': {InlineStyleSheet}}[name])}
+"""
+        + "".join(f";(() => {{ {code} }})();\n" for code in scripts)
+        + """
+const sheet = new InlineStyleSheet(), other = new InlineStyleSheet()
+for (const css of ['a', 'a', 'b', 'b', 'a', '']) sheet._update(css)
+other._update('a')
+console.log(JSON.stringify([written, sheet.el.textContent, other.el.textContent]))
+"""
+    )
+    assert len(scripts) == 2
+    assert written == [["a", "b", "a", "", "a"], "", "a"]
+
+
+def test_the_installed_bokeh_still_rewrites_styles_the_way_that_is_spared() -> None:
+    source = (Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.js").read_text()
+    (body,) = re.findall(
+        r"class InlineStyleSheet extends StyleSheet \{.{0,700}?_update\((\w+)\) \{\s*(.*?)\n", source, re.S
+    )
+    assert body == ("css", "this.el.textContent = css;")
