@@ -8,4 +8,4 @@ from app.serve import page, prepare
 
 prepare()
 if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
-    page().servable(title="pcmlab")
+    page().servable(title="pcmlab", location=False)

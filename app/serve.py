@@ -28,6 +28,9 @@ from pcmsim.errors import PCMLabError
 TITLE = "pcmlab"
 UNUSED_LIFETIME_MS = 30_000
 CHECK_MS = 2_000
+LARGEST_MESSAGE = 100 * 2**20
+"""Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
+
 SWITCH_INTERVAL = 0.0001
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
 """Plots show as soon as they are drawn: the spinner that would veil them takes time from drawing them."""
@@ -73,6 +76,7 @@ def serve(
     pn.serve(
         {"/": visit.page},
         title=TITLE,
+        location=False,
         port=port,
         address=host,
         show=open_browser,
@@ -80,6 +84,7 @@ def serve(
         websocket_origin=[f"{host}:{port}", f"localhost:{port}", f"127.0.0.1:{port}", *(allow_origin or [])],
         unused_session_lifetime=UNUSED_LIFETIME_MS,
         check_unused_sessions=CHECK_MS,
+        websocket_max_message_size=LARGEST_MESSAGE,
         extra_patterns=[("/health", Health, {"report": visit.health})],
     )
 

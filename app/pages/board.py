@@ -78,7 +78,7 @@ class Board:
         self.comparison = Comparison(self._redraw_learning)
         self._shot: Shot | None = None
         self._run, self._devices = -1, drift.Choice()
-        self._record: TrialRecord | None = None
+        self._drawn: tuple[TrialRecord | None, TrialRecord | None] = None, None
         self._build_controls()
         self.view = self._arrange()
 
@@ -91,7 +91,7 @@ class Board:
             view.paint(self._palette)
         self.inspector.paint(self._palette)
         if self._shot is not None:
-            self._record = None
+            self._drawn = None, None
             self.draw(self._shot, None)
 
     def figures(self) -> dict[str, list[figure]]:
@@ -109,10 +109,10 @@ class Board:
             self._draw_words(shot)
 
     def _draw_trial(self, shot: Shot) -> None:
-        if shot.record is self._record:
+        mate = None if shot.twin is None else shot.twin.record
+        if all(old is new for old, new in zip(self._drawn, (shot.record, mate), strict=True)):
             return
-        self._record = shot.record
-        view, mate = self.views["activity"], None if shot.twin is None else shot.twin.record
+        self._drawn, view = (shot.record, mate), self.views["activity"]
         view.show(activity.columns(shot.record, shot.config, mate))
         activity.fit(view, shot.record, shot.config)
 

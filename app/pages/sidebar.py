@@ -161,6 +161,7 @@ class Sidebar:
         button = pmui.Button(
             label=name, size="small", variant="outlined", sizing_mode="stretch_width", margin=(2, 1),
             description=f"Age the chip by {name} without training; learning goes on afterwards.", stylesheets=[AGE],
+            theme_config=QUIET_TIP,
         )  # fmt: skip
         button.on_click(lambda _: self._age(seconds))
         self.ages.append(responsive(button))

@@ -173,7 +173,10 @@ def _take(ghost: Ghost, free: dict[str, list[str]]) -> str:
 
 
 def _names(view: View, plot: figure) -> dict[str, list[Any]]:
-    """Each name at the last point of its line that lies in the frame, moved so that it can be read."""
+    """Each name at the last point of its line that lies in the frame, moved so that it can be read.
+
+    There are always as many, the rest of them empty: Bokeh 3.9 fails on fewer texts than before.
+    """
     known = view.sources["ghosts"].data
     ends = [
         (_end(view.sources[SLOTS[slot]].data, plot), slot, label) for slot, label in zip(*known.values(), strict=True)
@@ -184,13 +187,16 @@ def _names(view: View, plot: figure) -> dict[str, list[Any]]:
     line = LINE_HEIGHT * (view.palette.pixels if view.palette else SMALL_TEXT)
     pixels = [math.log(loss / y.start) / per_pixel for _, loss, _, _ in kept]
     moved = spread(pixels, line, math.log(y.end / y.start) / per_pixel - line)
-    return {
+    spare = len(SLOTS) - len(kept)
+    shown: dict[str, list[Any]] = {
         "x": [trial for trial, _, _, _ in kept],
         "y": [y.start * math.exp(place * per_pixel) for place in moved],
         "text": [label for _, _, _, label in kept],
         "align": [_side(trial, label, view, plot) for trial, _, _, label in kept],
         "slot": [slot for _, _, slot, _ in kept],
     }
+    empty = {"x": 0.0, "y": 1.0, "text": "", "align": "left", "slot": 0}
+    return {name: values + spare * [empty[name]] for name, values in shown.items()}
 
 
 def _side(trial: float, label: str, view: View, plot: figure) -> str:

@@ -31,11 +31,12 @@ def columns(shot: Shot) -> dict[str, str]:
             "pace": f"{shot.speed * shot.config.task.duration:.3g} × real time",
         }
     digital = shot.config.scheme.digital
+    now = max(record.device_time, 0.0 if shot.aging is None else shot.aging.device_time)
     return {
         "state": "running" if shot.running else "paused",
         "trial": f"trial {record.trial:,}",
         **tempo,
-        **({} if digital else {"device time": f"{duration(record.device_time)} of device time"}),
+        **({} if digital else {"device time": f"{duration(now)} of device time"}),
         "rate": f"{record.rate:.1f} Hz per neuron",
         **({"pulses": "digital weights"} if digital else {"pulses": pulses(record.total_sets, record.total_resets)}),
         "seed": f"seed {shot.config.seed}",

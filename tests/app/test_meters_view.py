@@ -25,7 +25,7 @@ BITTEN = RunConfig().with_values({"device.preset": "ideal"})
 
 OWN = {
     "scheme": ("cosine", -0.256, "asked and applied change: cosine -0.26"),
-    "weight_bits": ("rounding", 0.984, "pulses miss the asked change by 98%"),
+    "weight_bits": ("rounding", 0.984, "rounding misses the asked change by 98%"),
     "mismatch": ("mismatch", 0.1234, "this chip: SD 12.3% of the SET step"),
     "write_noise": ("write_error", 1.5, "writes miss the asked step by 150%"),
     "read_noise": ("read_noise", 0.333, "noise is 33% of the input's spread"),
@@ -53,7 +53,7 @@ def test_the_lines_belong_to_controls_that_there_are() -> None:
 def test_zero_is_measured_and_not_nothing() -> None:
     said = words(Meters(saturated=0.0, stuck=0.0, rounding=0.0, drift=0.0), BITTEN)
     assert said["devices"] == "0.0% of the pairs have a saturated side"
-    assert said["weight_bits"] == "pulses miss the asked change by 0%"
+    assert said["weight_bits"] == "rounding misses the asked change by 0%"
     assert said["drift_scale"] == "0.0% of the conductance has drifted away"
 
 
@@ -69,7 +69,7 @@ def test_zero_is_measured_and_not_nothing() -> None:
 def test_bits_that_change_nothing_are_called_so(values: dict[str, str], acts: bool) -> None:
     config = RunConfig().with_values(values)
     said = words(Meters(rounding=0.5), config)["weight_bits"]
-    assert (said == "pulses miss the asked change by 50%") == acts
+    assert (said == "rounding misses the asked change by 50%") == acts
     assert (said == view.NO_BITS) == (not acts)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from playwright.sync_api import Browser, Locator, Route, expect
 
@@ -18,6 +20,25 @@ FLAGS = [
 ]
 WAIT = 20_000
 COLUMN = "Bokeh.documents[0].get_model_by_name('{}').data.{}[0]"
+FIND = """(label) => {
+  const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
+    && v.model.below.some((axis) => axis.axis_label === label))
+"""
+FRAME = (
+    FIND
+    + "const r = view.el.getBoundingClientRect(), f = view.frame.bbox; return [r.x + f.left, r.y + f.top, f.width, f.height] }"
+)
+DRAWN = """([glyph, columns, colour]) => {
+  const models = [...Bokeh.documents[0]._all_models.values()].filter((m) => m.type === 'GlyphRenderer')
+  const wanted = models.filter((m) => m.glyph.type === glyph
+    && columns.join() === Object.keys(m.data_source.data).sort().join()
+    && JSON.stringify(m.glyph.line_color ?? '').includes(colour))
+  const copy = ([name, values]) => [name, [...values]]
+  return [...new Set(wanted.map((m) => m.data_source))].map((s) => Object.fromEntries(Object.entries(s.data).map(copy)))
+}"""
+BELOW = "(el) => el.getRootNode().host.nextElementSibling.shadowRoot.querySelector('.words').textContent"
+
+T = TypeVar("T")
 
 
 class Live:
@@ -88,3 +109,29 @@ class Live:
         """Wait until the run stands still; the trial at which it does."""
         expect(self.status("state")).to_have_text("paused", timeout=WAIT)
         return self.frame("trial")
+
+    def step_to(self, trial: int) -> None:
+        """Run single trials until `trial` is done."""
+        for _ in range(trial - self.frame("trial")):
+            self.button("Step").click()
+        self.wait(f"trial === {trial}")
+
+    def becomes(self, read: Callable[[], T], expected: T) -> None:
+        """What is read is, or comes to be, as expected."""
+        end = time.monotonic() + WAIT / 1e3
+        while (got := read()) != expected and time.monotonic() < end:
+            self.page.wait_for_timeout(50)
+        assert got == expected
+
+    def drawn(self, glyph: str, *columns: str, colour: str = "") -> list[dict[str, list[Any]]]:
+        """What every source with just these columns holds that a glyph of this type draws, in this line colour."""
+        return self.page.evaluate(DRAWN, [glyph, sorted(columns), colour])
+
+    def below(self, control: Locator) -> str:
+        """The line below a control of the sidebar."""
+        return str(control.evaluate(BELOW))
+
+    def place(self, label: str, across: float, down: float) -> tuple[float, float]:
+        """A point of a figure, found by the label of its horizontal axis."""
+        left, top, width, height = self.page.evaluate(FRAME, label)
+        return left + across * width, top + down * height

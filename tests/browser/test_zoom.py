@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from browser_kit import FIND
 
 from app.views import hover
 from app.views.status import duration
 
 pytestmark = pytest.mark.browser
 
-FIND = """(label) => {
-  const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
-    && v.model.below.some((axis) => axis.axis_label === label))
-"""
-FRAME = (
-    FIND
-    + "const r = view.el.getBoundingClientRect(), f = view.frame.bbox; return [r.x + f.left, r.y + f.top, f.width, f.height] }"
-)
 SPANS = FIND + "const {x_range: x, y_range: y} = view.model; return [x.start, x.end, y.start, y.end] }"
 TOOLTIP = "() => [...document.querySelectorAll('.bk-Tooltip')].map((tip) => tip.shadowRoot.textContent).join()"
 
 
-def place(live, label: str, across: float, down: float) -> tuple[float, float]:
-    """A point of a figure, found by the label of its horizontal axis."""
-    left, top, width, height = live.page.evaluate(FRAME, label)
-    return left + across * width, top + down * height
-
-
 def drag(live, label: str, begin: tuple[float, float], end: tuple[float, float]) -> None:
-    live.page.mouse.move(*place(live, label, *begin))
+    live.page.mouse.move(*live.place(label, *begin))
     live.page.mouse.down()
-    live.page.mouse.move(*place(live, label, *end), steps=6)
+    live.page.mouse.move(*live.place(label, *end), steps=6)
     live.page.mouse.up()
 
 
@@ -46,7 +33,7 @@ def test_a_box_on_the_learning_plot_stays_for_many_trials_until_a_double_click(v
     enough = live.frame("trial") + max(150, int(before[1]))
     live.wait(f"trial > {enough}")
     assert live.page.evaluate(SPANS, "trial") == zoomed
-    live.page.mouse.dblclick(*place(live, "trial", 0.5, 0.5))
+    live.page.mouse.dblclick(*live.place("trial", 0.5, 0.5))
     live.page.wait_for_function(f"() => {{ const s = ({SPANS})('trial'); return s[0] === 0 && s[1] > {enough} }}")
     trial = live.frame("trial")
     live.wait(f"trial > {trial + 20}")
@@ -66,7 +53,7 @@ def test_a_zoom_in_a_paused_run_is_marked_and_a_double_click_undoes_it(visit) ->
         + "const x = view.model.x_range; return view.model.below[0].ticker.ticks.filter((t) => x.start <= t && t <= x.end).length > 1 }"
     )
     live.page.wait_for_function(f"() => ({ticks})('device time')")
-    live.page.mouse.dblclick(*place(live, "device time", 0.5, 0.5))
+    live.page.mouse.dblclick(*live.place("device time", 0.5, 0.5))
     live.page.wait_for_function(
         f"(before) => JSON.stringify(({SPANS})('device time')) === JSON.stringify(before)", arg=before
     )
@@ -87,8 +74,8 @@ def test_pointing_at_a_plot_shows_its_values(visit, label: str, expected: tuple[
         live.button("Step").click()
         live.wait(f"trial === {trial}")
     across = 0.02 if label == "trial" else 0.5
-    live.page.mouse.move(*place(live, label, across, 0.4))
-    live.page.mouse.move(*place(live, label, across, 0.5))
+    live.page.mouse.move(*live.place(label, across, 0.4))
+    live.page.mouse.move(*live.place(label, across, 0.5))
     live.page.wait_for_function(f"() => ({TOOLTIP})().length > 0")
     shown = live.page.evaluate(TOOLTIP)
     assert all(name in shown for name in expected)

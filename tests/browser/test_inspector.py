@@ -1,0 +1,153 @@
+"""The inspector: a click on the crossbar or the raster shows what the library reports of that synapse or neuron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from browser_kit import WAIT
+from library_kit import float32, trained
+from playwright.sync_api import expect
+
+from app.views.status import duration
+from training import inspection
+
+pytestmark = pytest.mark.browser
+
+TRIAL, PRESET = 5, "sign"
+RASTER = """(neurons) => {
+  const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
+    && v.model.renderers.some((r) => r.data_source?.data.neurons))
+  const r = view.el.getBoundingClientRect(), f = view.frame.bbox
+  return [r.x + f.left, r.y + f.top, f.width, f.height]
+}"""
+HIDDEN = 0.96 / 2.0
+"""Share of the raster's height that hidden neurons fill, from below."""
+
+
+def pick_cell(live, pre: int, post: int, shape: tuple[int, int]) -> None:
+    live.page.mouse.click(*live.place("from neuron", (pre + 0.5) / shape[0], (post + 0.5) / shape[1]))
+
+
+def pick_neuron(live, neuron: int, neurons: int) -> None:
+    left, top, width, height = live.page.evaluate(RASTER)
+    live.page.mouse.click(left + 0.3 * width, top + height * (1.0 - HIDDEN * (neuron + 0.5) / neurons))
+
+
+def facts(live) -> dict[str, str]:
+    """The list of the inspector: what by what it is."""
+    box = live.page.locator(".inspector dl:visible")
+    if box.count() == 0:
+        return {}
+    return dict(zip(box.locator("dt").all_inner_texts(), box.locator("dd").all_inner_texts(), strict=True))
+
+
+def rows(live) -> list[list[str]]:
+    """The table of devices."""
+    table = live.page.locator(".inspector table:visible tbody tr")
+    return [line.split() for line in table.all_inner_texts()]
+
+
+def busiest(session) -> tuple[int, int]:
+    """The recurrent synapse with the most SET pulses: it has a history."""
+    sets = session.arrays.recurrent.ledger.sets.sum((0, 1))
+    return tuple(int(place) for place in np.unravel_index(int(sets.argmax()), sets.shape))  # type: ignore[return-value]
+
+
+def told(report: inspection.CellReport) -> dict[str, str]:
+    known: dict[str, Any] = {
+        "weight now": f"{report.weight:+.3f}",
+        "asked by the latest update": f"{report.latest:+.2g}",
+        "asked lately": f"{report.asked:+.2g}",
+        "applied lately": f"{report.applied:+.2g}",
+    }
+    waiting = {} if report.waiting is None else {"waiting in the accumulator": f"{report.waiting:+.2g}"}
+    return known | waiting
+
+
+def devices(report: inspection.CellReport) -> list[list[str]]:
+    return [
+        [
+            f"G{device.polarity.replace('-', '−')}", f"{device.number + 1}", f"{device.stored:.2f}",
+            f"{device.drifted:.2f}", f"{device.history:.3f}", *duration(device.age).split(),
+            f"{device.exponent:.3f}", f"{device.sets:,}", f"{device.resets:,}",
+        ]
+        for device in report.devices
+    ]  # fmt: skip
+
+
+def check_cell(live, report: inspection.CellReport) -> None:
+    live.becomes(lambda: facts(live), told(report))
+    live.becomes(lambda: rows(live), devices(report))
+    events = np.concatenate([device.events for device in report.devices])
+    reads = np.concatenate([device.reads for device in report.devices])
+    [writes] = live.drawn("Scatter", "trial", "conductance", "colour", "marker")
+    assert writes["trial"] == events["trial"].tolist()
+    assert writes["conductance"] == events["conductance"].tolist()
+    heights = [drawn["conductance"] for drawn in live.drawn("Scatter", "place", "conductance", "colour")]
+    assert float32(reads) in heights
+    assert [device.drifted for device in report.devices] in [pytest.approx(shown) for shown in heights]
+
+
+def test_a_click_on_the_crossbar_reports_that_synapse_and_follows_the_run(visit) -> None:
+    live = visit(f"?preset={PRESET}")
+    live.step_to(TRIAL)
+    session, _ = trained(TRIAL, PRESET)
+    pre, post = busiest(session)
+    pick_cell(live, pre, post, session.arrays.recurrent.shape)
+    expect(live.page.get_by_text(f"{pre} → {post} · recurrent")).to_be_visible(timeout=WAIT)
+    report = inspection.cell(session, "recurrent", pre, post)
+    assert sum(device.sets for device in report.devices) > 2
+    check_cell(live, report)
+    live.step_to(TRIAL + 2)
+    list(session.run(2))
+    check_cell(live, inspection.cell(session, "recurrent", pre, post))
+
+
+def size(live) -> list[float]:
+    """Columns and rows of the heat map."""
+    [drawn] = live.drawn("Image", "image", "x", "y", "dw", "dh", "kind", "label", "unit", "log")
+    return [drawn["dw"][0], drawn["dh"][0]]
+
+
+def test_the_layer_shown_is_the_layer_picked(visit) -> None:
+    live = visit()
+    live.step_to(1)
+    session, _ = trained(1)
+    live.button("input").click()
+    inputs, hidden = session.arrays.input.shape
+    live.becomes(lambda: size(live), [inputs, hidden])
+    pick_cell(live, inputs - 1, 3, (inputs, hidden))
+    expect(live.page.get_by_text(f"{inputs - 1} → 3 · input")).to_be_visible(timeout=WAIT)
+    check_cell(live, inspection.cell(session, "input", inputs - 1, 3))
+
+
+def test_a_click_on_the_raster_reports_that_neuron_and_escape_or_the_button_closes_it(visit) -> None:
+    live = visit(f"?preset={PRESET}")
+    live.step_to(TRIAL)
+    session, records = trained(TRIAL, PRESET)
+    inspector = live.page.locator(".inspector")
+    for neuron, close in ((17, "Escape"), (63, "button")):
+        pick_neuron(live, neuron, session.config.network.hidden)
+        expect(live.page.get_by_text(f"hidden {neuron}", exact=True)).to_be_visible(timeout=WAIT)
+        report = inspection.neuron(session, records[-1], neuron)
+        expected = {
+            "firing rate": f"{report.rate:.1f} Hz",
+            "threshold": f"{report.threshold:.3g}",
+            "trial": str(TRIAL),
+            "eligibility of": f"input {report.source} → neuron {neuron}",
+        }
+        live.becomes(lambda expected=expected: facts(live), expected)
+        [traces] = live.drawn("Line", "time", "voltage", "signal", "eligibility")
+        thin = round(len(report.time) / len(traces["time"]))
+        for name in ("voltage", "signal", "eligibility"):
+            assert traces[name] == float32(getattr(report, name)[::thin])
+        [fired] = live.drawn("Scatter", "time", "voltage")
+        assert fired["time"] == float32(report.spikes)
+        if close == "Escape":
+            live.page.keyboard.press("Escape")
+        else:
+            live.button("Close the inspector (Esc)").click()
+        expect(inspector).not_to_be_visible(timeout=WAIT)
+        assert facts(live) == {}

@@ -1,0 +1,123 @@
+"""The keyboard alone: what a key does, and where it must do nothing."""
+
+from __future__ import annotations
+
+import pytest
+from browser_kit import WAIT, Live
+from playwright.sync_api import Locator, expect
+
+pytestmark = pytest.mark.browser
+
+
+def inspector(live: Live) -> Locator:
+    """The inspector, with a synapse in it."""
+    live.page.mouse.click(*live.place("from neuron", 0.5, 0.5))
+    shown = live.page.locator(".inspector")
+    expect(shown.get_by_text("50 → 50 · recurrent")).to_be_visible(timeout=WAIT)
+    return shown
+
+
+def test_space_plays_and_pauses(visit) -> None:
+    live = visit()
+    live.page.keyboard.press("Space")
+    live.wait("trial > 5")
+    expect(live.button("Pause")).to_be_visible()
+    live.page.keyboard.press("Space")
+    trial = live.idle()
+    expect(live.button("Play")).to_be_visible(timeout=WAIT)
+    live.page.keyboard.press("ArrowRight")
+    live.wait(f"trial === {trial + 1}")
+
+
+def test_right_arrow_runs_one_trial_each_and_pauses_a_running_run(visit) -> None:
+    live = visit()
+    for expected in (1, 2, 3):
+        live.page.keyboard.press("ArrowRight")
+        live.wait(f"trial === {expected}")
+    live.page.keyboard.press("Space")
+    live.wait("trial > 8")
+    live.page.keyboard.press("ArrowRight")
+    trial = live.idle()
+    live.page.keyboard.press("ArrowRight")
+    live.wait(f"trial === {trial + 1}")
+    assert live.idle() == trial + 1
+
+
+def test_escape_closes_the_inspector(visit) -> None:
+    live = visit()
+    shown = inspector(live)
+    live.page.keyboard.press("Escape")
+    expect(shown).to_be_hidden(timeout=WAIT)
+
+
+@pytest.mark.parametrize("name", ["Help", "Export"])
+def test_escape_closes_a_dialog_and_leaves_the_inspector_behind_it(visit, name: str) -> None:
+    live = visit()
+    shown = inspector(live)
+    live.button(name).click()
+    dialog = live.page.get_by_role("dialog", name=name)
+    expect(dialog).to_be_visible(timeout=WAIT)
+    live.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden(timeout=WAIT)
+    live.step_to(2)
+    expect(shown).to_be_visible()
+
+
+def test_question_mark_opens_help_which_tells_the_keys(visit) -> None:
+    live = visit()
+    live.page.keyboard.press("?")
+    dialog = live.page.get_by_role("dialog", name="Help")
+    expect(dialog).to_be_visible(timeout=WAIT)
+    told = dialog.locator("kbd").all_text_contents()
+    assert told == ["Space", "→", "Esc", "?"]
+
+
+def test_keys_do_nothing_to_the_run_while_a_dialog_or_a_list_is_open(visit) -> None:
+    live = visit()
+    live.page.keyboard.press("?")
+    dialog = live.page.get_by_role("dialog", name="Help")
+    expect(dialog).to_be_visible(timeout=WAIT)
+    for key in ("Space", "ArrowRight"):
+        live.page.keyboard.press(key)
+    live.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden(timeout=WAIT)
+    live.page.get_by_role("combobox", name="Tempo").click()
+    live.page.get_by_role("menuitem", name="10 trials/s", exact=True).focus()
+    live.page.keyboard.press("ArrowRight")
+    live.page.keyboard.press("Space")
+    live.page.keyboard.press("Escape")
+    expect(live.page.get_by_role("menuitem", name="10 trials/s", exact=True)).to_be_hidden(timeout=WAIT)
+    live.button("Step").click()
+    live.wait("trial >= 1")
+    assert live.idle() == 1
+
+
+def test_keys_belong_to_a_text_that_is_typed(visit) -> None:
+    live = visit()
+    seed = live.page.get_by_role("textbox", name="Seed")
+    seed.fill("1")
+    for key in ("Space", "?", "ArrowRight", "Backspace", "Backspace"):
+        seed.press(key)
+    expect(seed).to_have_value("1")
+    expect(live.page.get_by_role("dialog")).to_have_count(0)
+    live.button("Step").click()
+    live.wait("trial >= 1")
+    assert live.idle() == 1
+
+
+def test_space_on_a_button_presses_that_button_alone(visit) -> None:
+    live = visit()
+    for expected in (1, 2):
+        live.button("Step").focus()
+        live.page.keyboard.press("Space")
+        live.wait(f"trial === {expected}")
+    assert live.idle() == 2
+
+
+def test_keys_with_control_or_alt_are_the_browsers(visit) -> None:
+    live = visit()
+    for key in ("Control+ArrowRight", "Alt+Space", "Meta+Space"):
+        live.page.keyboard.press(key)
+    live.page.keyboard.press("ArrowRight")
+    live.wait("trial >= 1")
+    assert live.idle() == 1
