@@ -17,9 +17,6 @@ from pcmsim.errors import PCMLabError
 DEBOUNCE_MS = 5
 RESTART, WIDE = "restart", "grid3"
 
-QUIET_TIP = {"components": {"MuiTooltip": {"defaultProps": {"describeChild": True}}}}
-"""The tooltip's text as a title: as a label, it would name an element that has no role."""
-
 STYLE = """
 :host { --gap: 2px }
 .MuiFormLabel-root { font-size: calc(12px * var(--text, 1)) !important;
@@ -205,7 +202,6 @@ def _look(name: str, label: str, text: str | None = None) -> dict[str, Any]:
         "margin": (1, 0),
         "css_classes": _classes(name),
         "stylesheets": [STYLE],
-        "theme_config": QUIET_TIP,
         **formatter,
     }
 

@@ -127,6 +127,8 @@ MUI: dict[str, Any] = {
         },
         "typography": {"fontSize": 12},
         "shape": {"borderRadius": 6},
+        # A tooltip's text as a title: as a label, it would name elements that have no role.
+        "components": {"MuiTooltip": {"defaultProps": {"describeChild": True}}},
     }
     for mode, colours, background, paper in (
         ("light", LIGHT, "#f2f4f6", LIGHT.surface),

@@ -90,6 +90,10 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="localhost", help="address to listen on (default localhost)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--allow-origin", action="append", metavar="HOST:PORT", help="further origin; repeatable")
+    parser.add_argument("--max-sessions", metavar="N", help="live sessions at the same time (default 12)")
+    parser.add_argument(
+        "--idle-minutes", metavar="M", help="pause a run that nobody touches; 0 for never (default 120)"
+    )
 
 
 def _port(text: str) -> int:
@@ -192,7 +196,12 @@ def _serve(options: argparse.Namespace) -> None:
         raise PCMLabError("serve: the dashboard is not installed; install pcmlab with its app package")
     (entry,) = found
     entry.load()(
-        port=options.port, host=options.host, open_browser=not options.no_browser, allow_origin=options.allow_origin
+        port=options.port,
+        host=options.host,
+        open_browser=not options.no_browser,
+        allow_origin=options.allow_origin,
+        max_sessions=options.max_sessions,
+        idle_minutes=options.idle_minutes,
     )
 
 

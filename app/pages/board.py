@@ -210,7 +210,9 @@ class Board:
         self.bptt.on_click(lambda _: self._page.compare_gradients())
         self.activity_head, self.asked_head = head("Activity", KEY, ""), head("Asked vs applied", "no change yet")
         self.honesty = Words(html="", margin=(0, 12, 4, 12), sizing_mode="stretch_width", stylesheets=[WORDS])
-        self.status = Words(margin=0, sizing_mode="stretch_width", styles={"grid-area": "s"}, stylesheets=[WORDS])
+        self.status = Words(
+            margin=0, sizing_mode="stretch_width", min_height=20, styles={"grid-area": "s"}, stylesheets=[WORDS]
+        )
         self.happening = Words(margin=(0, 12), sizing_mode="stretch_both", stylesheets=[WORDS])
         self.budget = Words(margin=(2, 0, 0, 12), width=190, stylesheets=[WORDS])
         self.covers = [

@@ -153,10 +153,10 @@ class Live:
         trial = -1 if shot.record is None else shot.record.trial
         return {"config_version": [shot.config_version], "trial": [trial], "run": [shot.run]}
 
-    def tell(self, sentence: str) -> None:
-        """Say what happened."""
+    def tell(self, sentence: str, stay: bool = False) -> None:
+        """Say what happened; for whoever comes back later, it can `stay` until it is closed."""
         if pn.state.notifications is not None:
-            pn.state.notifications.info(sentence, duration=4000)
+            pn.state.notifications.info(sentence, duration=0 if stay else 4000)
 
     def warn(self, sentence: str) -> None:
         """Say what went wrong."""
@@ -180,7 +180,7 @@ class Live:
         reason = self.attention.reason(shot.running, self.stream.gate.outstanding > 0)
         if reason is not None:
             self.runner.pause()
-            self.tell(reason)
+            self.tell(reason, stay=True)
         if self._changed_at and time.monotonic() - self._changed_at > ADDRESS_AFTER:
             self._changed_at = 0.0
             self._show_address()

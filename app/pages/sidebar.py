@@ -13,7 +13,6 @@ from app.controls import (
     POWER,
     POWER_SECONDS,
     POWER_TIMES,
-    QUIET_TIP,
     STYLE,
     TIMES,
     WIDE,
@@ -71,7 +70,6 @@ class Sidebar:
                 sizing_mode="stretch_width",
                 margin=(9, 0, 3, 0),
                 stylesheets=[STYLE],
-                theme_config=QUIET_TIP,
                 description="Runs beside the run from now on: same state, same random numbers, one non-ideality off.",
             )
         )
@@ -161,7 +159,6 @@ class Sidebar:
         button = pmui.Button(
             label=name, size="small", variant="outlined", sizing_mode="stretch_width", margin=(2, 1),
             description=f"Age the chip by {name} without training; learning goes on afterwards.", stylesheets=[AGE],
-            theme_config=QUIET_TIP,
         )  # fmt: skip
         button.on_click(lambda _: self._age(seconds))
         self.ages.append(responsive(button))

@@ -6,8 +6,9 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
-from playwright.sync_api import Browser, Locator, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Request, ViewportSize, expect
 
 FLAGS = [
     "--no-sandbox",
@@ -38,7 +39,25 @@ DRAWN = """([glyph, columns, colour]) => {
 }"""
 BELOW = "(el) => el.getRootNode().host.nextElementSibling.shadowRoot.querySelector('.words').textContent"
 
+SIZE: ViewportSize = {"width": 1440, "height": 900}
+
 T = TypeVar("T")
+
+_contexts: WeakKeyDictionary[Browser, BrowserContext] = WeakKeyDictionary()
+
+
+def _context(browser: Browser, **options: Any) -> BrowserContext:
+    """A visitor's browser; nothing that pages keep in it outlives them."""
+    context = browser.new_context(**options)
+    context.add_init_script("localStorage.clear()")
+    return context
+
+
+def _shared(browser: Browser) -> BrowserContext:
+    """One for all who want nothing special: with its cache, pages open much faster."""
+    if browser not in _contexts:
+        _contexts[browser] = _context(browser)
+    return _contexts[browser]
 
 
 class Live:
@@ -46,9 +65,10 @@ class Live:
 
     def __init__(self, browser: Browser, address: str, query: str = "", **options: Any) -> None:
         self.complaints: list[str] = []
-        self.context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
-        self.page = self.context.new_page()
-        self.page.route("**/*", lambda route: self._local_only(route, address))
+        self._own = _context(browser, **options) if options else None
+        self.page = (self._own or _shared(browser)).new_page()
+        self.page.set_viewport_size(SIZE)
+        self.page.on("request", lambda request: self._local_only(request, address))
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(address + query)
@@ -57,13 +77,13 @@ class Live:
         )
         self.page.get_by_role("slider", name="Time between updates").wait_for(timeout=WAIT)
 
-    def _local_only(self, route: Route, address: str) -> None:
-        url = route.request.url
-        if url.startswith((address, address.replace("http", "ws"), "data:", "blob:")):
-            route.continue_()
-        else:
-            self.complaints.append(f"asked for {url}")
-            route.abort()
+    def close(self) -> None:
+        """Close the tab."""
+        (self._own or self.page).close()
+
+    def _local_only(self, request: Request, address: str) -> None:
+        if not request.url.startswith((address, address.replace("http", "ws"), "data:", "blob:")):
+            self.complaints.append(f"asked for {request.url}")
 
     def frame(self, column: str) -> int:
         """A number that travels with the latest frame: trial, run, config_version."""

@@ -67,5 +67,5 @@ def visit(address: str, browser: Browser):
     yield open_page
     complaints = [complaint for live in opened for complaint in live.complaints]
     for live in opened:
-        live.context.close()
+        live.close()
     assert complaints == []

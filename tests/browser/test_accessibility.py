@@ -65,7 +65,7 @@ def still(request: pytest.FixtureRequest, address: str, browser: Browser) -> Ite
     live.step_to(1)
     yield live
     complaints = live.complaints
-    live.context.close()
+    live.close()
     assert complaints == []
 
 

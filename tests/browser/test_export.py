@@ -222,7 +222,7 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "header": (lambda content: content.replace(b'\\"seed\\": 5', b'\\"seed\\": x'), "mine.safetensors: is damaged: its header"),
     "value": (lambda content: content.replace(b'\\"seed\\": 5', b'\\"seed\\":-5'), "mine.safetensors: holds a value that does not fit"),
     "shape": (lambda content: content.replace(b'\\"hidden\\": 40', b'\\"hidden\\": 41'), "mine.safetensors: is damaged: tensor"),
-    "size": (lambda content: content.replace(b'\\"duration\\": 1.0', b'\\"duration\\": 9e8'), "."),
+    "size": (lambda content: content.replace(b'\\"duration\\": 1.0', b'\\"duration\\": 9e8'), "mine.safetensors: holds a value that does not fit: Pattern.duration"),
     "file": (lambda content: content.replace(b'\\"nandakumar2018\\"', b'\\"/etc/hostname1\\"'), "its device comes from a file"),
 }  # fmt: skip
 

@@ -81,7 +81,7 @@ def devices(address: str, browser: Browser) -> Iterator[dict[bool, Live]]:
     yield lives
     complaints = [complaint for live in lives.values() for complaint in live.complaints]
     for live in lives.values():
-        live.context.close()
+        live.close()
     assert complaints == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -85,33 +86,37 @@ def test_without_a_clipboard_the_person_is_sent_to_the_address_bar(visit) -> Non
 
 SCRIPT = f"<script>{PWN}</script>"
 IMAGE = f"<img src=x onerror={PWN}>"
+WHOLE = "must be a whole number"
 HOSTILE = {
-    "unknown": ("network.hiden=5", "address: must be made of settings, such as network.hidden"),
-    "nan": ("network.threshold=nan", "network.threshold: must be a finite number"),
-    "infinite": ("network.threshold=1e999", "network.threshold: must be a finite number"),
-    "huge": ("network.hidden=999999999", "network.hidden: must be a whole number"),
-    "large": ("network.hidden=4000", "at most 1,000 hidden neurons"),
-    "negative": ("seed=-1", "seed: must be a whole number >= 0"),
-    "script": (f"seed={quote(SCRIPT)}", f"got '‹script›{PWN}"),
-    "image": (f"seed={quote(IMAGE)}", f"got '‹img src=x onerror={PWN}›'"),
-    "key": (f"{quote(IMAGE)}=1", f"got '‹img src=x onerror={PWN}›'"),
-    "preset": (f"preset={quote(IMAGE)}", "unknown preset"),
-    "quotes": (f"seed={quote(chr(34) + chr(39) + '}});' + PWN + '//')}", "seed: must be a whole number"),
-    "long": ("seed=" + 20_000 * "9", "seed: must be a whole number"),
-    "digit": (f"seed={quote('²')}", "seed: must be a whole number"),
-    "nested": ("seed=" + 3_000 * "[", "seed: must be a whole number"),
-    "file": ("device.preset=/etc/passwd", "device.preset: must be one of"),
-    "bytes": ("seed=%ff%00%fe", "seed: must be a whole number"),
+    "fields": {
+        "network.hiden=5": "address: must be made of settings, such as network.hidden",
+        "network.threshold=nan": "network.threshold: must be a finite number",
+        "device.preset=/etc/passwd": "device.preset: must be one of",
+        "seed=-1": f"seed: {WHOLE} >= 0",
+    },
+    "scripts": {
+        f"seed={quote(SCRIPT)}": f"got '‹script›{PWN}",
+        f"network.hidden={quote(IMAGE)}": f"hidden: {WHOLE} >= 1 and <= 4096, got '‹img src=x onerror={PWN}›'",
+        f"{quote(IMAGE)}=1": f"address: must be made of settings, .*got '‹img src=x onerror={PWN}›'",
+        f"preset={quote(IMAGE)}": "unknown preset",
+    },
+    "long": {"seed=" + 20_000 * "9": f"seed: {WHOLE}"},
+    "nested": {"seed=" + 3_000 * "[": f"seed: {WHOLE}"},
 }
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_address_is_told_and_gives_the_default(visit, kind: str) -> None:
-    query, sentence = HOSTILE[kind]
-    live = visit(f"?{query}")
-    popped: list[Dialog] = []
-    live.page.on("dialog", lambda dialog: popped.append(dialog))
-    live.says(sentence)
+    live = visit(f"?{'&'.join(HOSTILE[kind])}")
+    popped: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        popped.append(dialog.message)
+        dialog.dismiss()
+
+    live.page.on("dialog", note)
+    for sentence in HOSTILE[kind].values():
+        expect(live.page.get_by_text(re.compile(sentence)).first).to_be_visible(timeout=WAIT)
     assert live.idle() == 0
     assert configuration(live) == DEFAULT
     live.step_to(1)

@@ -63,9 +63,7 @@ def test_a_zoom_in_a_paused_run_is_marked_and_a_double_click_undoes_it(visit) ->
     ("label", "expected"),
     [
         ("trial", ("trial", "loss", "smoothed")),
-        ("conductance (µS)", ("conductance", "G+", "G−")),
         ("from neuron", ("from neuron", "to neuron", "weight")),
-        ("time (s)", ("time", "output", "target")),
     ],
 )
 def test_pointing_at_a_plot_shows_its_values(visit, label: str, expected: tuple[str, ...]) -> None:
