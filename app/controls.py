@@ -17,6 +17,9 @@ from pcmsim.errors import PCMLabError
 DEBOUNCE_MS = 5
 RESTART, WIDE = "restart", "grid3"
 
+NAMING_TIP = {"components": {"MuiTooltip": {"defaultProps": {"describeChild": False}}}}
+"""For buttons without a text: the tooltip names them."""
+
 STYLE = """
 :host { --gap: 2px }
 .MuiFormLabel-root { font-size: calc(12px * var(--text, 1)) !important;

@@ -35,7 +35,7 @@ COVER = """
 BOARD = """
 :host(.board) { display: grid; gap: 8px; padding: 8px; box-sizing: border-box; height: 100%; width: 100%;
   position: relative; grid-template-columns: repeat(60, minmax(0, 1fr));
-  grid-template-rows: minmax(0, 1.25fr) minmax(0, 1fr) minmax(158px, .76fr) auto;
+  grid-template-rows: minmax(0, 1.25fr) minmax(0, 1fr) minmax(172px, .76fr) auto;
   background: var(--panel-background-color) }
 :host(.board) > [style*="grid-area: a"] { grid-area: 1 / 1 / 2 / 36 !important }
 :host(.board) > [style*="grid-area: l"] { grid-area: 1 / 36 / 2 / 61 !important }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import panel as pn
 import panel_material_ui as pmui
 
-from app.controls import responsive
+from app.controls import NAMING_TIP, responsive
 from app.runner import Runner
 from app.shot import Shot
 from training.presets import PRESETS
@@ -105,7 +105,13 @@ class Header:
     @staticmethod
     def _icon(label: str, icon: str, act: Callable[[], Any]) -> pmui.IconButton:
         button = pmui.IconButton(
-            description=label, icon=icon, size="small", margin=(0, 1), align="center", stylesheets=[ICON]
+            description=label,
+            icon=icon,
+            size="small",
+            margin=(0, 1),
+            align="center",
+            stylesheets=[ICON],
+            theme_config=NAMING_TIP,
         )
         button.on_click(lambda _: act())
         return responsive(button)

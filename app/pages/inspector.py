@@ -8,7 +8,7 @@ from typing import Any
 import panel as pn
 import panel_material_ui as pmui
 
-from app.controls import responsive
+from app.controls import NAMING_TIP, responsive
 from app.pages.cards import HEAD, head_html, plot
 from app.shot import Look
 from app.theme import Palette
@@ -34,7 +34,12 @@ class Inspector:
         self._bodies: dict[str, pn.Column] = {}
         self._title = Words(html=head_html("Inspector"), sizing_mode="stretch_width", height=28, stylesheets=[HEAD])
         shut = pmui.IconButton(
-            icon="close", size="small", margin=(2, 4), description="Close the inspector (Esc)", css_classes=["shut"]
+            icon="close",
+            size="small",
+            margin=(2, 4),
+            description="Close the inspector (Esc)",
+            css_classes=["shut"],
+            theme_config=NAMING_TIP,
         )
         shut.on_click(lambda _: close())
         self.view = pn.Column(
