@@ -91,7 +91,7 @@ def enter(small: str, browser: Browser) -> Iterator[Callable[..., Live]]:
     opened: list[Live] = []
 
     def open_page(query: str = "") -> Live:
-        opened.append(Live(browser, small, query))
+        opened.append(Live(browser, small, query, color_scheme="light"))
         return opened[-1]
 
     yield open_page
