@@ -42,6 +42,10 @@ class _Wishes:
     stop: bool = False
 
 
+def _nothing() -> None:
+    pass
+
+
 _runners: weakref.WeakSet[Runner] = weakref.WeakSet()
 
 
@@ -61,10 +65,16 @@ class Runner:
     ----------
     config : RunConfig
         The configuration to begin with.
+
+    Attributes
+    ----------
+    answered : callable
+        Called on the worker's thread when `latest` shows for the first time what `configure` or `reset` asked for.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self.latest = Shot(0, 0, False, config)
+        self.answered: Callable[[], None] = _nothing
         self.notices: deque[str] = deque(maxlen=20)
         """Sentences for the person, oldest first; the page takes them out."""
         self._wishes = _Wishes(restart=config)
@@ -152,7 +162,10 @@ class Runner:
             self._wake.notify()
 
     def _publish(self, **changes: object) -> None:
-        self.latest = replace(self.latest, version=self.latest.version + 1, **changes)  # type: ignore[arg-type]
+        before = self.latest
+        self.latest = replace(before, version=before.version + 1, **changes)  # type: ignore[arg-type]
+        if self.latest.config_version != before.config_version:
+            self.answered()
 
     def _work(self) -> None:
         be_modest()
@@ -202,6 +215,8 @@ class Runner:
                 self.ask_snapshot()
             elif wishes.snapshot or paused:
                 trainer.snapshot()
+        if not self.latest.running:
+            trainer.announce()
 
     @contextlib.contextmanager
     def _reporting(self, halt: bool = False) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import socket
 import sys
 import threading
@@ -12,11 +13,12 @@ from typing import Any
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
+from threadpoolctl import threadpool_limits
 from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from app import url
+from app import thrift, url
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages.live import Live
@@ -31,7 +33,7 @@ CHECK_MS = 2_000
 LARGEST_MESSAGE = 100 * 2**20
 """Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
 
-SWITCH_INTERVAL = 0.0001
+SWITCH_INTERVAL = 0.001
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
 """Plots show as soon as they are drawn: the spinner that would veil them takes time from drawing them."""
 
@@ -186,9 +188,14 @@ def _forget(document: Document, page: pmui.Page) -> None:
 def prepare() -> None:
     """Load the browser side's parts and compile the kernels, once per process."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    pn.extension(notifications=True, raw_css=[QUIET_LOADER])
+    # Its further threads would wait for the next product at full speed, on the processor that paints the page.
+    threadpool_limits(1, user_api="blas")
+    pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
     warm_up()
     smoothed(Curve().columns(), 1.0)
+    # What is loaded stays: to look through all of it for garbage would hold up every page for a third of a second.
+    gc.collect()
+    gc.freeze()
 
 
 def _bindable(host: str, port: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import panel as pn
@@ -20,13 +20,15 @@ MOST_OUTSTANDING = 2
 PATIENCE = 2.0
 PERIOD_MS = 25
 SPACING = 0.06
-TURNS = 4
+TURNS = 6
 CALM = 0.15
 
 ACKNOWLEDGE = """
-const number = cb_obj.data.frame[0]
-requestAnimationFrame(() => requestAnimationFrame(() => { ack.data = {frame: [number]} }))
+const number = cb_obj.data.frame[0], {port1, port2} = new MessageChannel()
+port1.onmessage = () => { port1.close(); ack.data = {frame: [number]} }
+requestAnimationFrame(() => port2.postMessage(null))
 """
+"""Plots paint in an animation frame, in the order of asking; a message sent from there comes after the paint."""
 
 
 class FrameGate:
@@ -36,6 +38,8 @@ class FrameGate:
     ----------
     most : int
         Frames that may be outstanding.
+    spacing : float
+        Seconds between two frames: faster is no smoother, and training needs the processor.
     patience : float
         Seconds after which an outstanding frame is given up: its acknowledgement was lost, or the
         tab is hidden.
@@ -53,23 +57,21 @@ class FrameGate:
     def __init__(self, most: int = MOST_OUTSTANDING, spacing: float = SPACING, patience: float = PATIENCE) -> None:
         self.most, self.spacing, self.patience = most, spacing, patience
         self.sent = self.acknowledged = 0
-        self._sent_at = 0.0
+        self._sent_at = -math.inf
 
     @property
     def outstanding(self) -> int:
         """Frames sent and not yet painted."""
         return self.sent - self.acknowledged
 
-    def open(self, now: float) -> bool:
-        """Whether a frame may be sent at `now` [s]."""
-        return self.wait(now) <= 0.0
+    def open(self, now: float, urgent: bool = False) -> bool:
+        """Whether a frame may be sent at `now` [s]; an `urgent` one need not keep the distance."""
+        return self.wait(now, urgent) <= 0.0
 
-    def wait(self, now: float) -> float:
+    def wait(self, now: float, urgent: bool = False) -> float:
         """Seconds from `now` [s] until a frame may be sent, unless one is acknowledged before."""
-        waited = now - self._sent_at
-        if self.outstanding == 0:
-            return 0.0
-        return (self.spacing if self.outstanding < self.most else self.patience) - waited
+        distance = 0.0 if urgent else self.spacing
+        return self._sent_at - now + (distance if self.outstanding < self.most else self.patience)
 
     def send(self, now: float) -> int:
         """Note that a frame leaves at `now` [s]; its number."""
@@ -90,18 +92,26 @@ class Stream:
     version : callable
         Version of what could be shown now.
     draw : callable
-        Draws it. Gets the turn, 0 to 3: a slow plot is drawn only when it is its turn; or None:
+        Draws it. Gets the turn, 0 to 5: a slow plot is drawn only when it is its turn; or None:
         draw all of them. Returns columns that travel with the frame, such as the version of the
         configuration that it shows.
+    answer : callable
+        Version of what the person has asked for, as far as it could be shown now: news of it are urgent.
     """
 
-    def __init__(self, version: Callable[[], int], draw: Callable[[int | None], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        version: Callable[[], int],
+        draw: Callable[[int | None], dict[str, Any]],
+        answer: Callable[[], Hashable] = lambda: None,
+    ) -> None:
         self.gate = FrameGate()
         self.frames = ColumnDataSource({"frame": [0]}, name="frames")
         self.painted = ColumnDataSource({"frame": [0]}, name="painted")
         self.frames.js_on_change("data", CustomJS(args={"ack": self.painted}, code=ACKNOWLEDGE))
         self.painted.on_change("data", self._acknowledged)
-        self._version, self._draw = version, draw
+        self._version, self._draw, self._answer = version, draw, answer
+        self._answered: Hashable = None
         self._drawn = self._complete = -1
         self._painted_at = -math.inf
         self._ready = False
@@ -116,6 +126,11 @@ class Stream:
         document.on_event("document_ready", self._connected)
         document.add_periodic_callback(self.tick, PERIOD_MS)
 
+    def poke(self) -> None:
+        """Look for news soon; any thread may ask."""
+        if self._ready:
+            self._document.add_next_tick_callback(self.tick)
+
     def tick(self) -> None:
         """Send a frame if there is news and the browser has painted what it got."""
         now, version = time.monotonic(), self._version()
@@ -128,7 +143,7 @@ class Stream:
     def _may_send(self, now: float) -> bool:
         """Before the browser has the document, only until it asks for it: a change on the way is dropped there."""
         if self._ready:
-            return self.gate.open(now)
+            return self.gate.open(now, urgent=self._answer() != self._answered)
         context = self._document.session_context
         return context is None or context.session.connection_count == 0
 
@@ -140,6 +155,7 @@ class Stream:
         """
         rested = self.gate.outstanding == 0 and now - self._painted_at > CALM
         calm = not self._ready or version == self._drawn or rested
+        self._answered = self._answer()
         columns = self._draw(None if calm else self.gate.sent % TURNS)
         self._drawn = version
         self._complete = version if calm else self._complete

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bokeh.models import Axis, Grid, Legend
+import numpy as np
 from bokeh.plotting import figure
 from bokeh.themes import Theme
 
@@ -168,6 +168,17 @@ LARGE = ":host { --text: 1.2 }"
 """For projection: text outside the plots takes its size from this."""
 
 
+def rgba(colour: str) -> np.uint32:
+    """A colour ``#rrggbb`` as an opaque pixel of Bokeh's ``ImageRGBA``; zero is a clear one.
+
+    Examples
+    --------
+    >>> hex(rgba("#0072b2"))
+    '0xffb27200'
+    """
+    return np.uint32(int.from_bytes(bytes.fromhex(colour.removeprefix("#") + "ff"), "little"))
+
+
 def blank_figure(**options: Any) -> figure:
     """A figure without toolbar, frame and background, painted on a plain canvas.
 
@@ -205,12 +216,12 @@ def restyle(plot: figure, colours: Palette) -> None:
     colours : Palette
         The mode's colours.
     """
-    for axis in plot.select(Axis):
+    for axis in plot.axis:
         axis.update(**_axis(colours))
-    for grid in plot.select(Grid):
+    for grid in plot.grid:
         if grid.grid_line_color is not None:
             grid.grid_line_color = colours.grid
-    for legend in plot.select(Legend):
+    for legend in plot.legend:
         legend.update(label_text_color=colours.muted, label_text_font=FONT, label_text_font_size=colours.text_size)
 
 

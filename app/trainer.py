@@ -44,7 +44,7 @@ class Trainer:
         self._twin: Session | None = None
         self._cell: tuple[str, int, int] | None = None
         self._neuron: int | None = None
-        self._due, self._measured = 0.0, 0.0
+        self._due, self._measured, self._version = 0.0, 0.0, 0
         self.mark()
 
     def mark(self) -> None:
@@ -62,12 +62,17 @@ class Trainer:
         return session.config
 
     def configure(self, config: RunConfig, version: int) -> None:
-        """Change settings between trials."""
+        """Change settings between trials; `announce` tells when nothing is trained."""
         if self._session is not None:
             self._session.configure(config)
             if self._twin is not None and (shown := self._latest().twin) is not None:
                 self._twin.configure(twin.without(config, shown.name))
-            self._publish(config=config, config_version=version)
+            self._version = version
+
+    def announce(self) -> None:
+        """Publish the settings in force, if that is news; while training, the first trial that has them does."""
+        if self._session is not None and self._latest().config_version != self._version:
+            self._publish(**self._settings())
 
     def step(self, with_snapshot: bool) -> None:
         """Run one trial."""
@@ -78,7 +83,7 @@ class Trainer:
         shot = self._latest()
         shot.curve.append(record)
         shot.drift.append(record)
-        news = {"record": record, "speed": self._speed(shot), "twin": self._step_twin(shot.twin)}
+        news = {"record": record, "speed": self._speed(shot), "twin": self._step_twin(shot.twin), **self._settings()}
         self._publish(**news, **(self._look(replace(shot, **news), patient=shot.running) if with_snapshot else {}))
 
     def snapshot(self) -> None:
@@ -147,12 +152,12 @@ class Trainer:
         paired = self._latest().twin
         mate = twin.twin(session, paired.name) if paired is not None else None
         record = session.step()
-        self._session, self._twin = session, mate
+        self._session, self._twin, self._version = session, mate, version
         curve, drift = Curve(), Drift()
         curve.append(record)
         drift.append(record)
         self.mark()
-        news: dict[str, Any] = {"run": self._latest().run + 1, "config": session.config, "config_version": version}
+        news: dict[str, Any] = {"run": self._latest().run + 1, **self._settings()}
         news |= {
             "record": record,
             "twin": self._step_twin(paired and Twin(paired.name)),
@@ -163,6 +168,9 @@ class Trainer:
         self._forget_missing()
         shot = replace(self._latest(), **news)
         self._publish(**news, curve=curve, drift=drift, **self._look(shot))
+
+    def _settings(self) -> dict[str, Any]:
+        return {"config": self._session.config, "config_version": self._version}
 
     def _pick(self, cell: tuple[str, int, int] | None, neuron: int | None) -> None:
         before = self._cell, self._neuron

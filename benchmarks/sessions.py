@@ -32,8 +32,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from bare_browser import CHROMIUM, FLAGS
 from playwright.sync_api import Browser, Page, sync_playwright
-from streaming import CHROMIUM, FLAGS, PROBE, ROOT, TRIAL, _await_server, free_port
+from streaming import PROBE, ROOT, TRIAL, _await_server, free_port
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 

@@ -21,19 +21,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from bare_browser import Tab, browsed
 
 ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = os.environ.get("PCMLAB_CHROMIUM", "/usr/bin/chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 TARGETS = {
     "first_picture_s": ("<=", 3.0),
     "painted_per_s": (">=", 15.0),
     "knob_median_ms": ("<=", 150.0),
     "knob_p95_ms": ("<=", 250.0),
+    "watched_share": (">=", 0.6),
     "console_errors": ("<=", 0),
 }
 
@@ -71,6 +67,28 @@ const timer = setInterval(() => {
   }, true)
 }, 5)
 """
+DEEP = """
+const deep = function* (root) {
+  for (const el of root.querySelectorAll('*')) {
+    yield el
+    if (el.shadowRoot) yield* deep(el.shadowRoot)
+  }
+}
+"""
+FOCUS = f"""(name) => {{
+  {DEEP}
+  for (const el of deep(document)) {{
+    if (!el.matches('input[type=range]')) continue
+    const label = el.getRootNode().querySelector('.MuiFormLabel-root')?.textContent ?? ''
+    if (label.startsWith(name)) {{ el.focus(); return true }}
+  }}
+  return false
+}}"""
+CLICK = f"""(text) => {{
+  {DEEP}
+  for (const el of deep(document)) if (el.matches('button') && el.textContent.endsWith(text)) return el.click()
+  throw new Error(`no button ${{text}}`)
+}}"""
 TRIAL = "Bokeh.documents[0].get_model_by_name('frames').data.trial[0]"
 
 
@@ -103,48 +121,41 @@ def _await_server(process: subprocess.Popen, port: int) -> None:
 
 
 @contextlib.contextmanager
-def browsed(url: str, errors: list[str]) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.add_init_script(PROBE)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(url)
-        page.wait_for_function("window.probe.picture !== null && window.probe.ready !== null", timeout=60_000)
-        yield page
-        browser.close()
+def watched(url: str) -> Iterator[Tab]:
+    """The page, once it has been drawn and the browser has acknowledged a frame."""
+    with browsed(url, PROBE) as tab:
+        tab.wait("window.probe && window.probe.picture !== null && window.probe.ready !== null")
+        yield tab
 
 
 def opening(url: str, visits: int) -> tuple[list[float], list[float]]:
     """Seconds from navigation to all plots drawn, and to the first acknowledged frame, in fresh browsers."""
     pictures, ready = [], []
     for _ in range(visits):
-        with browsed(url, []) as page:
-            pictures.append(page.evaluate("window.probe.picture") / 1000.0)
-            ready.append(page.evaluate("window.probe.ready") / 1000.0)
+        with watched(url) as tab:
+            pictures.append(tab.evaluate("window.probe.picture") / 1000.0)
+            ready.append(tab.evaluate("window.probe.ready") / 1000.0)
         time.sleep(1.0)
     return pictures, ready
 
 
-def pace(page: Page, seconds: float) -> tuple[float, float]:
+def pace(tab: Tab, seconds: float) -> tuple[float, float]:
     """Frames painted and trials run per second."""
-    began, painted, trial = time.perf_counter(), page.evaluate("window.probe.painted"), page.evaluate(TRIAL)
-    page.wait_for_timeout(seconds * 1000)
+    began, painted, trial = time.perf_counter(), tab.evaluate("window.probe.painted"), tab.evaluate(TRIAL)
+    time.sleep(seconds)
     elapsed = time.perf_counter() - began
-    return (page.evaluate("window.probe.painted") - painted) / elapsed, (page.evaluate(TRIAL) - trial) / elapsed
+    return (tab.evaluate("window.probe.painted") - painted) / elapsed, (tab.evaluate(TRIAL) - trial) / elapsed
 
 
-def knob_delays(page: Page, presses: int, slider: str = "Firing threshold") -> list[float]:
+def knob_delays(tab: Tab, presses: int, slider: str = "Firing threshold") -> list[float]:
     """Milliseconds from a key press on a slider to a painted frame of a trial that knew of it."""
-    handle = page.get_by_role("slider", name=slider)
-    handle.focus()
+    tab.wait(f"({FOCUS})({slider!r})")
     for number in range(presses):
-        done = page.evaluate("window.probe.delays.length")
-        handle.press("ArrowLeft" if number % 2 else "ArrowRight")
-        page.wait_for_function(f"window.probe.delays.length > {done}", timeout=20_000)
-        page.wait_for_timeout(137)
-    return page.evaluate("window.probe.delays")
+        done = tab.evaluate("window.probe.delays.length")
+        tab.press("ArrowLeft" if number % 2 else "ArrowRight")
+        tab.wait(f"window.probe.delays.length > {done}", timeout=20.0)
+        time.sleep(0.137)
+    return tab.evaluate("window.probe.delays")
 
 
 def unwatched(seconds: float) -> float:
@@ -160,15 +171,16 @@ def unwatched(seconds: float) -> float:
 
 
 def measure(visits: int, seconds: float, presses: int) -> dict[str, Any]:
-    errors: list[str] = []
     with served() as url:
         pictures, ready = opening(url, visits)
-        with browsed(url, errors) as page:
-            page.get_by_role("button", name="Play").click()
-            page.wait_for_function(f"{TRIAL} > 5")
-            page.wait_for_timeout(2000)
-            painted, watched = pace(page, seconds)
-            delays = sorted(knob_delays(page, presses))
+        with watched(url) as tab:
+            tab.evaluate(f"({CLICK})('Play')")
+            tab.wait(f"{TRIAL} > 5")
+            time.sleep(2.0)
+            painted, trials = pace(tab, seconds)
+            delays = sorted(knob_delays(tab, presses))
+            errors = tab.complaints
+    alone = unwatched(seconds)
     return {
         "first_picture_s": statistics.median(pictures),
         "first_picture_all_s": pictures,
@@ -178,8 +190,9 @@ def measure(visits: int, seconds: float, presses: int) -> dict[str, Any]:
         "knob_median_ms": statistics.median(delays),
         "knob_p95_ms": delays[int(0.95 * (len(delays) - 1))],
         "knob_all_ms": delays,
-        "watched_trials_per_s": watched,
-        "unwatched_trials_per_s": unwatched(seconds),
+        "watched_trials_per_s": trials,
+        "unwatched_trials_per_s": alone,
+        "watched_share": trials / alone,
         "console_errors": len(errors),
         "errors": errors,
     }

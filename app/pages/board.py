@@ -15,6 +15,7 @@ from app.pages.cards import BOARD, SMALL_BUTTON, WORDS, card, cover, head, head_
 from app.pages.comparison import Comparison
 from app.pages.inspector import Inspector
 from app.shot import Look, Shot
+from app.stream import TURNS
 from app.theme import palette
 from app.views import activity, asked, budget, conductance, crossbar, drift, happening, learning, status
 from app.views.base import View
@@ -22,7 +23,7 @@ from app.words import Words
 from training.network import LAYERS
 from training.records import TrialRecord
 
-CROSSBAR_TURN, CONDUCTANCE_TURN, DRIFT_TURN, WORDS_TURN = range(4)
+CROSSBAR_TURN, LEARNING_TURN, CONDUCTANCE_TURN, ASKED_TURN, DRIFT_TURN, WORDS_TURN = range(TURNS)
 NO_DEVICES = "Float32 keeps its weights in digital memory: there are no devices{}. Choose another scheme to see them."
 VIEWS = {
     "activity": activity,
@@ -113,11 +114,11 @@ class Board:
         if all(old is new for old, new in zip(self._drawn, (shot.record, mate), strict=True)):
             return
         self._drawn, view = (shot.record, mate), self.views["activity"]
-        view.show(activity.columns(shot.record, shot.config, mate))
+        view.show(activity.columns(shot.record, shot.config, self._palette, mate))
         activity.fit(view, shot.record, shot.config)
 
     def _draw_histories(self, shot: Shot, turn: int | None) -> None:
-        if turn in (None, WORDS_TURN):
+        if turn in (None, LEARNING_TURN):
             self._draw_learning(shot)
         if turn in (None, DRIFT_TURN):
             shown, view = drift.columns(self._chosen(shot), self._palette), self.views["drift"]
@@ -157,7 +158,7 @@ class Board:
             shown = conductance.columns(layer, edge)
             self.views["conductance"].show(shown)
             conductance.fit(self.views["conductance"], shown)
-        if turn in (None, DRIFT_TURN):
+        if turn in (None, ASKED_TURN):
             shown = asked.columns(layer)
             self.views["asked"].show(shown)
             asked.fit(self.views["asked"], shown)

@@ -28,7 +28,6 @@ from app.settings import SETTINGS, Settings
 from app.shot import Shot
 from app.stream import Stream
 from app.tables import Curves
-from app.thrift import spare
 from app.views import meters
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig, restart_fields
@@ -63,7 +62,10 @@ class Live:
         self.board = Board(dark=False, page=self.requests)
         self.address, self.downloads = Address(), Downloads(self.board.figures())
         self.exporting, self.helping = ExportDialog(self, self.downloads), HelpDialog()
-        self.stream = Stream(lambda: self.runner.latest.version, self.draw)
+        self.stream = Stream(
+            lambda: self.runner.latest.version, self.draw, answer=lambda: self.runner.latest.config_version
+        )
+        self.runner.answered = self.stream.poke
         self.keyboard = Keyboard(
             {" ": self.toggle, "ArrowRight": self.runner.step, "Escape": self.requests.drop_pick, "?": self.help}
         )
@@ -77,7 +79,6 @@ class Live:
         """Begin to stream into a browser session; end with it."""
         document.theme = theme.OWN
         document.on_event("document_ready", lambda _: self._complete())
-        spare(document)
         self.stream.start(document)
         self.stream.painted.on_change("data", lambda attr, old, new: self.attention.painted())
         self.keyboard.listen(document)

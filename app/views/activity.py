@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from bokeh.models import ColumnDataSource, FixedTicker, Image, Line, LinearColorMapper, Range1d, Scatter, Segment
+from bokeh.models import ColumnDataSource, FixedTicker, ImageRGBA, Line, Range1d, Scatter, Segment
 from bokeh.plotting import figure
 
-from app.theme import Palette, blank_figure
+from app.theme import Palette, blank_figure, rgba
 from app.views import hover, zoom
 from app.views.base import PATIENCE, Columns, View, follow_slowly, move, span_of
 from app.views.marks import Marks, even, marking
@@ -18,10 +18,8 @@ from training.records import TrialRecord
 from training.spikes import Spikes, times
 
 COLUMNS, MOST_ROWS = 500, 128
-HIDDEN, INPUT = 1, 2
 BANDS = {"hidden": (0.0, 0.96), "input": (1.04, 2.0)}
 ROOM = {"min_border_left": 48, "min_border_right": 10}
-CLEAR = "#00000000"
 
 
 def build(palette: Palette) -> View:
@@ -49,7 +47,7 @@ def build(palette: Palette) -> View:
     return view
 
 
-def columns(record: TrialRecord, config: RunConfig, twin: TrialRecord | None = None) -> Columns:
+def columns(record: TrialRecord, config: RunConfig, colours: Palette, twin: TrialRecord | None = None) -> Columns:
     """Rasters and traces of a trial.
 
     Parameters
@@ -58,6 +56,8 @@ def columns(record: TrialRecord, config: RunConfig, twin: TrialRecord | None = N
         The trial.
     config : RunConfig
         Its configuration: sizes and duration.
+    colours : Palette
+        The colours in force; spikes are pixels, coloured here because the browser takes far longer for it.
     twin : TrialRecord, optional
         A trial of the run's twin.
 
@@ -67,8 +67,8 @@ def columns(record: TrialRecord, config: RunConfig, twin: TrialRecord | None = N
         Of several readouts, the first.
     """
     duration = record.inputs.steps * config.network.dt
-    hidden = raster(record.hidden, config.network.hidden) * np.uint8(HIDDEN)
-    inputs = raster(record.inputs, config.task.inputs) * np.uint8(INPUT)
+    hidden = raster(record.hidden, config.network.hidden) * rgba(colours.spikes)
+    inputs = raster(record.inputs, config.task.inputs) * rgba(colours.inputs)
     sizes = [config.network.hidden, config.task.inputs]
     return {
         "raster": {"image": [hidden, inputs], "dw": [duration, duration], "neurons": sizes},
@@ -171,14 +171,12 @@ def _raster(view: View, time: Range1d) -> None:
     view.quiet_axes.append(plot.yaxis[0])
     view.followers.append(marking(plot.yaxis[0], plot.y_range, band_marks))
     low, height = [band[0] for band in BANDS.values()], [band[1] - band[0] for band in BANDS.values()]
-    empty = np.zeros((1, 1), np.uint8)
+    empty = np.zeros((1, 1), np.uint32)
     source = ColumnDataSource(
         {"image": [empty, empty], "x": [0.0, 0.0], "y": low, "dw": [1.0, 1.0], "dh": height, "neurons": [1, 1]}
     )
-    mapper = LinearColorMapper(palette=[CLEAR] * 3, low=0, high=2)
-    plot.add_glyph(source, Image(image="image", x="x", y="y", dw="dw", dh="dh", color_mapper=mapper))
+    plot.add_glyph(source, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
     view.figures["raster"], view.sources["raster"] = plot, source
-    view.colours.append((mapper, "palette", lambda colours: [CLEAR, colours.spikes, colours.inputs]))
     _picked_line(view, plot)
 
 

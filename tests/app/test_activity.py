@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.theme import LIGHT
+from app.theme import LIGHT, rgba
 from app.views import activity
 from training.config import RunConfig
 from training.records import TrialRecord
@@ -25,14 +25,14 @@ def record() -> TrialRecord:
 
 
 def test_small_rasters_are_the_spikes_with_neurons_upward_and_time_rightward(record: TrialRecord) -> None:
-    hidden, inputs = activity.columns(record, TINY)["raster"]["image"]
+    hidden, inputs = activity.columns(record, TINY, LIGHT)["raster"]["image"]
     assert record.inputs.neuron.size > 0
-    assert np.array_equal(hidden, activity.HIDDEN * to_raster(record.hidden, 20).T)
-    assert np.array_equal(inputs, activity.INPUT * to_raster(record.inputs, 10).T)
+    assert np.array_equal(hidden, rgba(LIGHT.spikes) * to_raster(record.hidden, 20).T)
+    assert np.array_equal(inputs, rgba(LIGHT.inputs) * to_raster(record.inputs, 10).T)
 
 
 def test_traces_are_those_of_the_record_on_the_time_axis(record: TrialRecord) -> None:
-    shown = activity.columns(record, TINY)
+    shown = activity.columns(record, TINY, LIGHT)
     assert shown["raster"]["dw"] == pytest.approx([0.05, 0.05])
     assert np.array_equal(shown["output"]["output"], record.output[:, 0].astype(np.float32))
     assert np.array_equal(shown["output"]["target"], record.target[:, 0].astype(np.float32))
@@ -51,14 +51,14 @@ def test_a_pooled_raster_marks_exactly_the_cells_that_hold_a_spike(steps: int, n
 
 def test_long_traces_are_thinned_to_under_twice_the_columns() -> None:
     config = TINY.with_values({"task.duration": 1.999})
-    shown = activity.columns(Session(config).step(), config)["output"]
+    shown = activity.columns(Session(config).step(), config, LIGHT)["output"]
     assert len({len(values) for values in shown.values()}) == 1
     assert 500 <= len(shown["time"]) < 1000
 
 
 def test_a_silent_trial_is_an_empty_picture(record: TrialRecord) -> None:
     silent = replace(record, hidden=from_raster(np.zeros((50, 20), np.uint8)), output=np.zeros_like(record.output))
-    hidden, _ = activity.columns(silent, TINY)["raster"]["image"]
+    hidden, _ = activity.columns(silent, TINY, LIGHT)["raster"]["image"]
     assert hidden.shape == (20, 50)
     assert not hidden.any()
 
@@ -66,7 +66,7 @@ def test_a_silent_trial_is_an_empty_picture(record: TrialRecord) -> None:
 @pytest.mark.parametrize("size", [1e10, -1e10, np.finfo(np.float32).max])
 def test_a_runaway_output_is_finite_and_its_axis_bounded(size: float, record: TrialRecord) -> None:
     wild, view = replace(record, output=np.full_like(record.output, size)), activity.build(LIGHT)
-    assert np.isfinite(activity.columns(wild, TINY)["output"]["output"]).all()
+    assert np.isfinite(activity.columns(wild, TINY, LIGHT)["output"]["output"]).all()
     activity.fit(view, wild, TINY)
     span = view.figures["output"].y_range
     assert -2e6 < span.start < span.end < 2e6

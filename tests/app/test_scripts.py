@@ -19,7 +19,7 @@ from playwright._impl._driver import compute_driver_executable
 
 from app.address import Address
 from app.download import Downloads
-from app.thrift import spare
+from app.thrift import SCRIPT, SPARE
 
 NODE = compute_driver_executable()[0]
 
@@ -186,35 +186,104 @@ def test_every_wish_to_copy_is_a_change_and_reports_where_it_is_listened_to() ->
     assert address.done in address.models
 
 
-def test_styles_that_would_not_change_are_left_alone_and_others_are_not() -> None:
-    document = Document()
-    spare(document)
-    spare(document)
-    scripts = [script.code for script in document.callbacks._js_event_callbacks["document_ready"]]
-    written = node(
-        """
+FAKE_BOKEH = """
 const written = []
 class InlineStyleSheet {
   constructor() { this.el = {textContent: ''} }
   _update(css) { written.push(css); this.el.textContent = css }
 }
-const Bokeh = {require: (name) => ({'core/dom': {InlineStyleSheet}}[name])}
+class GlyphRendererView { update_position() { written.push('position') } }
+class VisualProperties { _get_css_value() { written.push('asked'); return 'red' } }
+class SideLayout {
+  constructor(is_horizontal, bbox) { this.panel = {is_horizontal}; this.bbox = bbox }
+  _content_size() { return {width: 40, height: 20} }
+}
+class LayoutDOMView {
+  constructor(fields) { Object.assign(this, fields) }
+  _after_resize() { this.compute_layout() }
+  compute_layout() { written.push('page') }
+}
+class PlotView extends LayoutDOMView {}
+for (const step of ['measure_layout', 'update_bbox', '_compute_layout', 'after_layout'])
+  PlotView.prototype[step] = () => written.push(step)
+const parts = {
+  'core/dom': {InlineStyleSheet}, 'models/renderers/glyph_renderer': {GlyphRendererView},
+  'core/visuals/visual': {VisualProperties}, 'core/layout/side_panel': {SideLayout},
+  'models/layouts/layout_dom': {LayoutDOMView}, 'models/plots/plot_canvas': {PlotView},
+}
+const Bokeh = {require: (name) => parts[name]}
 """
-        + "".join(f";(() => {{ {code} }})();\n" for code in scripts)
-        + """
+
+
+def spared(program: str) -> Any:
+    """What a program prints on a page that has been spared."""
+    return node(FAKE_BOKEH + SPARE + program)
+
+
+def test_the_script_of_the_page_is_what_is_tested_here() -> None:
+    kind, content = SCRIPT.split(",")
+    assert kind == "data:text/javascript;base64"
+    assert base64.b64decode(content).decode() == SPARE
+
+
+def test_styles_that_would_not_change_are_left_alone_and_others_are_not() -> None:
+    written = spared("""
 const sheet = new InlineStyleSheet(), other = new InlineStyleSheet()
 for (const css of ['a', 'a', 'b', 'b', 'a', '']) sheet._update(css)
 other._update('a')
 console.log(JSON.stringify([written, sheet.el.textContent, other.el.textContent]))
-"""
-    )
-    assert len(scripts) == 2
+""")
     assert written == [["a", "b", "a", "", "a"], "", "a"]
 
 
-def test_the_installed_bokeh_still_rewrites_styles_the_way_that_is_spared() -> None:
+def test_glyphs_have_no_elements_to_move_and_colours_come_from_properties() -> None:
+    assert spared("""
+new GlyphRendererView().update_position()
+const colour = new VisualProperties()._get_css_value('text-color')
+console.log(JSON.stringify([written, colour]))
+""") == [[], ""]
+
+
+@pytest.mark.parametrize(
+    ("flat", "room", "anew"),
+    [(False, 40, False), (False, 39, True), (False, 56, False), (False, 57, True), (True, 20, False), (True, 19, True)],
+)
+def test_a_plot_is_laid_out_anew_when_labels_grow_or_become_much_smaller(flat: bool, room: int, anew: bool) -> None:
+    bbox = {"width": 500 if flat else room, "height": room if flat else 500}
+    program = f"console.log(new SideLayout({json.dumps(flat)}, {json.dumps(bbox)}).has_size_changed())"
+    assert spared(program) is anew
+
+
+def test_only_the_plot_that_changed_is_laid_out_anew() -> None:
+    written = spared("""
+new LayoutDOMView({layout: null, is_layout_root: false})._after_resize()
+new PlotView({layout: {}, is_layout_root: false})._after_resize()
+new LayoutDOMView({layout: null, is_layout_root: true})._after_resize()
+console.log(JSON.stringify(written))
+""")
+    assert written == ["measure_layout", "update_bbox", "_compute_layout", "after_layout", "page"]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("LayoutDOMView", r"_after_resize\(\) \{.*?this\.compute_layout\(\);"),
+        (
+            "LayoutDOMView",
+            r"\n        compute_layout\(\) \{.*?this\.measure_layout\(\);\s*this\.update_bbox\(\);\s*this\._compute_layout\(\);\s*this\.after_layout\(\);",
+        ),
+        ("InlineStyleSheet", r"_update\(css\) \{\s*this\.el\.textContent = css;\n"),
+        ("VisualProperties", r"_get_css_value\(name\) \{"),
+        ("RendererView", r"update_position\(\) \{"),
+        ("GlyphRendererView", r"set_data\("),
+        ("SideLayout", r"has_size_changed\(\) \{\s*const \{ width, height \} = this\._content_size\(\);"),
+    ],
+)
+def test_the_installed_bokeh_still_has_what_is_spared(name: str, method: str) -> None:
     source = (Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.js").read_text()
-    (body,) = re.findall(
-        r"class InlineStyleSheet extends StyleSheet \{.{0,700}?_update\((\w+)\) \{\s*(.*?)\n", source, re.S
+    bodies = re.findall(
+        rf"\n    class {name} extends (?:.*?)\n    exports\.{name}|\n    class {name} \{{(?:.*?)\n    exports\.{name}",
+        source,
+        re.S,
     )
-    assert body == ("css", "this.el.textContent = css;")
+    assert any(re.search(method, body, re.S) for body in bodies)

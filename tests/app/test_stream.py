@@ -21,13 +21,25 @@ def test_gate_lets_no_more_than_the_allowed_frames_out() -> None:
     assert gate.outstanding == 2
 
 
-def test_gate_opens_when_frames_are_painted() -> None:
+def test_gate_opens_when_frames_are_painted_and_the_distance_is_kept() -> None:
     gate = FrameGate(most=2, spacing=0.05)
     first, second = gate.send(0.0), gate.send(0.06)
+    assert not gate.open(0.12)
     gate.acknowledge(first)
     assert gate.outstanding == 1
+    assert gate.open(0.12)
     gate.acknowledge(second)
-    assert gate.open(0.061)
+    assert not gate.open(0.061)
+    assert gate.open(0.12)
+
+
+def test_what_is_urgent_keeps_no_distance_but_never_overtakes_the_browser() -> None:
+    gate = FrameGate(most=2, spacing=0.05)
+    assert gate.open(0.0)
+    gate.send(0.0)
+    assert gate.open(0.001, urgent=True)
+    gate.send(0.001)
+    assert not gate.open(0.1, urgent=True)
 
 
 def test_gate_recovers_from_lost_acknowledgements() -> None:
@@ -114,11 +126,12 @@ def test_a_steady_stream_draws_slow_plots_in_turn_and_completes_when_it_ends(str
     ready(stream)
     for frame in range(1, 9):
         stream.news.version += 1
-        clock.now += CALM / 3
+        clock.now += CALM / 2
         stream.tick()
         stream.painted.data = {"frame": [frame]}
     steady = [turn for turn in stream.turns if turn is not None]
     assert set(steady) == set(range(TURNS))
+    clock.now += CALM / 2
     stream.tick()
     assert stream.turns[-1] is None
     count = len(stream.turns)
@@ -143,6 +156,19 @@ def test_no_frame_leaves_while_the_browser_paints(stream: Stream, clock: Clock) 
         stream.tick()
     assert stream.gate.outstanding == 2
     assert stream.gate.sent == 2
+
+
+def test_an_answer_to_the_person_does_not_wait_for_its_turn(stream: Stream, clock: Clock) -> None:
+    answer = [0]
+    stream._answer = lambda: answer[0]
+    ready(stream).tick()
+    stream.painted.data = {"frame": [1]}
+    for version, expected in ((0, 1), (1, 2), (1, 2)):
+        answer[0] = version
+        stream.news.version += 1
+        clock.now += 0.01
+        stream.tick()
+        assert stream.gate.sent == expected
 
 
 def test_ticks_leave_the_process_wide_busy_flag_alone(stream: Stream) -> None:

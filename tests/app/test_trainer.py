@@ -162,9 +162,21 @@ def test_a_twin_takes_part_in_changes_of_settings(bench: Bench) -> None:
     bench.trainer.configure(changed, 3)
     mate.configure(without(changed, "device-mismatch"))
     bench.run(2)
-    assert (bench.shot.config, bench.shot.config_version) == (changed, 3)
     assert bench.shot.twin.curve.columns()["loss"].tolist() == [record.loss for record in mate.run(2)]
     assert mate.config.device.mismatch.step == 0.0
+
+
+def test_new_settings_are_told_with_the_first_trial_that_has_them_or_when_asked(bench: Bench) -> None:
+    changed = TINY.with_values({"network.threshold": 0.015})
+    bench.trainer.configure(changed, 3)
+    assert (bench.shot.config, bench.shot.config_version) == (TINY, 0)
+    bench.run(1)
+    assert (bench.shot.config, bench.shot.config_version) == (changed, 3)
+    bench.trainer.configure(TINY, 4)
+    before = bench.shot.version
+    bench.trainer.announce()
+    bench.trainer.announce()
+    assert (bench.shot.config, bench.shot.config_version, bench.shot.version) == (TINY, 4, before + 1)
 
 
 def test_a_twin_begins_anew_with_a_new_run(bench: Bench) -> None:

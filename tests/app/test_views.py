@@ -37,7 +37,7 @@ def shot(request: pytest.FixtureRequest) -> Shot:
 
 def all_columns(shot: Shot) -> Iterator[tuple[str, dict]]:
     layer = shot.snapshot["recurrent"]
-    yield "activity", activity.columns(shot.record, shot.config)
+    yield "activity", activity.columns(shot.record, shot.config, LIGHT)
     yield "learning", learning.columns(shot.curve.columns())
     yield "conductance", conductance.columns(layer, conductance.right_edge(layer, 12.0))
     yield "crossbar", crossbar.columns(layer)
@@ -52,7 +52,7 @@ def test_columns_fit_the_sources_and_are_compact_and_finite(shot: Shot) -> None:
             for column in values.values():
                 for part in column if isinstance(column, list) else [column]:
                     if isinstance(part, np.ndarray):
-                        assert part.dtype in (np.float32, np.uint8)
+                        assert part.dtype in (np.float32, np.uint32)
                         assert np.isfinite(part).all()
             assert set(values) <= set(view.sources[source].data)
         view.show(columns)

@@ -176,7 +176,7 @@ def test_in_a_pooled_map_a_click_picks_the_first_synapse_of_the_block(size: int)
 def test_a_click_on_the_raster_picks_the_first_hidden_neuron_of_its_row(hidden: int) -> None:
     config = TINY.with_values({"network.hidden": hidden})
     view = activity.build(LIGHT)
-    view.show(activity.columns(Session(config).step(), config))
+    view.show(activity.columns(Session(config).step(), config, LIGHT))
     found, plot = picks(view), view.figures["raster"]
     rows = min(hidden, activity.MOST_ROWS)
     owners = np.arange(hidden) * rows // hidden
