@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterator
 
 from app.history import Curve
@@ -24,6 +25,9 @@ LONGEST = 3000
 """Trials after which the reference stays where it is: it has converged by then."""
 
 _shared: weakref.WeakValueDictionary[str, Reference] = weakref.WeakValueDictionary()
+_recent: deque[Reference] = deque(maxlen=4)
+"""Kept for whoever comes next: a page that is loaded again, or the next visitor of the default preset."""
+
 _sharing = threading.Lock()
 
 
@@ -86,6 +90,8 @@ def reference(config: RunConfig) -> Reference:
         found = _shared.get(key := wanted.to_yaml())
         if found is None:
             found = _shared[key] = Reference(wanted)
+        if found not in _recent:
+            _recent.append(found)
         return found
 
 

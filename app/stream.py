@@ -21,7 +21,7 @@ PATIENCE = 2.0
 PERIOD_MS = 25
 SPACING = 0.06
 TURNS = 6
-CALM = 0.15
+CALM, LEISURE = 0.15, 20.0
 
 ACKNOWLEDGE = """
 const number = cb_obj.data.frame[0], {port1, port2} = new MessageChannel()
@@ -114,6 +114,7 @@ class Stream:
         self._answered: Hashable = None
         self._drawn = self._complete = -1
         self._painted_at = -math.inf
+        self._effort = 0.0
         self._ready = False
 
     def start(self, document: Document) -> None:
@@ -125,6 +126,12 @@ class Stream:
         self._document = document
         document.on_event("document_ready", self._connected)
         document.add_periodic_callback(self.tick, PERIOD_MS)
+
+    @property
+    def deserted(self) -> bool:
+        """Whether a browser was here and has gone; it may come back after a lost connection."""
+        context = self._document.session_context
+        return self._ready and context is not None and context.session.connection_count == 0
 
     def poke(self) -> None:
         """Look for news soon; any thread may ask."""
@@ -151,12 +158,14 @@ class Stream:
         """Draw and number a frame; the number goes last, so that it is seen when all is there.
 
         Everything is drawn when there is nothing newer, or when the browser has had nothing to do for
-        a while, or is yet to fetch the document; in a steady stream the slow plots take turns.
+        a while, or is yet to fetch the document; in a steady stream the slow plots take turns. Where
+        many pages share a server, a while is longer: it is measured in the time that drawing everything takes.
         """
-        rested = self.gate.outstanding == 0 and now - self._painted_at > CALM
+        rested = self.gate.outstanding == 0 and now - self._painted_at > max(CALM, LEISURE * self._effort)
         calm = not self._ready or version == self._drawn or rested
         self._answered = self._answer()
         columns = self._draw(None if calm else self.gate.sent % TURNS)
+        self._effort = time.monotonic() - now if calm else self._effort
         self._drawn = version
         self._complete = version if calm else self._complete
         self.frames.data = {"frame": [self.gate.send(now) if self._ready else 0], **columns}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.history import Curve, Drift
+from app.priority import TURN
 from app.shot import Look, Shot, Twin
 from pcmsim import energy
 from pcmsim.crossbar import Crossbar
@@ -16,7 +17,7 @@ from training import aging, honesty, inspection, meters, twin
 from training.config import RunConfig
 from training.honesty import Honesty, Question
 from training.network import LAYERS
-from training.records import Snapshot
+from training.records import Snapshot, TrialRecord
 from training.session import Session
 
 RATE_WINDOW = 0.5
@@ -75,11 +76,14 @@ class Trainer:
             self._publish(**self._settings())
 
     def step(self, with_snapshot: bool) -> None:
-        """Run one trial."""
+        """Run one trial, when it is this run's turn."""
         if self._session is None:
             return
-        self._due = time.perf_counter()
-        record = self._session.step()
+        with TURN:
+            self._due = time.perf_counter()
+            self._step(self._session.step(), with_snapshot)
+
+    def _step(self, record: TrialRecord, with_snapshot: bool) -> None:
         shot = self._latest()
         shot.curve.append(record)
         shot.drift.append(record)

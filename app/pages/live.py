@@ -53,6 +53,7 @@ class Live:
         self.preset = link.preset
         self.runner = Runner(link.config)
         self._config, self._version, self._loading = link.config, 0, False
+        self._deserted = False
         self._problems, self._changed_at = link.problems, 0.0
         self.requests, self.attention = Requests(self.runner), Attention(idle)
         self.settings = Settings(link.config)
@@ -178,6 +179,7 @@ class Live:
     def _attend(self) -> None:
         """Once a second: pause a run that nobody watches; let the address follow the settings."""
         shot = self.runner.latest
+        self._follow_connection(shot.running)
         reason = self.attention.reason(shot.running, self.stream.gate.outstanding > 0)
         if reason is not None:
             self.runner.pause()
@@ -185,6 +187,15 @@ class Live:
         if self._changed_at and time.monotonic() - self._changed_at > ADDRESS_AFTER:
             self._changed_at = 0.0
             self._show_address()
+
+    def _follow_connection(self, running: bool) -> None:
+        """A closed tab trains no more; a browser that has lost its connection finds the run as it left it."""
+        if self.stream.deserted and running:
+            self._deserted = True
+            self.runner.pause()
+        elif self._deserted and not self.stream.deserted:
+            self._deserted = False
+            self.runner.start()
 
     def _show_address(self) -> bool:
         """Let the address bar follow; False, and a sentence, where no address can give this run."""

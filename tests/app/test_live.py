@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import panel as pn
 import pytest
 from bokeh.document import Document
+from bokeh.events import DocumentReady
 from panel.reactive import Syncable
 from panel.util import edit_readonly
 
 from app import url
 from app.controls import DEBOUNCE_MS
 from app.pages.live import Live
+from app.stream import TURNS
 
 LATER = {"pin0", "pin1", "pin2", "pin3", "twin", "picked", "reference", "ghosts", "names"}
 """Sources that fill when somebody pins, picks, twins, or when the reference has begun."""
@@ -60,10 +63,36 @@ def test_frames_make_no_new_models(live: Live) -> None:
     live.page.get_root(document)
     live.draw(None)
     count = len(list(document.models))
-    for turn in (None, 0, 1, 2, 3):
+    for turn in (None, *range(TURNS)):
         live.runner.step()
         live.draw(turn)
     assert len(list(document.models)) == count
+
+
+def test_a_closed_tab_trains_no_more_and_a_browser_that_comes_back_finds_the_run_going(live: Live) -> None:
+    session = SimpleNamespace(connection_count=1, _subscribed_connections=[])
+    document = Document()
+    document._session_context = lambda: SimpleNamespace(session=session)
+    live.attach(document)
+    document.callbacks.trigger_event(DocumentReady())
+    live.runner.start()
+    until(lambda: live.runner.latest.running)
+    live._attend()
+    assert live.runner.latest.running
+    session.connection_count = 0
+    live._attend()
+    until(lambda: not live.runner.latest.running)
+    live._attend()
+    session.connection_count = 1
+    live._attend()
+    until(lambda: live.runner.latest.running)
+    live.runner.pause()
+    until(lambda: not live.runner.latest.running)
+    for count in (0, 1):
+        session.connection_count = count
+        live._attend()
+    time.sleep(0.05)
+    assert not live.runner.latest.running
 
 
 def test_the_page_does_not_follow_the_process_wide_busy_flag(live: Live) -> None:

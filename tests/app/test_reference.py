@@ -65,11 +65,15 @@ def test_after_a_trial_that_fails_it_goes_on_when_asked_again(monkeypatch: pytes
     until(lambda: found.done == 5)
 
 
-def test_it_ends_when_nobody_holds_it() -> None:
+def test_it_ends_when_nobody_holds_it_and_others_were_wanted_since() -> None:
     before = threading.active_count()
     found = reference(TINY.with_values({"seed": 9}))
     found.keep_ahead(100_000)
     del found
+    gc.collect()
+    assert [config for config in module._shared if "seed: 9\n" in config]
+    for seed in range(20, 20 + module._recent.maxlen):
+        reference(TINY.with_values({"seed": seed}))
     gc.collect()
     until(lambda: threading.active_count() <= before)
     assert not [config for config in module._shared if "seed: 9\n" in config]
