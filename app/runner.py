@@ -207,10 +207,11 @@ class Runner:
         paused = self.latest.running and not wishes.running
         if wishes.running != self.latest.running:
             trainer.mark()
-            self._publish(running=wishes.running, speed=0.0)
+            if not wishes.steps:
+                self._publish(running=wishes.running, speed=0.0)
         with self._reporting(halt=True):
             if wishes.steps or (wishes.running and trainer.pause(self._limit) <= 0.0):
-                trainer.step(wishes.snapshot or not wishes.running)
+                trainer.step(wishes.snapshot or not wishes.running, wishes.running)
             elif wishes.snapshot and wishes.running:
                 self.ask_snapshot()
             elif wishes.snapshot or paused:

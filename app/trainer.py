@@ -75,19 +75,20 @@ class Trainer:
         if self._session is not None and self._latest().config_version != self._version:
             self._publish(**self._settings())
 
-    def step(self, with_snapshot: bool) -> None:
-        """Run one trial, when it is this run's turn."""
+    def step(self, with_snapshot: bool, running: bool) -> None:
+        """Run one trial, when it is this run's turn; `running`: whether more will follow by themselves."""
         if self._session is None:
             return
         with TURN:
             self._due = time.perf_counter()
-            self._step(self._session.step(), with_snapshot)
+            self._tell(self._session.step(), with_snapshot, running)
 
-    def _step(self, record: TrialRecord, with_snapshot: bool) -> None:
-        shot = self._latest()
+    def _tell(self, record: TrialRecord, with_snapshot: bool, running: bool) -> None:
+        shot = replace(self._latest(), running=running)
         shot.curve.append(record)
         shot.drift.append(record)
-        news = {"record": record, "speed": self._speed(shot), "twin": self._step_twin(shot.twin), **self._settings()}
+        news = {"record": record, "running": running, "speed": self._speed(shot), **self._settings()}
+        news["twin"] = self._step_twin(shot.twin)
         self._publish(**news, **(self._look(replace(shot, **news), patient=shot.running) if with_snapshot else {}))
 
     def snapshot(self) -> None:

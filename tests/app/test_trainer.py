@@ -48,7 +48,7 @@ class Bench:
 
     def run(self, trials: int) -> Bench:
         for _ in range(trials):
-            self.trainer.step(with_snapshot=True)
+            self.trainer.step(with_snapshot=True, running=self.shot.running)
         return self
 
     def losses(self) -> list[float]:
@@ -117,7 +117,7 @@ def test_whatever_is_watched_the_run_is_the_plain_one_to_the_bit(preset: str, tm
     for place in range(2 * len(WATCHING)):
         WATCHING[place % len(WATCHING)](bench.trainer)
         bench.trainer.save(str(tmp_path / "run"))
-        bench.trainer.step(with_snapshot=place % 3 > 0)
+        bench.trainer.step(with_snapshot=place % 3 > 0, running=bench.shot.running)
     records = list(alone.run(1 + 2 * len(WATCHING)))
     assert bench.losses() == [record.loss for record in records]
     assert len(set(bench.losses())) > 5
@@ -288,7 +288,7 @@ def test_without_a_run_nothing_is_published_and_requests_are_refused_in_words(tm
     for act in (bench.trainer.question, lambda: bench.trainer.save(str(tmp_path / "run"))):
         with pytest.raises(PCMLabError, match=r"There is no run yet\."):
             act()
-    bench.trainer.step(with_snapshot=True)
+    bench.trainer.step(with_snapshot=True, running=bench.shot.running)
     bench.trainer.snapshot()
     bench.trainer.fast_forward(DAY)
     bench.trainer.configure(TINY, 5)
@@ -386,7 +386,7 @@ def test_single_steps_are_measured_every_time(bench: Bench, clock: Clock) -> Non
 
 def test_trials_without_a_snapshot_leave_the_old_one(bench: Bench) -> None:
     before, look = bench.shot.snapshot, bench.shot.look
-    bench.trainer.step(with_snapshot=False)
+    bench.trainer.step(with_snapshot=False, running=bench.shot.running)
     assert bench.shot.snapshot is before
     assert bench.shot.look is look
     assert bench.shot.snapshot_of == (1, 0, 0) != bench.shot.moment == (1, 1, 0)

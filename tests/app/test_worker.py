@@ -140,6 +140,24 @@ def test_a_change_between_trials_equals_the_same_change_of_a_session(runner: Run
     assert runner.latest.curve.columns()["loss"].tolist() == expected
 
 
+def test_a_step_out_of_a_running_run_tells_of_the_pause_with_its_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, publish = [], Runner._publish
+
+    def note(runner: Runner, **changes: object) -> None:
+        publish(runner, **changes)
+        told.append((runner.latest.running, runner.latest.record.trial))
+
+    monkeypatch.setattr(Runner, "_publish", note)
+    runner = Runner(TINY)
+    runner.start()
+    until(lambda: trial(runner) > 3)
+    runner.step()
+    idle(runner)
+    runner.stop()
+    first_pause = next(number for running, number in told if not running and number > 3)
+    assert first_pause == trial(runner)
+
+
 def test_versions_only_grow_and_every_trial_counts_one(runner: Runner) -> None:
     before = runner.latest.version
     for _ in range(4):

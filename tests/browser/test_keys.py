@@ -55,20 +55,12 @@ def test_escape_closes_a_dialog_and_leaves_the_inspector_behind_it(visit) -> Non
     expect(shown).to_be_visible()
 
 
-def test_question_mark_opens_help_which_tells_the_keys(visit) -> None:
+def test_help_tells_the_keys_which_do_nothing_to_the_run_while_a_dialog_or_a_list_is_open(visit) -> None:
     live = visit()
     live.page.keyboard.press("?")
     dialog = live.page.get_by_role("dialog", name="Help")
     expect(dialog).to_be_visible(timeout=WAIT)
-    told = dialog.locator("kbd").all_text_contents()
-    assert told == ["Space", "→", "Esc", "?"]
-
-
-def test_keys_do_nothing_to_the_run_while_a_dialog_or_a_list_is_open(visit) -> None:
-    live = visit()
-    live.page.keyboard.press("?")
-    dialog = live.page.get_by_role("dialog", name="Help")
-    expect(dialog).to_be_visible(timeout=WAIT)
+    assert dialog.locator("kbd").all_text_contents() == ["Space", "→", "Esc", "?"]
     for key in ("Space", "ArrowRight"):
         live.page.keyboard.press(key)
     live.page.keyboard.press("Escape")

@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from app.theme import DARK, LIGHT
+
 pytestmark = pytest.mark.browser
 
 
@@ -76,12 +78,35 @@ def test_live_sliders_change_the_running_run_without_losing_it(visit) -> None:
         assert live.frame("run") == run, name
 
 
-def test_bit_precision_is_live(visit) -> None:
-    live, name = visit(), "3"
-    version = live.frame("config_version")
-    live.button(name).first.click()
-    live.wait(f"config > {version}")
+def test_bits_refresh_and_single_rates_are_live(visit) -> None:
+    live = visit()
+    live.button("3").first.click()
+    live.wait("config === 1")
+    live.page.get_by_role("switch", name="Refresh saturated pairs").click()
+    live.wait("config === 2")
+    live.button("More: one rate per array").click()
+    live.slider("Recurrent weights").focus()
+    live.page.keyboard.press("ArrowLeft")
+    live.wait("config === 3")
     assert live.frame("run") == 1
+
+
+def test_the_heat_map_shows_each_layer_in_light_and_dark(visit) -> None:
+    live = visit()
+    sizes = "() => { const map = [...Bokeh.documents[0]._all_models.values()].find((m) => m.data?.dw && m.data.kind); return [map.data.dw[0], map.data.dh[0]] }"
+    for layer, expected in (("input", [100, 100]), ("output", [100, 1]), ("recurrent", [100, 100])):
+        live.button(layer).click()
+        expect(live.button(layer)).to_have_attribute("aria-pressed", "true")
+        live.becomes(lambda: live.page.evaluate(sizes), expected)
+    colours = (
+        "() => [...Bokeh.documents[0]._all_models.values()].find((m) => m.type === 'LinearAxis').axis_label_text_color"
+    )
+    light = live.page.evaluate(colours)
+    assert light == LIGHT.muted
+    live.page.get_by_role("button", name=re.compile("theme|dark|mode", re.IGNORECASE)).click()
+    live.becomes(lambda: live.page.evaluate(colours), DARK.muted)
+    live.button("Step").click()
+    live.wait("trial === 1")
 
 
 def test_schemes_change_live_but_digital_weights_restart(visit) -> None:
@@ -132,42 +157,11 @@ def test_seed_is_typed_and_nonsense_is_refused_in_words(visit) -> None:
     live.wait(f"run === {run} && trial > {trial}")
 
 
-def test_refresh_is_live(visit) -> None:
-    live = visit()
-    live.page.get_by_role("switch", name="Refresh saturated pairs").click()
-    live.wait("config === 1")
-
-
-def test_one_learning_rate_alone(visit) -> None:
-    live = visit()
-    live.button("More: one rate per array").click()
-    live.slider("Recurrent weights").focus()
-    live.page.keyboard.press("ArrowLeft")
-    live.wait("config === 1")
-
-
 def test_preset_from_the_list_and_from_the_address(visit) -> None:
     live = visit("?preset=sign")
     live.select("Preset", "ideal-4bit")
     live.wait("run === 2 && trial === 0")
     live.says("ideal-4bit:")
-
-
-def test_layers_of_the_crossbar(visit) -> None:
-    live = visit()
-    for layer in ("input", "output", "recurrent"):
-        live.button(layer).click()
-        expect(live.button(layer)).to_have_attribute("aria-pressed", "true")
-
-
-def test_dark_mode_repaints_the_plots(visit) -> None:
-    live = visit()
-    colour = "() => getComputedStyle(document.body).backgroundColor"
-    light = live.page.evaluate(colour)
-    live.page.get_by_role("button", name=re.compile("theme|dark|mode", re.IGNORECASE)).click()
-    live.page.wait_for_function(f"(light) => ({colour})() !== light", arg=light, timeout=20_000)
-    live.button("Step").click()
-    live.wait("trial === 1")
 
 
 def test_tempo_limits_the_run(visit) -> None:

@@ -67,20 +67,19 @@ KNOBS: dict[str, tuple[tuple[str, str, int], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", KNOBS)
-def test_a_knob_moves_its_line_at_once(visit, name: str) -> None:
-    (label, key, times), values, expected = KNOBS[name]
+def test_each_knob_moves_its_line_at_once(visit) -> None:
     live = visit()
     live.step_to(TRIAL)
     session, records = trained(TRIAL)
     before = said(session, records[-1])
     live.becomes(lambda: shown(live), before)
-    press(live, label, key, times)
-    session.configure(session.config.with_values(values))
-    after = said(session, records[-1])
-    live.becomes(lambda: shown(live), after)
-    assert before[name] != after[name]
-    assert re.fullmatch(expected, after[name])
+    for name, ((label, key, times), values, expected) in KNOBS.items():
+        press(live, label, key, times)
+        session.configure(session.config.with_values(values))
+        after = said(session, records[-1])
+        live.becomes(lambda after=after: shown(live), after)
+        assert before[name] != after[name]
+        assert re.fullmatch(expected, after[name])
     assert live.frame("trial") == TRIAL
 
 
