@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Mapping, Sequence
 
 from bokeh.models import ColumnDataSource, CustomJS
@@ -34,10 +35,11 @@ class Downloads:
     """
 
     def __init__(self, plots: Mapping[str, Sequence[figure]]) -> None:
-        self.pictures = ColumnDataSource({"plot": [""], "kind": [""], "name": [""]}, name="pictures")
+        self._wishes = itertools.count(1)
+        self.pictures = ColumnDataSource({"plot": [""], "kind": [""], "name": [""], "count": [0]}, name="pictures")
         self._known, self._saver = set(plots), picture.wished(plots)
         self.pictures.js_on_change("data", self._saver)
-        self.files = ColumnDataSource({"name": [""], "kind": [""], "body": [""]}, name="files")
+        self.files = ColumnDataSource({"name": [""], "kind": [""], "body": [""], "count": [0]}, name="files")
         self.files.js_on_change("data", CustomJS(code=SAVE))
 
     def know(self, plots: Mapping[str, Sequence[figure]]) -> None:
@@ -57,7 +59,7 @@ class Downloads:
         """
         raw = content.encode("utf-8") if isinstance(content, str) else content
         kind = KINDS.get(name.rsplit(".", 1)[-1], BINARY)
-        self.files.data = {"name": [name], "kind": [kind], "body": [base64.b64encode(raw).decode("ascii")]}
+        self.files.data = self._wish(name=name, kind=kind, body=base64.b64encode(raw).decode("ascii"))
 
     def picture(self, plot: str, kind: str, name: str) -> None:
         """Save a plot as a picture.
@@ -71,4 +73,8 @@ class Downloads:
         name : str
             File name without its ending.
         """
-        self.pictures.data = {"plot": [plot], "kind": [kind], "name": [name]}
+        self.pictures.data = self._wish(plot=plot, kind=kind, name=name)
+
+    def _wish(self, **columns: str) -> dict[str, list[str | int]]:
+        """Counted, so that the same wish for the second time is a change, which the browser hears of."""
+        return {**{name: [text] for name, text in columns.items()}, "count": [next(self._wishes)]}

@@ -161,9 +161,9 @@ class Runner:
                 setattr(self._wishes, name, value)
             self._wake.notify()
 
-    def _publish(self, **changes: object) -> None:
+    def _publish(self, **changes: Any) -> None:
         before = self.latest
-        self.latest = replace(before, version=before.version + 1, **changes)  # type: ignore[arg-type]
+        self.latest = replace(before, version=before.version + 1, **changes)
         if self.latest.config_version != before.config_version:
             self.answered()
 

@@ -22,6 +22,7 @@ PERIOD_MS = 25
 SPACING = 0.06
 TURNS = 6
 CALM, LEISURE = 0.15, 20.0
+"""Seconds without news after which everything is drawn at once; the same in times that drawing everything takes."""
 
 ACKNOWLEDGE = """
 const number = cb_obj.data.frame[0], {port1, port2} = new MessageChannel()

@@ -115,7 +115,8 @@ class LayerWatch:
             self.applied += change
             self.planned += change
         elif touched.devices.numel():
-            self._pulsed(touched, array.view(), update)
+            reset = torch.isin(touched.devices, update.plan.reset_devices)
+            self._pulsed(touched, reset, array.view(), update)
 
     def events(self, devices: npt.ArrayLike) -> npt.NDArray[np.void]:
         """The remembered write events of some devices (flat indices), oldest first: an array of `EVENT`."""
@@ -130,10 +131,9 @@ class LayerWatch:
             series.mul_(keep)
         self.largest, self.error, self.effort = keep * self.largest, keep * self.error, keep * self.effort
 
-    def _pulsed(self, touched: Touched, view: ArrayView, update: Update) -> None:
+    def _pulsed(self, touched: Touched, reset: torch.Tensor, view: ArrayView, update: Update) -> None:
         after = view.conductance.view(-1)[touched.devices]
         made = after - touched.before
-        reset = torch.isin(touched.devices, update.plan.reset_devices)  # type: ignore[union-attr]
         asked = touched.sets * view.step - torch.where(reset, touched.before, 0.0)
         self._add(self.applied, touched.devices, made, view)
         self._add(self.planned, touched.devices, asked, view)

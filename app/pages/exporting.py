@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,15 +86,17 @@ class ExportDialog:
         self.view.open = True
 
     def _code(self) -> Any:
-        self.kind = pmui.RadioButtonGroup(options=list(CODE), value="Python", size="small", label="Kind", margin=0)
+        self.kind = responsive(
+            pmui.RadioButtonGroup(options=list(CODE), value="Python", size="small", label="Kind", margin=0)
+        )
         self.text = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=[CODE_LOOK])
         self.kind.param.watch(lambda _: self._write(), "value")
         save = self._button("Download code", self._save_code)
         return pn.Column(_title("This run as code"), pn.Row(self.kind, save), self.text, sizing_mode="stretch_width")
 
     def _plots(self) -> Any:
-        self.plot = pmui.Select(label="Plot", options=list(self._page.figures()), size="small", width=200)
-        self.table = pmui.Select(label="Data", options=list(tables.TABLES), size="small", width=200)
+        self.plot = self._choice("Plot", self._page.figures())
+        self.table = self._choice("Data", tables.TABLES)
         pictures = [self._button(kind.upper(), lambda kind=kind: self._save_picture(kind)) for kind in KINDS]
         data = [self._button(kind, lambda kind=kind: self._save_table(kind)) for kind in WRITERS]
         return pn.Column(
@@ -163,6 +165,11 @@ class ExportDialog:
                 document.add_next_tick_callback(lambda: self._page.loaded(future.result()))
 
         self._page.runner.ask(lambda trainer: resume(trainer, content, name)).add_done_callback(done)
+
+    @staticmethod
+    def _choice(label: str, options: Iterable[str]) -> Any:
+        """As quick as a button: else a click on one could overtake it, and get what was chosen before."""
+        return responsive(pmui.Select(label=label, options=list(options), size="small", width=200))
 
     @staticmethod
     def _button(label: str, act: Callable[[], None]) -> Any:

@@ -123,10 +123,13 @@ def test_a_file_reaches_the_disk_byte_by_byte_under_its_name(name: str, content:
 
 def test_the_same_file_and_the_same_picture_can_be_had_twice() -> None:
     downloads = Downloads({"learning": [figure()]})
-    seen = changes(downloads.files, downloads.pictures)
+    seen, told = changes(downloads.files, downloads.pictures), []
     for _ in range(2):
         downloads.give("run.txt", "one")
         downloads.picture("learning", "png", "mine")
+        wishes = [downloads.files.data, downloads.pictures.data]
+        assert wishes not in told
+        told.append(wishes)
     assert seen == ["files", "pictures"] * 2
 
 

@@ -26,11 +26,14 @@ def drag(live, label: str, begin: tuple[float, float], end: tuple[float, float])
 def test_a_box_on_the_learning_plot_stays_for_many_trials_until_a_double_click(visit) -> None:
     live = visit("?autoplay=1")
     live.wait("trial > 60")
+    live.button("Pause").click()
+    live.idle()
     before = live.page.evaluate(SPANS, "trial")
     drag(live, "trial", (0.1, 0.2), (0.4, 0.7))
     zoomed = live.page.evaluate(SPANS, "trial")
     assert before[0] < zoomed[0] < zoomed[1] < before[1]
     assert before[2] < zoomed[2] < zoomed[3] < before[3]
+    live.button("Play").click()
     enough = live.frame("trial") + max(150, int(before[1]))
     live.wait(f"trial > {enough}")
     assert live.page.evaluate(SPANS, "trial") == zoomed
