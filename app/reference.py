@@ -6,6 +6,7 @@ show the same task, network, seed and learning rates share one.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import weakref
@@ -55,6 +56,13 @@ class Reference:
                 self._thread = threading.Thread(target=_train, args=(weakref.ref(self),), daemon=True)
                 self._thread.start()
 
+    def stop(self, timeout: float = 1.0) -> None:
+        """End the thread after its present trial, until more is wanted; wait up to `timeout` [s] for it."""
+        with self._lock:
+            self._goal, thread = 0, self._thread
+        if thread is not None:
+            thread.join(timeout)
+
     @property
     def done(self) -> int:
         """Trials done."""
@@ -93,6 +101,13 @@ def reference(config: RunConfig) -> Reference:
         if found not in _recent:
             _recent.append(found)
         return found
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A thread that still computes while the interpreter is taken down would abort the process."""
+    for found in list(_shared.values()):
+        found.stop()
 
 
 def _train(owner: weakref.ref[Reference]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -77,3 +79,27 @@ def test_it_ends_when_nobody_holds_it_and_others_were_wanted_since() -> None:
     gc.collect()
     until(lambda: threading.active_count() <= before)
     assert not [config for config in module._shared if "seed: 9\n" in config]
+
+
+def test_it_stops_when_told_and_goes_on_when_more_is_wanted() -> None:
+    found = reference(TINY.with_values({"seed": 12}))
+    found.keep_ahead(100_000)
+    until(lambda: found.done > 3)
+    found.stop(timeout=20.0)
+    done = found.done
+    assert found._thread is None
+    time.sleep(0.05)
+    assert found.done == done < module.LONGEST
+    found.keep_ahead(done)
+    until(lambda: found.done > done)
+    found.stop()
+
+
+def test_a_process_ends_well_in_the_middle_of_a_trial() -> None:
+    code = (
+        "import time; from app.reference import reference; from training.config import RunConfig\n"
+        "found = reference(RunConfig()); found.keep_ahead(3000)\n"
+        "while found.done < 3: time.sleep(0.01)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
