@@ -19,7 +19,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT = 20_000
+WAIT = 45_000
 COLUMN = "Bokeh.documents[0].get_model_by_name('{}').data.{}[0]"
 FIND = """(label) => {
   const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'

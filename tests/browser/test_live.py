@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from browser_kit import WAIT
 from playwright.sync_api import expect
 
 from app.theme import DARK, LIGHT
@@ -146,12 +147,12 @@ def test_seed_is_typed_and_nonsense_is_refused_in_words(visit) -> None:
     seed = live.page.get_by_role("textbox", name="Seed")
     seed.fill("7")
     seed.press("Enter")
-    expect(live.status("seed")).to_have_text("seed 7", timeout=20_000)
+    expect(live.status("seed")).to_have_text("seed 7", timeout=WAIT)
     run = live.frame("run")
     for nonsense in ("-3", "many", "1e400"):
         seed.fill(nonsense)
         seed.press("Enter")
-        expect(seed).to_have_value("7", timeout=20_000)
+        expect(seed).to_have_value("7", timeout=WAIT)
     live.says("whole number >= 0")
     trial = live.frame("trial")
     live.wait(f"run === {run} && trial > {trial}")
@@ -169,15 +170,15 @@ def test_tempo_limits_the_run(visit) -> None:
     live.select("Tempo", "3 trials/s")
     live.button("Play").click()
     live.wait("trial >= 4")
-    expect(live.status("speed")).to_have_text(re.compile(r"^[23]\.\d trials/s"), timeout=20_000)
+    expect(live.status("speed")).to_have_text(re.compile(r"^[23]\.\d trials/s"), timeout=WAIT)
 
 
 def test_a_run_that_goes_wrong_is_told_in_words_and_lives_on(visit) -> None:
     live = visit("?network.threshold=100")
     silence = live.page.get_by_text("None of the 100 hidden neurons spiked")
     live.button("Play").click()
-    expect(silence).to_be_visible(timeout=20_000)
+    expect(silence).to_be_visible(timeout=WAIT)
     slider = live.slider("Firing threshold")
     slider.focus()
     live.page.keyboard.press("Home")
-    expect(silence).not_to_be_visible(timeout=20_000)
+    expect(silence).not_to_be_visible(timeout=WAIT)
