@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -155,3 +156,19 @@ class Live:
         """A point of a figure, found by the label of its horizontal axis."""
         left, top, width, height = self.page.evaluate(FRAME, label)
         return left + across * width, top + down * height
+
+
+@contextlib.contextmanager
+def visiting(browser: Browser, address: str, **usual: Any) -> Iterator[Callable[..., Live]]:
+    """Opens pages; afterwards no page may have complained or asked for anything from elsewhere."""
+    opened: list[Live] = []
+
+    def open_page(query: str = "", **options: Any) -> Live:
+        opened.append(Live(browser, address, query, **usual, **options))
+        return opened[-1]
+
+    yield open_page
+    complaints = [complaint for live in opened for complaint in live.complaints]
+    for live in opened:
+        live.close()
+    assert complaints == []

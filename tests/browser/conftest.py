@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from browser_kit import FLAGS, Live
+from browser_kit import FLAGS, Live, visiting
 from playwright.sync_api import Browser, sync_playwright
 
 
@@ -56,16 +56,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(address: str, browser: Browser):
-    """Opens pages; afterwards no page may have complained or asked for anything from elsewhere."""
-    opened: list[Live] = []
-
-    def open_page(query: str = "", **options) -> Live:
-        opened.append(Live(browser, address, query, **options))
-        return opened[-1]
-
-    yield open_page
-    complaints = [complaint for live in opened for complaint in live.complaints]
-    for live in opened:
-        live.close()
-    assert complaints == []
+def visit(address: str, browser: Browser) -> Iterator[Callable[..., Live]]:
+    """Opens pages; see `browser_kit.visiting`."""
+    with visiting(browser, address) as open_page:
+        yield open_page

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser_kit import WAIT, Live
+from browser_kit import WAIT, Live, visiting
 from dialog_kit import download, open_export
 from playwright.sync_api import Browser, Page, expect
 
@@ -88,17 +88,8 @@ def small() -> Iterator[str]:
 @pytest.fixture
 def enter(small: str, browser: Browser) -> Iterator[Callable[..., Live]]:
     """Opens pages of the small server."""
-    opened: list[Live] = []
-
-    def open_page(query: str = "") -> Live:
-        opened.append(Live(browser, small, query, color_scheme="light"))
-        return opened[-1]
-
-    yield open_page
-    complaints = [complaint for live in opened for complaint in live.complaints]
-    for live in opened:
-        live.close()
-    assert complaints == []
+    with visiting(browser, small, color_scheme="light") as open_page:
+        yield open_page
 
 
 def knock(browser: Browser, address: str) -> Page:
