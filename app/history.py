@@ -7,6 +7,7 @@ thinning publishes a new array instead of changing the old one.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,16 @@ SMOOTHING = 30.0
 """Trials over which the smoothed loss forgets."""
 
 CURVE = ("trial", "loss", "smooth", "baseline", "rate")
+
+
+class Point(NamedTuple):
+    """What a learning curve keeps of a trial; `training.records.TrialRecord` has the same fields."""
+
+    trial: int
+    loss: float
+    baseline: float
+    rate: float
+
 
 Table = dict[str, npt.NDArray[np.float64]]
 
@@ -38,6 +49,16 @@ class _Rows:
         thinned = np.empty_like(rows)
         thinned[: len(kept)] = kept
         self._published = (thinned, len(kept))
+
+    def __getstate__(self) -> tuple[npt.NDArray[np.float64], int]:
+        return self.read(), len(self._published[0])
+
+    def __setstate__(self, state: tuple[npt.NDArray[np.float64], int]) -> None:
+        """The rows, and room for as many as before."""
+        kept, capacity = state
+        rows = np.empty((capacity, kept.shape[1]))
+        rows[: len(kept)] = kept
+        self._published = (rows, len(kept))
 
     @property
     def full(self) -> bool:
@@ -64,7 +85,7 @@ class Curve:
         self._every, self._seen = 1, 0
         self._loss, self._weight, self._baseline = 0.0, 0.0, 0.0
 
-    def append(self, record: TrialRecord) -> None:
+    def append(self, record: TrialRecord | Point) -> None:
         """Take in the next trial."""
         self._smooth(record)
         row = (record.trial, record.loss, self._loss / self._weight, self._baseline / self._seen, record.rate)
@@ -79,7 +100,7 @@ class Curve:
             rows = np.concatenate((rows, tip))
         return {name: rows[:, place] for place, name in enumerate(CURVE)}
 
-    def _smooth(self, record: TrialRecord) -> None:
+    def _smooth(self, record: TrialRecord | Point) -> None:
         keep = math.exp(-1.0 / SMOOTHING)
         self._loss = keep * self._loss + (1.0 - keep) * record.loss
         self._weight = keep * self._weight + (1.0 - keep)

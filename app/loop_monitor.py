@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import multiprocessing
 import statistics
 from collections import deque
 from collections.abc import Callable
@@ -88,19 +90,31 @@ class LoopMonitor:
 
 
 def vitals(monitor: LoopMonitor) -> dict[str, Any]:
-    """Threads and memory of this process, and the lag of its loop.
+    """Threads and memory of this process and of those that it has started, and the lag of its loop.
 
     Returns
     -------
     dict
-        ``threads``; ``rss_bytes``; ``lag_ms`` with ``median``, ``p95`` and ``max`` over the last minute [ms].
+        ``threads``; ``rss_bytes``; ``workers``, the processes that train, and ``workers_bytes``, the memory
+        of all processes that this one has begun; ``lag_ms`` with ``median``, ``p95`` and ``max`` over
+        the last minute [ms].
     """
     process, lag = psutil.Process(), monitor.lag()
     return {
         "threads": process.num_threads(),
         "rss_bytes": process.memory_info().rss,
+        "workers": len(multiprocessing.active_children()),
+        "workers_bytes": sum(map(_held, process.children(recursive=True))),
         "lag_ms": {name: round(1000.0 * value, 3) for name, value in vars(lag).items()},
     }
+
+
+def _held(process: psutil.Process) -> int:
+    """Memory of a process, what it shares with others divided among them; of one that has just ended, nothing."""
+    with contextlib.suppress(psutil.Error):
+        memory = process.memory_full_info()
+        return int(getattr(memory, "pss", memory.uss))
+    return 0
 
 
 class Health(RequestHandler):

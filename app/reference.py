@@ -1,26 +1,33 @@
 """The learning curve on ideal weights: what the devices cost is the distance to it.
 
-Computed beside the run by a thread of low priority, ahead of it and in small portions; pages that
-show the same task, network, seed and learning rates share one.
+Computed ahead of the run, in small portions, by one process of low priority that serves all pages;
+pages that show the same task, network, seed and learning rates share one curve.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import functools
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
-from app.history import Curve
+import yaml
+
+from app.history import Curve, Point
 from app.priority import IDLE, be_modest
+from app.processes import PROCESSES, end_with_parent, without_main
 from training.config import RunConfig
 from training.session import Session
 from training.twin import ideal
 
-PORTION = 250
+AHEAD = 250
 """Trials by which the reference is ahead of the run."""
+
+PORTION = 10
+"""Trials that are computed at once: all references take turns."""
 
 LONGEST = 3000
 """Trials after which the reference stays where it is: it has converged by then."""
@@ -43,52 +50,40 @@ class Reference:
 
     def __init__(self, config: RunConfig) -> None:
         self.config, self.curve = config, Curve()
-        self._goal = 0
-        self._session: Session | None = None
+        self.done = 0
+        """Trials done."""
+        self._goal, self._asked = 0, False
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
 
     def keep_ahead(self, trial: int) -> None:
         """Go on until a portion beyond `trial`; returns at once."""
         with self._lock:
-            self._goal = min(max(self._goal, trial + PORTION), LONGEST)
-            if self._thread is None and self.done < min(self._goal, trial + PORTION // 2):
-                self._thread = threading.Thread(target=_train, args=(weakref.ref(self),), daemon=True)
-                self._thread.start()
+            self._goal = min(max(self._goal, trial + AHEAD), LONGEST)
+            due = not self._asked and self.done < min(self._goal, trial + AHEAD // 2)
+            self._asked = self._asked or due
+        if due:
+            self._ask()
 
-    def stop(self, timeout: float = 1.0) -> None:
-        """End the thread after its present trial, until more is wanted; wait up to `timeout` [s] for it."""
+    def stop(self) -> None:
+        """Compute no further than the present portion, until more is wanted."""
         with self._lock:
-            self._goal, thread = 0, self._thread
-        if thread is not None:
-            thread.join(timeout)
+            self._goal = 0
 
-    @property
-    def done(self) -> int:
-        """Trials done."""
-        return 0 if self._session is None else self._session.trial
+    def _ask(self) -> None:
+        """Have the next portion computed; nobody waits for a reference that nobody holds."""
+        owner, trials = weakref.ref(self), max(1, min(PORTION, self._goal - self.done))
+        with contextlib.suppress(RuntimeError):  # The program ends.
+            _submit(self.config.to_yaml(), self.done, trials).add_done_callback(lambda answer: _take(owner, answer))
 
-    def step(self) -> None:
-        """Train on one more trial; only ever one thread at a time."""
-        self._session = self._session or Session(self.config)
-        self.curve.append(self._session.step())
-
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        """A trial that fails ends the thread, not the reference: the next wish begins another."""
-        try:
-            yield
-        except BaseException:
-            with self._lock:
-                self._thread = None
-            raise
-
-    def _take(self) -> bool:
-        """Whether another trial is due; without one, the thread ends."""
+    def _take(self, points: list[Point]) -> None:
+        """Without points, the portion has failed: the next wish tries again."""
+        for point in points:
+            self.curve.append(point)
         with self._lock:
-            due = self.done < self._goal
-            self._thread = self._thread if due else None
-            return due
+            self.done += len(points)
+            self._asked = bool(points) and self.done < self._goal
+        if self._asked:
+            self._ask()
 
 
 def reference(config: RunConfig) -> Reference:
@@ -103,17 +98,56 @@ def reference(config: RunConfig) -> Reference:
         return found
 
 
-@atexit.register
-def _stop_all() -> None:
-    """A thread that still computes while the interpreter is taken down would abort the process."""
-    for found in list(_shared.values()):
-        found.stop()
+def _take(owner: weakref.ref[Reference], answer: Future[list[Point]]) -> None:
+    if (mine := owner()) is not None:
+        mine._take([] if answer.cancelled() or answer.exception() is not None else answer.result())
 
 
-def _train(owner: weakref.ref[Reference]) -> None:
-    """Train as long as somebody holds the reference and more trials are wanted."""
+def _begin() -> None:
+    end_with_parent()
     be_modest(IDLE)
-    while (mine := owner()) is not None and mine._take():
-        with mine._failing():
-            mine.step()
-        del mine
+
+
+@functools.cache
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=PROCESSES, initializer=_begin)
+
+
+def _submit(config: str, done: int, trials: int) -> Future[list[Point]]:
+    """A portion, asked of the process that computes them; of a new one, should the last have died."""
+    with without_main():
+        try:
+            return _pool().submit(portion, config, done, trials)
+        except BrokenProcessPool:
+            _pool.cache_clear()
+            return _pool().submit(portion, config, done, trials)
+
+
+@functools.lru_cache(maxsize=16)
+def _session(config: str) -> Session:
+    return Session(RunConfig.from_dict(yaml.safe_load(config)))
+
+
+def portion(config: str, done: int, trials: int) -> list[Point]:
+    """The next trials of a run; its session waits here for the next portion.
+
+    Parameters
+    ----------
+    config : str
+        The run's configuration as YAML.
+    done : int
+        Trials that are known; a session that was forgotten, or is ahead, trains them again.
+    trials : int
+        How many.
+
+    Returns
+    -------
+    list of Point
+        The trials from `done` on.
+    """
+    if _session(config).trial > done:
+        _session.cache_clear()
+    session = _session(config)
+    for _ in session.run(done - session.trial):
+        pass
+    return [Point(**{name: getattr(record, name) for name in Point._fields}) for record in session.run(trials)]

@@ -1,65 +1,45 @@
-"""One worker thread per browser session: it trains, the page looks.
+"""The page's side of a worker: one process per browser session trains, the page looks.
 
-The page writes wishes (play, step, configuration) under a lock that the worker holds only to read
-them, and reads a single slot with the latest `Shot`. Neither waits for the other's work, and
-nothing that the page does changes the numbers of the run.
+Training in a process of its own competes with no page for Python's lock, and what goes wrong there
+harms nobody else. Wishes are small messages; what is published comes back as messages too, which a
+thread of the session puts into a single slot. The page waits for neither.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import itertools
+import multiprocessing
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
-from app.priority import be_modest
+from app.processes import PROCESSES, without_main
 from app.shot import Shot
 from app.trainer import Trainer
+from app.worker import work
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig
-from training.session import Session
 
-Action = tuple[Callable[[Trainer], Any], "Future[Any]"]
-"""What to do between two trials, and whom to tell."""
-
-
-@dataclass
-class _Wishes:
-    """What the page wants; guarded by the runner's condition."""
-
-    running: bool = False
-    steps: int = 0
-    config: RunConfig | None = None
-    config_version: int = 0
-    restart: RunConfig | None = None
-    snapshot: bool = False
-    actions: tuple[Action, ...] = ()
-    stop: bool = False
+NAME = "pcmlab-worker"
+GONE = "The worker has ended{}: the run is lost. Reset begins it anew."
 
 
 def _nothing() -> None:
     pass
 
 
-_runners: weakref.WeakSet[Runner] = weakref.WeakSet()
-
-
-@atexit.register
-def _stop_all() -> None:
-    """A worker that still computes while the interpreter is taken down would abort the process."""
-    for runner in list(_runners):
-        runner.stop()
-
-
 class Runner:
-    """Trains in a daemon thread of low priority and publishes the latest record.
+    """Has a process of its own train, and holds what it published last.
 
-    The first trial is run at once, so that there is something to see; then the run is paused.
+    The first trial is run at once, so that there is something to see; then the run is paused. With
+    its runner the process ends.
 
     Parameters
     ----------
@@ -68,41 +48,40 @@ class Runner:
 
     Attributes
     ----------
+    latest : Shot
+        What was published last.
+    notices : deque of str
+        Sentences for the person, oldest first; the page takes them out.
     answered : callable
-        Called on the worker's thread when `latest` shows for the first time what `configure` or `reset` asked for.
+        Called on the session's thread when `latest` shows for the first time what `configure` or `reset` asked for.
     """
 
     def __init__(self, config: RunConfig) -> None:
         self.latest = Shot(0, 0, False, config)
-        self.answered: Callable[[], None] = _nothing
         self.notices: deque[str] = deque(maxlen=20)
-        """Sentences for the person, oldest first; the page takes them out."""
-        self._wishes = _Wishes(restart=config)
-        self._wake = threading.Condition()
-        self._limit = 0.0
-        _runners.add(self)
-        self._thread = threading.Thread(target=self._work, name="pcmlab-runner", daemon=True)
-        self._thread.start()
+        self.answered: Callable[[], None] = _nothing
+        self._numbers = itertools.count()
+        self._open: dict[int, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._limit, self._stopped = 0.0, False
+        self._begin(config)
 
     @property
     def alive(self) -> bool:
-        """Whether the worker has not been stopped."""
+        """Whether there is a worker."""
         return self._thread.is_alive()
 
     def start(self) -> None:
         """Run trials until paused."""
-        self._wish(running=True)
+        self._call("start")
 
     def pause(self) -> None:
         """Finish the present trial, then wait."""
-        self._wish(running=False, steps=0)
+        self._call("pause")
 
     def step(self) -> None:
         """Pause, and run one more trial."""
-        with self._wake:
-            self._wishes.running = False
-            self._wishes.steps += 1
-            self._wake.notify()
+        self._call("step")
 
     def configure(self, config: RunConfig, version: int) -> None:
         """Change settings before the next trial; only the newest wish counts.
@@ -114,15 +93,18 @@ class Runner:
         version : int
             The page's number of it; comes back in `Shot.config_version`.
         """
-        self._wish(config=config, config_version=version)
+        self._call("configure", config, version)
 
     def reset(self, config: RunConfig, version: int) -> None:
-        """Begin a new run, paused or running as before; arguments as in `configure`."""
-        self._wish(restart=config, config=None, config_version=version, steps=0)
+        """Begin a new run, paused or running as before, on a new worker if need be; arguments as in `configure`."""
+        if not self.alive and not self._stopped:
+            self._begin(config)
+        self._call("reset", config, version)
 
     def ask_snapshot(self) -> None:
         """Publish a snapshot together with the next trial; at once when paused."""
-        self._wish(snapshot=True)
+        with contextlib.suppress(OSError):
+            self._send("ask_snapshot")
 
     def ask(self, action: Callable[[Trainer], Any]) -> Future[Any]:
         """Have the worker do something between two trials.
@@ -130,7 +112,7 @@ class Runner:
         Parameters
         ----------
         action : callable
-            Gets the trainer, on the worker's thread.
+            Gets the trainer; it must travel to another process, as `operator.methodcaller` does.
 
         Returns
         -------
@@ -138,28 +120,76 @@ class Runner:
             Its result. A failure is in it and, as any failure, among the notices.
         """
         future: Future[Any] = Future()
-        with self._wake:
-            self._wishes.actions += ((action, future),)
-            self._wake.notify()
+        number = next(self._numbers)
+        self._open[number] = future
+        self._call("ask", action, number=number)
         return future
 
     def limit(self, trials_per_second: float) -> None:
         """Run at most so many trials per second; 0 is as fast as possible."""
-        with self._wake:
-            self._limit = trials_per_second
-            self._wake.notify()
+        self._limit = trials_per_second
+        with contextlib.suppress(OSError):
+            self._send("limit", trials_per_second)
 
     def stop(self, timeout: float = 1.0) -> None:
-        """End the worker after the present trial; wait up to `timeout` [s] for it."""
-        self._wish(stop=True)
+        """End the worker, in the middle of a trial if need be; wait up to `timeout` [s] for it."""
+        self._stopped = True
+        self._process.terminate()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
-    def _wish(self, **wishes: object) -> None:
-        with self._wake:
-            for name, value in wishes.items():
-                setattr(self._wishes, name, value)
-            self._wake.notify()
+    def _begin(self, config: RunConfig) -> None:
+        """A worker, and a thread that listens to it for as long as this runner is held."""
+        self._connection, theirs = multiprocessing.Pipe()
+        with without_main():
+            self._process = PROCESSES.Process(
+                target=work, args=(theirs, config, self.latest.run), name=NAME, daemon=True
+            )
+            self._process.start()
+        theirs.close()
+        weakref.finalize(self, self._process.terminate)
+        listening = (weakref.ref(self), self._connection, self._process)
+        self._thread = threading.Thread(target=_listen, args=listening, name="pcmlab-listener", daemon=True)
+        self._thread.start()
+        self.limit(self._limit)
+
+    def _call(self, method: str, *arguments: Any, number: int = -1) -> None:
+        """What a person has asked for: without a worker they are told."""
+        try:
+            self._send(method, *arguments, number=number)
+        except OSError:
+            self._tell_gone()
+
+    def _send(self, method: str, *arguments: Any, number: int = -1) -> None:
+        with self._lock:
+            self._connection.send((number, method, arguments))
+
+    def _take(self, kind: str, *content: Any) -> None:
+        (self._take_shot if kind == "shot" else self._take_answer)(*content)
+
+    def _take_shot(self, changes: dict[str, Any], notices: list[str]) -> None:
+        self.notices.extend(notices)
+        self._publish(**changes)
+
+    def _take_answer(self, number: int, result: Any, error: BaseException | None) -> None:
+        future = self._open.pop(number)
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def _ended(self, exit_code: int | None) -> None:
+        """Nothing more will come: say so, unless it was stopped."""
+        self._connection.close()
+        if not self._stopped:
+            self._tell_gone("" if exit_code is None else f" (exit code {exit_code})")
+
+    def _tell_gone(self, why: str = "") -> None:
+        if not self._stopped:
+            self.notices.append(GONE.format(why))
+            self._publish(running=False, speed=0.0)
+        for number in list(self._open):
+            self._take_answer(number, None, PCMLabError(GONE.format(why)))
 
     def _publish(self, **changes: Any) -> None:
         before = self.latest
@@ -167,85 +197,15 @@ class Runner:
         if self.latest.config_version != before.config_version:
             self.answered()
 
-    def _work(self) -> None:
-        be_modest()
-        trainer = Trainer(self._publish, lambda: self.latest)
+
+def _listen(owner: weakref.ref[Runner], connection: Connection, process: BaseProcess) -> None:
+    """Hand on what a worker sends, until it has ended."""
+    with contextlib.suppress(EOFError, OSError):
         while True:
-            wishes = self._next_wishes(trainer)
-            if wishes.stop:
-                return
-            self._fulfil(trainer, wishes)
-
-    def _next_wishes(self, trainer: Trainer) -> _Wishes:
-        """Wait until there is something to do; take the one-time wishes out."""
-        with self._wake:
-            while not self._due(trainer):
-                self._wake.wait(trainer.pause(self._limit) if self._wishes.running else None)
-            taken = replace(self._wishes)
-            self._wishes = replace(
-                taken, steps=max(0, taken.steps - 1), config=None, restart=None, snapshot=False, actions=()
-            )
-        return taken
-
-    def _due(self, trainer: Trainer) -> bool:
-        wishes = self._wishes
-        asked = wishes.stop or wishes.steps or wishes.config or wishes.restart or wishes.actions
-        asked = asked or (wishes.snapshot and not wishes.running)
-        changed = wishes.running != self.latest.running
-        return bool(asked or changed or (wishes.running and trainer.pause(self._limit) <= 0.0))
-
-    def _fulfil(self, trainer: Trainer, wishes: _Wishes) -> None:
-        with self._reporting():
-            if wishes.restart is not None:
-                trainer.restart(wishes.restart, wishes.config_version)
-        with self._reporting():
-            if wishes.config is not None:
-                trainer.configure(wishes.config, wishes.config_version)
-        for action, future in wishes.actions:
-            with self._reporting():
-                _do(action, trainer, future)
-        paused = self.latest.running and not wishes.running
-        if wishes.running != self.latest.running:
-            trainer.mark()
-            if not wishes.steps:
-                self._publish(running=wishes.running, speed=0.0)
-        with self._reporting(halt=True):
-            if wishes.steps or (wishes.running and trainer.pause(self._limit) <= 0.0):
-                trainer.step(wishes.snapshot or not wishes.running, wishes.running)
-            elif wishes.snapshot and wishes.running:
-                self.ask_snapshot()
-            elif wishes.snapshot or paused:
-                trainer.snapshot()
-        if not self.latest.running:
-            trainer.announce()
-
-    @contextlib.contextmanager
-    def _reporting(self, halt: bool = False) -> Iterator[None]:
-        """Turn any failure into a notice; the run lives on, paused if a trial itself failed."""
-        try:
-            yield
-        except Exception as error:
-            known = isinstance(error, PCMLabError)
-            self.notices.append(str(error) if known else f"{type(error).__name__}: {error}")
-            if halt:
-                self._wish(running=False, steps=0)
-            self._publish(running=self.latest.running and not halt)
-
-
-def _do(action: Callable[[Trainer], Any], trainer: Trainer, future: Future[Any]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(action(trainer))
-    except Exception as error:
-        future.set_exception(error)
-        raise
-
-
-def warm_up() -> None:
-    """Compile the kernels, so that the first page need not wait for them."""
-    config = RunConfig()
-    for changed in ({}, {"scheme": "float32"}, {"device.preset": "ideal"}):
-        session = Session(config.with_values(changed))
-        session.step()
-        session.snapshot()
+            message = connection.recv()
+            if (runner := owner()) is not None:
+                runner._take(*message)
+            del runner, message
+    process.join()
+    if (runner := owner()) is not None:
+        runner._ended(process.exitcode)

@@ -1,10 +1,11 @@
-"""Serve the dashboard from one process: one event loop, one worker thread per visitor."""
+"""Serve the dashboard: one event loop; a worker process per visitor."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import gc
+import signal
 import socket
 import sys
 import threading
@@ -18,11 +19,10 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from app import thrift, url
+from app import processes, thrift, url
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages.live import Live
-from app.runner import warm_up
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page
 from pcmsim.errors import PCMLabError
@@ -73,6 +73,7 @@ def serve(
     visit = Host(Limits.asked(max_sessions, idle_minutes))
     port = _bindable(host, port)
     prepare()
+    _end_well_when_told()
     print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
     IOLoop.current().add_callback(visit.watch)
     pn.serve(
@@ -133,11 +134,9 @@ class Host:
         Returns
         -------
         dict
-            ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the threads that
-            train; and what `app.loop_monitor.vitals` tells.
+            ``sessions``, those that hold a place, and ``max_sessions``; and what `app.loop_monitor.vitals` tells.
         """
-        workers = sum(thread.name == "pcmlab-runner" for thread in threading.enumerate())
-        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
+        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most}
         return {**counts, **vitals(self.monitor)}
 
     def _live(self) -> Live:
@@ -191,11 +190,19 @@ def prepare() -> None:
     # Its further threads would wait for the next product at full speed, on the processor that paints the page.
     threadpool_limits(1, user_api="blas")
     pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
-    warm_up()
+    thrift.install()
+    processes.prepare()
     smoothed(Curve().columns(), 1.0)
     # What is loaded stays: to look through all of it for garbage would hold up every page for a third of a second.
     gc.collect()
     gc.freeze()
+
+
+def _end_well_when_told() -> None:
+    """What service managers send is to end the server as Ctrl-C does, with all of its processes."""
+    if threading.current_thread() is threading.main_thread():
+        loop = IOLoop.current()
+        signal.signal(signal.SIGTERM, lambda *_: loop.add_callback_from_signal(loop.stop))
 
 
 def _bindable(host: str, port: int) -> int:

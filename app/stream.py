@@ -22,7 +22,10 @@ PERIOD_MS = 25
 SPACING = 0.06
 TURNS = 6
 CALM, LEISURE = 0.15, 20.0
-"""Seconds without news after which everything is drawn at once; the same in times that drawing everything takes."""
+"""Seconds after which a page that has painted gets everything at once; the same in times that drawing it all takes."""
+
+REST = 0.5
+"""Seconds without news after which the plots that had no turn are drawn, although more is to come."""
 
 ACKNOWLEDGE = """
 const number = cb_obj.data.frame[0], {port1, port2} = new MessageChannel()
@@ -98,6 +101,8 @@ class Stream:
         configuration that it shows.
     answer : callable
         Version of what the person has asked for, as far as it could be shown now: news of it are urgent.
+    more : callable
+        Whether news are about to come.
     """
 
     def __init__(
@@ -105,16 +110,17 @@ class Stream:
         version: Callable[[], int],
         draw: Callable[[int | None], dict[str, Any]],
         answer: Callable[[], Hashable] = lambda: None,
+        more: Callable[[], bool] = lambda: False,
     ) -> None:
         self.gate = FrameGate()
         self.frames = ColumnDataSource({"frame": [0]}, name="frames")
         self.painted = ColumnDataSource({"frame": [0]}, name="painted")
         self.frames.js_on_change("data", CustomJS(args={"ack": self.painted}, code=ACKNOWLEDGE))
         self.painted.on_change("data", self._acknowledged)
-        self._version, self._draw, self._answer = version, draw, answer
+        self._version, self._draw, self._answer, self._more = version, draw, answer, more
         self._answered: Hashable = None
         self._drawn = self._complete = -1
-        self._painted_at = -math.inf
+        self._drawn_at = self._painted_at = -math.inf
         self._effort = 0.0
         self._ready = False
 
@@ -142,11 +148,16 @@ class Stream:
     def tick(self) -> None:
         """Send a frame if there is news and the browser has painted what it got."""
         now, version = time.monotonic(), self._version()
-        if version == self._complete or not self._may_send(now):
+        if self._nothing_new(version, now) or not self._may_send(now):
             return
         # Collected, not combined: combining loses range changes on the way to the browser.
         with pn.io.hold(self._document, policy="collect"):
             self._draw_frame(now, version)
+
+    def _nothing_new(self, version: int, now: float) -> bool:
+        if version == self._drawn and self._more() and now - self._drawn_at < REST:
+            return True
+        return version == self._complete
 
     def _may_send(self, now: float) -> bool:
         """Before the browser has the document, only until it asks for it: a change on the way is dropped there."""
@@ -158,7 +169,7 @@ class Stream:
     def _draw_frame(self, now: float, version: int) -> None:
         """Draw and number a frame; the number goes last, so that it is seen when all is there.
 
-        Everything is drawn when there is nothing newer, or when the browser has had nothing to do for
+        Everything is drawn when nothing newer will come soon, or when the browser has had nothing to do for
         a while, or is yet to fetch the document; in a steady stream the slow plots take turns. Where
         many pages share a server, a while is longer: it is measured in the time that drawing everything takes.
         """
@@ -167,7 +178,7 @@ class Stream:
         self._answered = self._answer()
         columns = self._draw(None if calm else self.gate.sent % TURNS)
         self._effort = time.monotonic() - now if calm else self._effort
-        self._drawn = version
+        self._drawn, self._drawn_at = version, now
         self._complete = version if calm else self._complete
         self.frames.data = {"frame": [self.gate.send(now) if self._ready else 0], **columns}
 

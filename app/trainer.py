@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from app.history import Curve, Drift
-from app.priority import TURN
+from app.priority import be_modest
 from app.shot import Look, Shot, Twin
 from pcmsim import energy
 from pcmsim.crossbar import Crossbar
@@ -37,10 +38,18 @@ class Trainer:
         Replaces fields of the latest shot.
     latest : callable
         The latest shot.
+    later : callable
+        Has something done with the trainer, on the worker's thread; any thread may call it.
     """
 
-    def __init__(self, publish: Callable[..., None], latest: Callable[[], Shot]) -> None:
-        self._publish, self._latest = publish, latest
+    def __init__(
+        self,
+        publish: Callable[..., None],
+        latest: Callable[[], Shot],
+        later: Callable[[Callable[[Trainer], Any]], Any],
+    ) -> None:
+        self._publish, self._latest, self._later = publish, latest, later
+        self._comparing = threading.Lock()
         self._session: Session | None = None
         self._twin: Session | None = None
         self._cell: tuple[str, int, int] | None = None
@@ -76,10 +85,8 @@ class Trainer:
             self._publish(**self._settings())
 
     def step(self, with_snapshot: bool, running: bool) -> None:
-        """Run one trial, when it is this run's turn; `running`: whether more will follow by themselves."""
-        if self._session is None:
-            return
-        with TURN:
+        """Run one trial; `running`: whether more will follow by themselves."""
+        if self._session is not None:
             self._due = time.perf_counter()
             self._tell(self._session.step(), with_snapshot, running)
 
@@ -128,16 +135,13 @@ class Trainer:
                 self._twin.device_time += seconds
             self._publish(aging=left, **self._look(self._latest()))
 
-    def question(self) -> Question:
-        """What `training.honesty.answer` needs to know of the present trial."""
+    def compare_gradients(self) -> None:
+        """Compare e-prop with backpropagation through time beside the run; not twice at the same time."""
         if self._session is None:
             raise PCMLabError(NO_RUN)
-        return honesty.prepare(self._session)
-
-    def answered(self, compared: Honesty, run: int) -> None:
-        """Publish a comparison, unless another run has begun since it was asked for."""
-        if run == self._latest().run:
-            self._publish(honesty=compared)
+        if self._comparing.acquire(blocking=False):
+            asked = honesty.prepare(self._session), self._latest().run
+            threading.Thread(target=self._compare, args=asked, name="pcmlab-honesty", daemon=True).start()
 
     def save(self, path: str) -> None:
         """Write a checkpoint."""
@@ -151,6 +155,22 @@ class Trainer:
         if self._session is None:
             return IDLE
         return self._due + 1.0 / limit - time.perf_counter() if limit > 0.0 else 0.0
+
+    def _compare(self, question: Question, run: int) -> None:
+        """Have the answer published, or the failure told as any other."""
+        be_modest()
+        try:
+            answer = honesty.answer(question)
+            self._later(lambda trainer: trainer.compared(answer, run))
+        except Exception as error:
+            self._later(_raising(error))
+        finally:
+            self._comparing.release()
+
+    def compared(self, answer: Honesty, run: int) -> None:
+        """Publish a comparison, unless another run has begun since it was asked for."""
+        if run == self._latest().run:
+            self._publish(honesty=answer)
 
     def _adopt(self, session: Session, version: int) -> None:
         session.observe()
@@ -235,3 +255,10 @@ class Trainer:
         speed = self._trials / elapsed
         self.mark()
         return speed
+
+
+def _raising(error: Exception) -> Callable[[Trainer], None]:
+    def fail(trainer: Trainer) -> None:
+        raise error
+
+    return fail

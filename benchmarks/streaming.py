@@ -23,6 +23,10 @@ from typing import Any
 
 from bare_browser import Tab, browsed
 
+from app.processes import prepare
+from app.runner import Runner
+from training.presets import PRESETS
+
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = {
     "first_picture_s": ("<=", 3.0),
@@ -32,6 +36,9 @@ TARGETS = {
     "watched_share": (">=", 0.6),
     "console_errors": ("<=", 0),
 }
+
+SETTLED = 1.5
+"""Seconds after which a pace is steady."""
 
 PROBE = """
 window.probe = {picture: null, ready: null, painted: 0, shown: {}, wanted: null, began: 0, delays: []}
@@ -158,41 +165,58 @@ def knob_delays(tab: Tab, presses: int, slider: str = "Firing threshold") -> lis
     return tab.evaluate("window.probe.delays")
 
 
-def unwatched(seconds: float) -> float:
-    """Trials per second of the same worker without a page, in a process of its own."""
-    code = (
-        "import time; from app.runner import Runner, warm_up; from training.presets import PRESETS; warm_up()\n"
-        "runner = Runner(PRESETS['mixed-precision'].config); runner.start(); time.sleep(2)\n"
-        "first, began = runner.latest.record.trial, time.perf_counter()\n"
-        f"time.sleep({seconds}); print((runner.latest.record.trial - first) / (time.perf_counter() - began))"
-    )
-    run = [sys.executable, "-c", code]
-    return float(subprocess.check_output(run, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True))
+def paces(tab: Tab, seconds: float, rounds: int) -> dict[str, Any]:
+    """The page's pace and that of the same worker without a page, by turns: a shared machine changes its speed."""
+    alone, watched, painted, unwatched = Runner(PRESETS["mixed-precision"].config), [], [], []
+    for _ in range(rounds):
+        tab.evaluate(f"({CLICK})('Play')")
+        time.sleep(SETTLED)
+        frames, trials = pace(tab, seconds)
+        tab.evaluate(f"({CLICK})('Pause')")
+        painted.append(frames)
+        watched.append(trials)
+        alone.start()
+        time.sleep(SETTLED)
+        unwatched.append(trials_of(alone, seconds))
+        alone.pause()
+        time.sleep(SETTLED)
+    alone.stop()
+    return {
+        "painted_per_s": statistics.mean(painted),
+        "painted_all_per_s": painted,
+        "watched_trials_per_s": statistics.mean(watched),
+        "unwatched_trials_per_s": statistics.mean(unwatched),
+        "watched_share": sum(watched) / sum(unwatched),
+        "watched_share_all": [seen / free for seen, free in zip(watched, unwatched, strict=True)],
+    }
 
 
-def measure(visits: int, seconds: float, presses: int) -> dict[str, Any]:
+def trials_of(runner: Runner, seconds: float) -> float:
+    """Trials per second of a worker that nobody watches."""
+    first, began = runner.latest.record.trial, time.perf_counter()
+    time.sleep(seconds)
+    return (runner.latest.record.trial - first) / (time.perf_counter() - began)
+
+
+def measure(visits: int, seconds: float, rounds: int, presses: int) -> dict[str, Any]:
+    prepare()
     with served() as url:
         pictures, ready = opening(url, visits)
         with watched(url) as tab:
+            figures = paces(tab, seconds, rounds)
             tab.evaluate(f"({CLICK})('Play')")
-            tab.wait(f"{TRIAL} > 5")
-            time.sleep(2.0)
-            painted, trials = pace(tab, seconds)
+            time.sleep(SETTLED)
             delays = sorted(knob_delays(tab, presses))
             errors = tab.complaints
-    alone = unwatched(seconds)
     return {
         "first_picture_s": statistics.median(pictures),
         "first_picture_all_s": pictures,
         "ready_s": statistics.median(ready),
         "ready_all_s": ready,
-        "painted_per_s": painted,
+        **figures,
         "knob_median_ms": statistics.median(delays),
         "knob_p95_ms": delays[int(0.95 * (len(delays) - 1))],
         "knob_all_ms": delays,
-        "watched_trials_per_s": trials,
-        "unwatched_trials_per_s": alone,
-        "watched_share": trials / alone,
         "console_errors": len(errors),
         "errors": errors,
     }
@@ -214,11 +238,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--visits", type=int, default=5, help="fresh browsers for the first picture")
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of each pace measurement")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of each pace measurement")
+    parser.add_argument("--rounds", type=int, default=4, help="pace measurements with and without a page, by turns")
     parser.add_argument("--presses", type=int, default=40, help="key presses on the slider")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    figures = measure(options.visits, options.seconds, options.presses)
+    figures = measure(options.visits, options.seconds, options.rounds, options.presses)
     print(table(figures))
     if options.json:
         about = {"cores": os.cpu_count(), "load_before": load, "python": platform.python_version()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class PCMLabError(ValueError):
@@ -12,6 +13,17 @@ class PCMLabError(ValueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process with its text as it is; the constructors would take it for their first argument."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[PCMLabError], arguments: tuple[Any, ...], fields: dict[str, Any]) -> PCMLabError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(fields)
+    return error
 
 
 class FieldError(PCMLabError):

@@ -175,6 +175,13 @@ class DeviceConfig:
         object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
         self.model(None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: a view of a mapping cannot travel."""
+        return {**self.__dict__, "constants": dict(self.constants)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, constants=MappingProxyType(state["constants"]))
+
     def model(self, bits: int | None) -> DeviceModel:
         """The device model; `bits` is the precision of the ideal one."""
         return device_model(self.preset, self.constants, bits)

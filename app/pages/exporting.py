@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
@@ -144,16 +146,11 @@ class ExportDialog:
         """The worker writes it between two trials; the page goes on meanwhile."""
         document = pn.state.curdoc
 
-        def save(trainer: Any) -> bytes:
-            with tempfile.TemporaryDirectory() as folder:
-                trainer.save(path := str(Path(folder) / CHECKPOINT))
-                return Path(path).read_bytes()
-
         def hand_over(future: Any) -> None:
             if future.exception() is None:
                 document.add_next_tick_callback(lambda: self._downloads.give(CHECKPOINT, future.result()))
 
-        self._page.runner.ask(save).add_done_callback(hand_over)
+        self._page.runner.ask(saved).add_done_callback(hand_over)
 
     def _uploaded(self, change: Any) -> None:
         if not change.new:
@@ -164,7 +161,11 @@ class ExportDialog:
             if future.exception() is None:
                 document.add_next_tick_callback(lambda: self._page.loaded(future.result()))
 
-        self._page.runner.ask(lambda trainer: resume(trainer, content, name)).add_done_callback(done)
+        def send() -> None:
+            self._page.runner.ask(partial(resume, content=content, name=name)).add_done_callback(done)
+
+        # A large file takes its time to the worker.
+        threading.Thread(target=send, daemon=True).start()
 
     @staticmethod
     def _choice(label: str, options: Iterable[str]) -> Any:
@@ -176,6 +177,13 @@ class ExportDialog:
         button = pmui.Button(label=label, size="small", variant="outlined", margin=(0, 4))
         button.on_click(lambda _: act())
         return responsive(button)
+
+
+def saved(trainer: Trainer) -> bytes:
+    """A checkpoint of the run."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.save(path := str(Path(folder) / CHECKPOINT))
+        return Path(path).read_bytes()
 
 
 def resume(trainer: Trainer, content: bytes, name: str) -> RunConfig:

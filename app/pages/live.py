@@ -64,7 +64,10 @@ class Live:
         self.address, self.downloads = Address(), Downloads(self.board.figures())
         self.exporting, self.helping = ExportDialog(self, self.downloads), HelpDialog()
         self.stream = Stream(
-            lambda: self.runner.latest.version, self.draw, answer=lambda: self.runner.latest.config_version
+            lambda: self.runner.latest.version,
+            self.draw,
+            answer=lambda: self.runner.latest.config_version,
+            more=lambda: self.runner.latest.running,
         )
         self.runner.answered = self.stream.poke
         self.keyboard = Keyboard(

@@ -41,7 +41,7 @@ def shot_of(config: RunConfig = TINY, trials: int = 3) -> Shot:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(references, "PORTION", PORTION)
+    monkeypatch.setattr(references, "AHEAD", PORTION)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_ideal_weights_do_not_begin_anew_for_settings_of_the_devices(
     for config in (TINY, TINY.with_values(values)):
         comparison.ghosts(shot_of(config, 1))
         found.append(comparison._reference)
-    until(lambda: all(each.done >= PORTION and each._thread is None for each in found))
+    until(lambda: all(each.done >= PORTION and not each._asked for each in found))
     assert found[0] is found[1]
 
 
@@ -135,7 +135,7 @@ def test_ideal_weights_begin_anew_for_settings_that_they_have(comparison: Compar
     for threshold in (0.02, 0.03, 0.02):
         comparison.ghosts(shot_of(TINY.with_values({"network.threshold": threshold}), 1))
         found.append(comparison._reference)
-    until(lambda: all(each.done >= PORTION and each._thread is None for each in found))
+    until(lambda: all(each.done >= PORTION and not each._asked for each in found))
     assert [each.config.network.threshold for each in found] == [0.02, 0.03, 0.02]
     first, other, again = (each.curve.columns()["loss"][:PORTION].tolist() for each in found)
     assert first == again != other

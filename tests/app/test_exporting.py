@@ -27,6 +27,7 @@ from app.history import Table
 from app.pages.exporting import ExportDialog
 from app.runner import Runner
 from app.tables import TABLES
+from app.worker import Worker
 from pcmsim import presets
 from training.config import RunConfig
 from training.export import command
@@ -54,8 +55,8 @@ class Page:
 
     preset = "mixed-precision"
 
-    def __init__(self) -> None:
-        self.runner = Runner(TINY)
+    def __init__(self, runner: Runner | Worker | None = None) -> None:
+        self.runner = runner or Runner(TINY)
         self.ghosts: list[tuple[str, Table]] = []
         self.plots: dict[str, list[figure]] = {"learning": [figure()], "activity": [figure(), figure()]}
         self.taken: list[RunConfig] = []
@@ -407,7 +408,7 @@ def test_a_run_that_never_began_has_no_checkpoint_and_says_so(monkeypatch: pytes
 
     with monkeypatch.context() as broken:
         broken.setattr("app.trainer.Session", fail)
-        page = Page()
+        page = Page(Worker(TINY))
         until(lambda: page.runner.notices)
     page.runner.notices.clear()
     dialog, document = ExportDialog(page, downloads := Downloads(page.figures())), Document()

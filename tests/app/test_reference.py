@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -29,7 +29,7 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def test_it_is_the_run_on_ideal_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PORTION", 12)
+    monkeypatch.setattr(module, "AHEAD", 12)
     found, alone, curve = reference(TINY), Session(ideal(TINY)), Curve()
     found.keep_ahead(0)
     until(lambda: found.done == 12)
@@ -55,29 +55,42 @@ def test_runs_that_differ_on_the_devices_only_share_one() -> None:
     assert reference(TINY.with_values({"seed": 43})) is not one
 
 
-def test_after_a_trial_that_fails_it_goes_on_when_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PORTION", 5)
-    monkeypatch.setattr(threading, "excepthook", lambda args: None)
+def test_a_process_that_dies_is_replaced_when_more_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AHEAD", 15)
     found = reference(TINY.with_values({"seed": 11}))
-    with monkeypatch.context() as broken:
-        broken.setattr(found, "step", lambda: 1 / 0)
-        found.keep_ahead(0)
-        until(lambda: found._thread is None)
     found.keep_ahead(0)
-    until(lambda: found.done == 5)
+    until(lambda: found.done == 15)
+    for process in list(module._pool()._processes.values()):
+        process.kill()
+        process.join()
+    end = time.monotonic() + 20.0
+    while found.done < 45 and time.monotonic() < end:
+        found.keep_ahead(30)
+        time.sleep(0.01)
+    expected = [record.loss for record in Session(ideal(TINY.with_values({"seed": 11}))).run(45)]
+    assert found.curve.columns()["loss"].tolist() == expected
+
+
+def test_portions_follow_each_other_whatever_the_process_remembers() -> None:
+    config = ideal(TINY)
+    losses = [record.loss for record in Session(config).run(9)]
+    text = config.to_yaml()
+    for done, trials in ((0, 4), (4, 3), (2, 2), (7, 2), (7, 2)):
+        points = module.portion(text, done, trials)
+        assert [point.trial for point in points] == list(range(done, done + trials))
+        assert [point.loss for point in points] == losses[done : done + trials]
 
 
 def test_it_ends_when_nobody_holds_it_and_others_were_wanted_since() -> None:
-    before = threading.active_count()
     found = reference(TINY.with_values({"seed": 9}))
     found.keep_ahead(100_000)
+    watch = weakref.ref(found)
     del found
     gc.collect()
     assert [config for config in module._shared if "seed: 9\n" in config]
     for seed in range(20, 20 + module._recent.maxlen):
         reference(TINY.with_values({"seed": seed}))
-    gc.collect()
-    until(lambda: threading.active_count() <= before)
+    until(lambda: gc.collect() >= 0 and watch() is None)
     assert not [config for config in module._shared if "seed: 9\n" in config]
 
 
@@ -85,9 +98,9 @@ def test_it_stops_when_told_and_goes_on_when_more_is_wanted() -> None:
     found = reference(TINY.with_values({"seed": 12}))
     found.keep_ahead(100_000)
     until(lambda: found.done > 3)
-    found.stop(timeout=20.0)
+    found.stop()
+    until(lambda: not found._asked)
     done = found.done
-    assert found._thread is None
     time.sleep(0.05)
     assert found.done == done < module.LONGEST
     found.keep_ahead(done)
@@ -95,7 +108,7 @@ def test_it_stops_when_told_and_goes_on_when_more_is_wanted() -> None:
     found.stop()
 
 
-def test_a_process_ends_well_in_the_middle_of_a_trial() -> None:
+def test_a_program_ends_well_in_the_middle_of_a_portion() -> None:
     code = (
         "import time; from app.reference import reference; from training.config import RunConfig\n"
         "found = reference(RunConfig()); found.keep_ahead(3000)\n"

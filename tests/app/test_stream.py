@@ -8,7 +8,7 @@ import panel as pn
 import pytest
 from bokeh.document import Document
 
-from app.stream import CALM, TURNS, FrameGate, Stream
+from app.stream import CALM, REST, TURNS, FrameGate, Stream
 
 
 def test_gate_lets_no_more_than_the_allowed_frames_out() -> None:
@@ -137,6 +137,25 @@ def test_a_steady_stream_draws_slow_plots_in_turn_and_completes_when_it_ends(str
     count = len(stream.turns)
     stream.tick()
     assert len(stream.turns) == count
+
+
+def test_plots_without_a_turn_wait_for_what_is_about_to_come(stream: Stream, clock: Clock) -> None:
+    stream._more = lambda: True
+    ready(stream).tick()
+    stream.painted.data = {"frame": [1]}
+    clock.now += CALM / 2
+    stream.news.version += 1
+    stream.tick()
+    stream.painted.data = {"frame": [2]}
+    clock.now += 0.9 * REST
+    stream.tick()
+    assert len(stream.turns) == 2
+    clock.now += 0.2 * REST
+    stream.tick()
+    assert stream.turns[-1] is None
+    clock.now += 10 * REST
+    stream.tick()
+    assert len(stream.turns) == 3
 
 
 def test_a_lone_change_is_drawn_at_once_and_whole(stream: Stream, clock: Clock) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ class Bench:
 
     def __init__(self, config: RunConfig = TINY) -> None:
         self.shot = Shot(0, 0, False, config)
-        self.trainer = Trainer(self.publish, lambda: self.shot)
+        self.wishes: SimpleQueue[Callable[[Trainer], Any]] = SimpleQueue()
+        self.trainer = Trainer(self.publish, lambda: self.shot, self.wishes.put)
 
     def publish(self, **changes: Any) -> None:
         self.shot = dataclasses.replace(self.shot, version=self.shot.version + 1, **changes)
@@ -50,6 +52,10 @@ class Bench:
         for _ in range(trials):
             self.trainer.step(with_snapshot=True, running=self.shot.running)
         return self
+
+    def answer(self) -> Callable[[Trainer], Any]:
+        """What another thread has wished for; it comes."""
+        return self.wishes.get(timeout=20.0)
 
     def losses(self) -> list[float]:
         return self.shot.curve.columns()["loss"].tolist()
@@ -101,7 +107,7 @@ WATCHING: list[Callable[[Trainer], Any]] = [
     lambda trainer: trainer.pick_cell("input", 2, 3),
     lambda trainer: trainer.pair("read-noise"),
     lambda trainer: trainer.pick_neuron(5),
-    lambda trainer: trainer.question(),
+    lambda trainer: trainer.compare_gradients(),
     lambda trainer: trainer.pair("drift"),
     lambda trainer: trainer.pick_cell("output", 4, 0),
     lambda trainer: trainer.snapshot(),
@@ -271,21 +277,24 @@ def test_a_wait_that_cannot_be_leaves_the_clock(bench: Bench) -> None:
     assert bench.shot.record.device_time == bench.shot.twin.record.device_time == 2 * TINY.device.update_interval
 
 
-def test_a_question_is_about_the_next_trial_and_its_answer_belongs_to_this_run(bench: Bench) -> None:
+def test_gradients_are_compared_on_the_next_trial_and_the_answer_belongs_to_this_run(bench: Bench) -> None:
     bench.run(2)
-    compared = honesty.answer(bench.trainer.question())
-    assert compared == honesty.compare(plain(trials=3))
-    assert compared.trial == 3
-    bench.trainer.answered(compared, bench.shot.run - 1)
+    bench.trainer.compare_gradients()
+    answer = bench.answer()
     assert bench.shot.honesty is None
-    bench.trainer.answered(compared, bench.shot.run)
-    assert bench.shot.honesty == compared
+    answer(bench.trainer)
+    assert bench.shot.honesty == honesty.compare(plain(trials=3))
+    assert bench.shot.honesty.trial == 3
+    bench.trainer.compare_gradients()
+    answer = bench.answer()
     assert bench.begin().shot.honesty is None
+    answer(bench.trainer)
+    assert bench.shot.honesty is None
 
 
 def test_without_a_run_nothing_is_published_and_requests_are_refused_in_words(tmp_path: Path) -> None:
     bench = Bench()
-    for act in (bench.trainer.question, lambda: bench.trainer.save(str(tmp_path / "run"))):
+    for act in (bench.trainer.compare_gradients, lambda: bench.trainer.save(str(tmp_path / "run"))):
         with pytest.raises(PCMLabError, match=r"There is no run yet\."):
             act()
     bench.trainer.step(with_snapshot=True, running=bench.shot.running)

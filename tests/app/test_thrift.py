@@ -1,0 +1,103 @@
+"""Messages to the browser are Bokeh's own, made with less work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+from bokeh.model import Model
+from bokeh.models import ColumnDataSource, FixedTicker, Range1d, Title
+from bokeh.plotting import figure
+from bokeh.protocol.messages.patch_doc import patch_doc
+
+from app import thrift
+
+ORIGINAL = patch_doc.create.__func__
+
+
+def page() -> tuple[Document, Any, ColumnDataSource]:
+    """A document that a browser has, with a plot and a source."""
+    document, plot = Document(), figure()
+    source = ColumnDataSource({"x": [1, 2], "y": [3.0, 4.0]})
+    plot.line("x", "y", source=source)
+    document.add_root(plot)
+    document.models.flush_synced()
+    return document, plot, source
+
+
+def some_data(plot: Any, source: ColumnDataSource) -> None:
+    source.data = {"x": np.arange(3), "y": np.zeros(3)}
+
+
+def a_known_model(plot: Any, source: ColumnDataSource) -> None:
+    plot.renderers[0].data_source = source
+    plot.x_range.start = 4.0
+
+
+def a_new_model(plot: Any, source: ColumnDataSource) -> None:
+    plot.xaxis[0].ticker = FixedTicker(ticks=[1, 2])
+
+
+def a_new_model_twice(plot: Any, source: ColumnDataSource) -> None:
+    plot.x_range = plot.y_range = Range1d(0, 9)
+    plot.title = Title(text="new")
+
+
+def a_new_model_then_a_change_of_it(plot: Any, source: ColumnDataSource) -> None:
+    plot.x_range = Range1d(0, 9)
+    plot.x_range.end = 8
+
+
+def message(change: Any, create: Any) -> tuple[dict[str, Any], list[bytes], dict[str, str]]:
+    """Content and buffers of the message about a change, and what its names stand for."""
+    document, plot, source = page()
+    document.hold("collect")
+    change(plot, source)
+    events = list(document.callbacks._held_events)
+    made = create(patch_doc, events)
+    left = {model.id for model in document.models._new_models}
+    names = {model.id: type(model).__name__ for model in document.models}
+    assert left == set()
+    return made.content, [buffer.to_bytes() for buffer in made.buffers], names
+
+
+def anonymous(made: tuple[dict[str, Any], list[bytes], dict[str, str]]) -> Any:
+    """The same with kinds of models instead of their names, which count up."""
+    content, buffers, names = made
+    text = json.dumps(content, default=lambda other: "buffer")
+    for name, kind in sorted(names.items(), key=lambda item: -len(item[0])):
+        text = text.replace(f'"{name}"', f'"{kind}"')
+    return text, buffers
+
+
+@pytest.mark.parametrize(
+    "change", [some_data, a_known_model, a_new_model, a_new_model_twice, a_new_model_then_a_change_of_it]
+)
+def test_messages_are_those_of_bokeh(change: Any) -> None:
+    assert anonymous(message(change, thrift._create)) == anonymous(message(change, ORIGINAL))
+
+
+def test_a_model_that_the_browser_does_not_have_is_told_in_full_once() -> None:
+    document, plot, _ = page()
+    document.hold("collect")
+    plot.xaxis[0].ticker = ticker = FixedTicker(ticks=[1, 2])
+    first = json.dumps(thrift._create(patch_doc, list(document.callbacks._held_events)).content)
+    assert f'"id": "{ticker.id}"' in first
+    assert "attributes" in first
+    document.callbacks._held_events.clear()
+    plot.xaxis[0].ticker = ticker
+    ticker.ticks = [5]
+    later = json.dumps(thrift._create(patch_doc, list(document.callbacks._held_events)).content)
+    assert "attributes" not in later
+
+
+def test_models_of_another_document_are_not_taken_for_known() -> None:
+    document, _, _ = page()
+    other, plot, _ = page()
+    serializer = thrift._Patch(document)
+    assert not any(serializer.has_ref(model) for model in other.models)
+    assert all(serializer.has_ref(model) for model in document.models if isinstance(model, Model))
+    assert serializer.get_ref(plot) is None
