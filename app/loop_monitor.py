@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import multiprocessing
 import statistics
 from collections import deque
 from collections.abc import Callable
@@ -95,16 +94,14 @@ def vitals(monitor: LoopMonitor) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``threads``; ``rss_bytes``; ``workers``, the processes that train, and ``workers_bytes``, the memory
-        of all processes that this one has begun; ``lag_ms`` with ``median``, ``p95`` and ``max`` over
-        the last minute [ms].
+        ``threads``; ``rss_bytes``; ``children_bytes``, the memory of all processes that this one has
+        begun; ``lag_ms`` with ``median``, ``p95`` and ``max`` over the last minute [ms].
     """
     process, lag = psutil.Process(), monitor.lag()
     return {
         "threads": process.num_threads(),
         "rss_bytes": process.memory_info().rss,
-        "workers": len(multiprocessing.active_children()),
-        "workers_bytes": sum(map(_held, process.children(recursive=True))),
+        "children_bytes": sum(map(_held, process.children(recursive=True))),
         "lag_ms": {name: round(1000.0 * value, 3) for name, value in vars(lag).items()},
     }
 

@@ -79,6 +79,10 @@ class Runner:
         """Finish the present trial, then wait."""
         self._call("pause")
 
+    def toggle(self) -> None:
+        """Pause what runs or is about to, start what does not."""
+        self._call("toggle")
+
     def step(self) -> None:
         """Pause, and run one more trial."""
         self._call("step")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import multiprocessing
 import signal
 import socket
 import sys
@@ -19,7 +20,7 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from app import processes, thrift, url
+from app import delivery, processes, runner, thrift, url
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages.live import Live
@@ -134,9 +135,11 @@ class Host:
         Returns
         -------
         dict
-            ``sessions``, those that hold a place, and ``max_sessions``; and what `app.loop_monitor.vitals` tells.
+            ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
+            train; and what `app.loop_monitor.vitals` tells.
         """
-        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most}
+        workers = sum(process.name == runner.NAME for process in multiprocessing.active_children())
+        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
         return {**counts, **vitals(self.monitor)}
 
     def _live(self) -> Live:
@@ -190,7 +193,7 @@ def prepare() -> None:
     # Its further threads would wait for the next product at full speed, on the processor that paints the page.
     threadpool_limits(1, user_api="blas")
     pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
-    thrift.install()
+    delivery.install()
     processes.prepare()
     smoothed(Curve().columns(), 1.0)
     # What is loaded stays: to look through all of it for garbage would hold up every page for a third of a second.

@@ -16,6 +16,8 @@ import panel as pn
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 
+from app.delivery import promptly, together
+
 MOST_OUTSTANDING = 2
 PATIENCE = 2.0
 PERIOD_MS = 25
@@ -151,7 +153,7 @@ class Stream:
         if self._nothing_new(version, now) or not self._may_send(now):
             return
         # Collected, not combined: combining loses range changes on the way to the browser.
-        with pn.io.hold(self._document, policy="collect"):
+        with together(self._document), pn.io.hold(self._document, policy="collect"):
             self._draw_frame(now, version)
 
     def _nothing_new(self, version: int, now: float) -> bool:
@@ -189,22 +191,7 @@ class Stream:
 
     def _connected(self, event: Any) -> None:
         """From here on the browser sees what is sent, and can acknowledge it."""
-        send_promptly(self._document)
+        promptly(self._document)
         self._ready = True
         self._drawn = self._complete = -1
         self._painted_at = -math.inf
-
-
-def send_promptly(document: Document) -> None:
-    """Let the small messages of a frame leave at once.
-
-    A frame is some twenty websocket messages. By default the system holds back small packets until
-    earlier ones are confirmed, which browsers do only every 40 ms.
-
-    Parameters
-    ----------
-    document : bokeh.document.Document
-        The document of a served session.
-    """
-    for connection in document.session_context.session._subscribed_connections:
-        connection._socket.set_nodelay(True)

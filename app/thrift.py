@@ -1,24 +1,14 @@
-"""Spares the browser and the server work that changes nothing.
+"""Spares the browser work that changes nothing.
 
-In the browser, Bokeh 3.9 describes every glyph, axis and text by elements and stylesheets besides painting it, for
+Bokeh 3.9 describes every glyph, axis and text by elements and stylesheets besides painting it, for
 pages that style plots by CSS. This page does not, yet pays: each plot that is painted rewrites its
 stylesheets and asks for computed styles, and the browser works out the styles of the whole page a
 dozen times per frame. That is most of a frame's time.
-
-In the server, it lists all models of a page for every message, a third of the cost of a small one.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import Any
-
-from bokeh.core.serialization import Serializer
-from bokeh.document import Document
-from bokeh.document.events import DocumentPatchedEvent
-from bokeh.document.json import PatchJson
-from bokeh.model import Model
-from bokeh.protocol.messages.patch_doc import patch_doc
 
 SPARE = """
 {
@@ -54,45 +44,3 @@ SPARE = """
 
 SCRIPT = "data:text/javascript;base64," + base64.b64encode(SPARE.encode()).decode()
 """Address of a script for the page's head, to be run after Bokeh's and before anything is drawn."""
-
-
-class _Patch(Serializer):
-    """Looks up what the browser knows when it is needed, instead of listing it beforehand.
-
-    Parameters
-    ----------
-    document : bokeh.document.Document
-        The document.
-    """
-
-    def __init__(self, document: Document) -> None:
-        super().__init__()
-        self._document = document
-
-    def has_ref(self, obj: Any) -> bool:
-        """Whether the browser knows an object by name, or will from this message."""
-        return super().has_ref(obj) or self._synced(obj)
-
-    def get_ref(self, obj: Any) -> Any:
-        """The name by which the browser knows an object; None if it does not."""
-        return super().get_ref(obj) or (obj.ref if self._synced(obj) else None)
-
-    def _synced(self, obj: Any) -> bool:
-        if not isinstance(obj, Model):
-            return False
-        models = self._document.models
-        return models.get_by_id(obj.id) is obj and obj not in models._new_models
-
-
-def _create(kind: type[patch_doc], events: list[DocumentPatchedEvent], **metadata: Any) -> patch_doc:
-    [document] = {event.document for event in events}
-    serializer = _Patch(document)
-    message = kind(kind.create_header(), metadata, PatchJson(events=serializer.encode(events)))
-    document.models.flush_synced(lambda model: not serializer.has_ref(model))
-    message.add_buffers(*serializer.buffers)
-    return message
-
-
-def install() -> None:
-    """Have messages to browsers made as told above, in this process."""
-    patch_doc.create = classmethod(_create)

@@ -89,6 +89,13 @@ class Worker:
         """Finish the present trial, then wait."""
         self._wish(running=False, steps=0)
 
+    def toggle(self) -> None:
+        """Pause what runs or is about to, start what does not."""
+        with self._wake:
+            self._wishes.running = not self._wishes.running
+            self._wishes.steps = 0
+            self._wake.notify()
+
     def step(self) -> None:
         """Pause, and run one more trial."""
         with self._wake:

@@ -79,6 +79,7 @@ class Board:
         self.comparison = Comparison(self._redraw_learning)
         self._shot: Shot | None = None
         self._run, self._devices = -1, drift.Choice()
+        self._told_running = False
         self._drawn: tuple[TrialRecord | None, TrialRecord | None] = None, None
         self._build_controls()
         self.view = self._arrange()
@@ -106,7 +107,7 @@ class Board:
             self._draw_trial(shot)
             self._draw_histories(shot, turn)
             self._draw_devices(shot, turn)
-        if turn in (None, WORDS_TURN):
+        if turn in (None, WORDS_TURN) or shot.running != self._told_running:
             self._draw_words(shot)
 
     def _draw_trial(self, shot: Shot) -> None:
@@ -164,6 +165,7 @@ class Board:
             asked.fit(self.views["asked"], shown)
 
     def _draw_words(self, shot: Shot) -> None:
+        self._told_running = shot.running
         self.status.html = status.html(status.columns(shot))
         self.happening.html = happening.html(shot)
         if shot.record is not None:

@@ -96,7 +96,7 @@ class Live:
     def toggle(self) -> None:
         """Play or pause."""
         self.attention.touched()
-        (self.runner.pause if self.runner.latest.running else self.runner.start)()
+        self.runner.toggle()
 
     def reset(self) -> None:
         """Begin the run anew with the present settings."""

@@ -13,7 +13,8 @@ import pytest
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 
-from app.stream import CALM, PATIENCE, SPACING, FrameGate, Stream, send_promptly
+from app.delivery import promptly
+from app.stream import CALM, PATIENCE, SPACING, FrameGate, Stream
 
 
 class Clock:
@@ -194,5 +195,5 @@ def test_ticks_with_and_without_news_leave_the_busy_flag_alone(
 
 def test_small_messages_leave_promptly_on_every_connection() -> None:
     document, sockets = served()
-    send_promptly(document)
+    promptly(document)
     assert [socket.nodelay for socket in sockets] == [True, True]

@@ -66,6 +66,16 @@ def test_start_and_pause(worker: Worker) -> None:
     assert worker.latest.speed == 0.0
 
 
+def test_toggling_counts_what_was_wished_before_not_what_is_seen(worker: Worker) -> None:
+    for _ in range(2):
+        worker.toggle()
+    threading.Event().wait(0.05)
+    assert (trial(worker), worker.latest.running) == (0, False)
+    for _ in range(3):
+        worker.toggle()
+    until(lambda: worker.latest.running and trial(worker) > 3)
+
+
 def test_a_watched_run_equals_an_unwatched_one_to_the_bit(worker: Worker) -> None:
     alone = Session(SMALL)
     losses = [record.loss for record in alone.run(30)]

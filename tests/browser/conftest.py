@@ -7,12 +7,29 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from browser_kit import FLAGS, Live, visiting
 from playwright.sync_api import Browser, sync_playwright
+
+SAID = Path(tempfile.mkdtemp(prefix="pcmlab-browser-")) / "server.log"
+"""What the server says: into a file, for a pipe that nobody empties would hold it up."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, Any]:
+    """Beside a failure stands what the server has said."""
+    report = yield
+    if report.failed and SAID.exists():
+        report.sections.append(("server", SAID.read_text("utf-8")[-4000:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -22,18 +39,19 @@ def address() -> Iterator[str]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "training.cli", "serve", "--port", str(port), "--no-browser"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        _await(server, port)
-        yield f"http://localhost:{port}/"
-    finally:
-        server.terminate()
-        server.communicate(timeout=10)
+    with SAID.open("w", encoding="utf-8") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _await(server, port)
+            yield f"http://localhost:{port}/"
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
 
 
-def _await(server: subprocess.Popen[str], port: int) -> None:
+def _await(server: subprocess.Popen[bytes], port: int) -> None:
     for _ in range(600):
-        assert server.poll() is None, server.communicate()[0]
+        assert server.poll() is None, SAID.read_text("utf-8")
         try:
             socket.create_connection(("localhost", port), timeout=1).close()
         except OSError:

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import yaml
 from browser_kit import WAIT, Live
-from playwright.sync_api import Download, Locator, expect
+from playwright.sync_api import Download, Locator, TimeoutError, expect
 
 from training.config import RunConfig
+
+FILES = """() => ['files', 'pictures'].map((name) => {
+  const {data} = Bokeh.documents[0].get_model_by_name(name)
+  return [data.name[0], data.count[0]]
+})"""
 
 
 def open_export(live: Live) -> Locator:
@@ -38,8 +43,13 @@ def configuration(live: Live) -> RunConfig:
 
 def download(live: Live, dialog: Locator, button: str) -> tuple[str, bytes]:
     """Name and content of the file that a button of the dialog gives."""
-    with live.page.expect_download(timeout=WAIT) as coming:
-        dialog.get_by_role("button", name=button, exact=True).click()
+    before = live.page.evaluate(FILES)
+    try:
+        with live.page.expect_download(timeout=WAIT) as coming:
+            dialog.get_by_role("button", name=button, exact=True).click()
+    except TimeoutError as error:
+        told = dialog.inner_text().splitlines()
+        raise AssertionError(f"{button}: no file; {before} -> {live.page.evaluate(FILES)}, dialog {told}") from error
     file: Download = coming.value
     return file.suggested_filename, Path(file.path()).read_bytes()
 

@@ -1,7 +1,8 @@
-"""Messages to the browser are Bokeh's own, made with less work."""
+"""Messages to the browser are Bokeh's own, made with less work; all of them are written."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,9 +13,11 @@ from bokeh.model import Model
 from bokeh.models import ColumnDataSource, FixedTicker, Range1d, Title
 from bokeh.plotting import figure
 from bokeh.protocol.messages.patch_doc import patch_doc
+from panel.io import document as io
 
-from app import thrift
+from app import delivery
 
+DISPATCH = io._dispatch_msgs
 ORIGINAL = patch_doc.create.__func__
 
 
@@ -77,27 +80,84 @@ def anonymous(made: tuple[dict[str, Any], list[bytes], dict[str, str]]) -> Any:
     "change", [some_data, a_known_model, a_new_model, a_new_model_twice, a_new_model_then_a_change_of_it]
 )
 def test_messages_are_those_of_bokeh(change: Any) -> None:
-    assert anonymous(message(change, thrift._create)) == anonymous(message(change, ORIGINAL))
+    assert anonymous(message(change, delivery._create)) == anonymous(message(change, ORIGINAL))
 
 
 def test_a_model_that_the_browser_does_not_have_is_told_in_full_once() -> None:
     document, plot, _ = page()
     document.hold("collect")
     plot.xaxis[0].ticker = ticker = FixedTicker(ticks=[1, 2])
-    first = json.dumps(thrift._create(patch_doc, list(document.callbacks._held_events)).content)
+    first = json.dumps(delivery._create(patch_doc, list(document.callbacks._held_events)).content)
     assert f'"id": "{ticker.id}"' in first
     assert "attributes" in first
     document.callbacks._held_events.clear()
     plot.xaxis[0].ticker = ticker
     ticker.ticks = [5]
-    later = json.dumps(thrift._create(patch_doc, list(document.callbacks._held_events)).content)
+    later = json.dumps(delivery._create(patch_doc, list(document.callbacks._held_events)).content)
     assert "attributes" not in later
 
 
 def test_models_of_another_document_are_not_taken_for_known() -> None:
     document, _, _ = page()
     other, plot, _ = page()
-    serializer = thrift._Patch(document)
+    serializer = delivery._Patch(document)
     assert not any(serializer.has_ref(model) for model in other.models)
     assert all(serializer.has_ref(model) for model in document.models if isinstance(model, Model))
     assert serializer.get_ref(plot) is None
+
+
+class Slow:
+    """A browser's connection whose messages take a while to leave."""
+
+    def __init__(self) -> None:
+        self._socket, self.protocol = self, self
+        self.written: list[Any] = []
+
+    def create(self, kind: str, events: list[Any]) -> list[Any]:
+        return events
+
+    def send_message(self, message: Any) -> asyncio.Future[None]:
+        self.written += message
+        left = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.01, left.set_result, None)
+        return left
+
+
+def crossing(monkeypatch: pytest.MonkeyPatch, write: Any) -> list[Any]:
+    """What is written of two messages, the second of which comes when the writing of the first ends."""
+    monkeypatch.setattr(io, "_dispatch_msgs", write)
+    monkeypatch.setitem(io.extra_socket_handlers, Slow, lambda conn, msg: [conn.send_message(msg)])
+
+    async def run() -> list[Any]:
+        connection, document = Slow(), Document()
+        io.schedule_write_events(document, [connection], ["first"])
+        await asyncio.sleep(0.001)
+        asyncio.get_running_loop().call_later(
+            0.009,
+            lambda: asyncio.get_running_loop().call_later(
+                0.0, io.schedule_write_events, document, [connection], ["second"]
+            ),
+        )
+        for _ in range(200):
+            await asyncio.sleep(0.001)
+        return connection.written
+
+    return asyncio.run(run())
+
+
+def test_a_message_that_comes_when_a_writing_ends_is_not_left_lying(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert crossing(monkeypatch, delivery.complete(DISPATCH)) == ["first", "second"]
+
+
+def test_a_task_that_finds_its_mark_taken_writes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark is gone, the message is there: this is what a task that has ended leaves to the next."""
+    monkeypatch.setitem(io.extra_socket_handlers, Slow, lambda conn, msg: [conn.send_message(msg)])
+
+    async def run(write: Any) -> list[Any]:
+        connection, document = Slow(), Document()
+        io._WRITE_MSGS[document] = {connection: [["stuck"]]}
+        await write(document)
+        return connection.written
+
+    assert asyncio.run(run(DISPATCH)) == []
+    assert asyncio.run(run(delivery.complete(DISPATCH))) == ["stuck"]
