@@ -7,6 +7,7 @@ than two frames are ever on their way.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Hashable
@@ -15,6 +16,7 @@ from typing import Any
 import panel as pn
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
+from tornado.ioloop import PeriodicCallback
 
 from app.delivery import promptly, together
 
@@ -25,6 +27,9 @@ SPACING = 0.06
 TURNS = 6
 CALM, LEISURE = 0.15, 20.0
 """Seconds after which a page that has painted gets everything at once; the same in times that drawing it all takes."""
+
+ANSWER = 0.25
+"""Seconds after which a call for a frame is repeated."""
 
 REST = 0.5
 """Seconds without news after which the plots that had no turn are drawn, although more is to come."""
@@ -124,17 +129,21 @@ class Stream:
         self._drawn = self._complete = -1
         self._drawn_at = self._painted_at = -math.inf
         self._effort = 0.0
+        self._called = -math.inf
         self._ready = False
 
     def start(self, document: Document) -> None:
-        """Look for news regularly, on the session's own loop.
+        """Look for news regularly, on the server's loop; the document is locked only when there are any.
 
-        Bokeh's own periodic callback: Panel's would toggle the process-wide busy flag twice per
-        tick, which every open page pays for.
+        Not by Panel's periodic callback, which would toggle the process-wide busy flag twice per tick, nor by
+        Bokeh's, which locks the document each time: every open page pays for both.
         """
         self._document = document
         document.on_event("document_ready", self._connected)
-        document.add_periodic_callback(self.tick, PERIOD_MS)
+        if _in_loop():
+            looking = PeriodicCallback(self.look, PERIOD_MS)
+            looking.start()
+            document.on_session_destroyed(lambda _: looking.stop())
 
     @property
     def deserted(self) -> bool:
@@ -147,14 +156,24 @@ class Stream:
         if self._ready:
             self._document.add_next_tick_callback(self.tick)
 
+    def look(self) -> None:
+        """Have a frame sent if there is news and the browser has painted what it got."""
+        now = time.monotonic()
+        if now - self._called > ANSWER and self._due(now):
+            self._called = now
+            self._document.add_next_tick_callback(self.tick)
+
     def tick(self) -> None:
         """Send a frame if there is news and the browser has painted what it got."""
-        now, version = time.monotonic(), self._version()
-        if self._nothing_new(version, now) or not self._may_send(now):
+        now, version, self._called = time.monotonic(), self._version(), -math.inf
+        if not self._due(now):
             return
         # Collected, not combined: combining loses range changes on the way to the browser.
         with together(self._document), pn.io.hold(self._document, policy="collect"):
             self._draw_frame(now, version)
+
+    def _due(self, now: float) -> bool:
+        return not self._nothing_new(self._version(), now) and self._may_send(now)
 
     def _nothing_new(self, version: int, now: float) -> bool:
         if version == self._drawn and self._more() and now - self._drawn_at < REST:
@@ -166,7 +185,7 @@ class Stream:
         if self._ready:
             return self.gate.open(now, urgent=self._answer() != self._answered)
         context = self._document.session_context
-        return context is None or context.session.connection_count == 0
+        return context is None or (context.session is not None and context.session.connection_count == 0)
 
     def _draw_frame(self, now: float, version: int) -> None:
         """Draw and number a frame; the number goes last, so that it is seen when all is there.
@@ -187,7 +206,8 @@ class Stream:
     def _acknowledged(self, attr: str, old: Any, new: dict[str, list[int]]) -> None:
         self.gate.acknowledge(int(new["frame"][0]))
         self._painted_at = now = time.monotonic()
-        self._document.add_timeout_callback(self.tick, math.ceil(1e3 * max(0.0, self.gate.wait(now))))
+        if _in_loop():
+            asyncio.get_running_loop().call_later(max(0.0, self.gate.wait(now)), self.look)
 
     def _connected(self, event: Any) -> None:
         """From here on the browser sees what is sent, and can acknowledge it."""
@@ -195,3 +215,12 @@ class Stream:
         self._ready = True
         self._drawn = self._complete = -1
         self._painted_at = -math.inf
+
+
+def _in_loop() -> bool:
+    """Whether a loop runs here: without one, there is no browser."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import deque
 from itertools import pairwise
@@ -14,7 +15,7 @@ from bokeh.document import Document
 from bokeh.events import DocumentReady
 
 from app.delivery import promptly
-from app.stream import CALM, PATIENCE, SPACING, FrameGate, Stream
+from app.stream import ANSWER, CALM, PATIENCE, SPACING, FrameGate, Stream
 
 
 class Clock:
@@ -143,14 +144,47 @@ def test_the_browsers_arrival_draws_everything_again_and_counts_from_there(
 def test_an_acknowledgement_lets_the_next_frame_leave_without_waiting_for_the_tick(
     stream: Stream, clock: Clock, news: SimpleNamespace
 ) -> None:
-    document, _ = served()
-    stream.start(document)
-    document.callbacks.trigger_event(DocumentReady())
-    stream.tick()
-    before = len(document.session_callbacks)
-    stream.painted.data = {"frame": [1]}
-    assert len(document.session_callbacks) == before + 1
-    assert stream.gate.outstanding == 0
+    async def run() -> None:
+        document, _ = served()
+        stream.start(document)
+        document.callbacks.trigger_event(DocumentReady())
+        stream.tick()
+        news.version += 1
+        clock.now += 2 * SPACING
+        before = len(document.session_callbacks)
+        stream.painted.data = {"frame": [1]}
+        await asyncio.sleep(0.01)
+        assert len(document.session_callbacks) == before + 1
+        assert stream.gate.outstanding == 0
+        document.destroy(None)
+
+    asyncio.run(run())
+
+
+def test_the_document_is_locked_only_when_there_is_something_to_send(
+    stream: Stream, clock: Clock, news: SimpleNamespace
+) -> None:
+    async def run() -> None:
+        document, _ = served()
+        stream.start(document)
+        document.callbacks.trigger_event(DocumentReady())
+        stream.tick()
+        stream.painted.data = {"frame": [1]}
+        for _ in range(5):
+            clock.now += 1.0
+            stream.look()
+        assert not document.session_callbacks
+        news.version += 1
+        for _ in range(5):
+            stream.look()
+        assert len(document.session_callbacks) == 1
+        clock.now += 2 * ANSWER
+        stream.look()
+        assert len(document.session_callbacks) == 2
+        stream.tick()
+        assert stream.gate.sent == 2
+
+    asyncio.run(run())
 
 
 def test_a_hidden_tab_gets_a_whole_picture_when_it_returns(
