@@ -156,7 +156,6 @@ def test_an_acknowledgement_lets_the_next_frame_leave_without_waiting_for_the_ti
         await asyncio.sleep(0.01)
         assert len(document.session_callbacks) == before + 1
         assert stream.gate.outstanding == 0
-        document.destroy(None)
 
     asyncio.run(run())
 
