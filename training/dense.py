@@ -125,7 +125,7 @@ def _gradients(
 ) -> Gradients:
     inputs, voltage, spiked = activity
     alpha, gain = float(dynamics.cell.alpha[0]), float(dynamics.cell.gain[0])
-    threshold, surrogate = (torch.from_numpy(values) for values in dynamics.cell[2:])
+    threshold, surrogate = (torch.from_numpy(values) for values in dynamics.cell[2:4])
     slope = surrogate * (1.0 - (voltage - threshold).abs() / threshold).clamp(min=0.0)
     before = torch.cat([torch.zeros_like(spiked[:1]), spiked[:-1]])
     g_in = eligible(leaky(inputs, alpha, gain), slope, signal, dynamics)

@@ -20,18 +20,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from training import eprop, spikes
+from training import eprop, spikes, torch_loop
 from training.config import LearningConfig
 from training.eprop import Gradients
-from training.kernels import Activity
 from training.network import LAYERS, Arrays, Network, ReadNoise, row_reads, stretches
 from training.neurons import Dynamics, Floats
 from training.session import Session
 from training.tasks import Sample
-from training.torch_loop import TorchReads, simulate
-
-Series = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Voltage, spikes, output: ``time, hidden``, ``time, hidden``, ``time, output``."""
+from training.torch_loop import State, TorchReads, last, simulate
 
 Compared = Callable[[torch.Tensor, torch.Tensor], float]
 
@@ -151,20 +147,19 @@ def answer(question: Question) -> Honesty:
     )
 
 
-def _backpropagated(question: Question) -> tuple[float, Gradients, Series]:
+def _backpropagated(question: Question) -> tuple[float, Gradients, State]:
     """Loss, its true gradients, and the activity.
 
     The gradient is taken by a shift that all stretches of the trial share, as an update acts on all.
     """
     shifts = [torch.zeros(array.shape, dtype=torch.float64, requires_grad=True) for array in question.arrays]
     series = _forward(question, shifts)
-    loss = 0.5 * ((series[2] - torch.from_numpy(question.sample.target)) ** 2).sum()
+    loss = 0.5 * ((series.output - torch.from_numpy(question.sample.target)) ** 2).sum()
     g_in, g_rec, g_out = torch.autograd.grad(loss, shifts)
-    voltage, spiked, output = (values.detach() for values in series)
-    return loss.item(), (g_in, g_rec.fill_diagonal_(0.0), g_out), (voltage, spiked, output)
+    return loss.item(), (g_in, g_rec.fill_diagonal_(0.0), g_out), State(*(values.detach() for values in series))
 
 
-def _forward(question: Question, shifts: list[torch.Tensor]) -> Series:
+def _forward(question: Question, shifts: list[torch.Tensor]) -> State:
     raster = torch.from_numpy(spikes.to_raster(question.sample.inputs, question.arrays.input.shape[0])).double()
     steps, dt = raster.shape[0], question.network.config.dt
     start, parts = None, []
@@ -172,10 +167,9 @@ def _forward(question: Question, shifts: list[torch.Tensor]) -> Series:
         hidden, output = (torch.from_numpy(part) for part in question.noise.between(begin, end))
         reads = _reads(question.arrays, moment, shifts)
         part = simulate(question.exact, reads, raster[begin:end], (hidden, output), start=start, first_step=begin)
-        start = (part[0][-1], part[1][-1], part[2][-1])
+        start = last(part)
         parts.append(part)
-    voltage, spiked, output = (torch.cat(series) for series in zip(*parts, strict=True))
-    return voltage, spiked, output
+    return State(*(torch.cat(series) for series in zip(*parts, strict=True)))
 
 
 def _reads(arrays: Arrays, moment: float, shifts: list[torch.Tensor]) -> tuple[TorchReads, TorchReads, TorchReads]:
@@ -185,12 +179,11 @@ def _reads(arrays: Arrays, moment: float, shifts: list[torch.Tensor]) -> tuple[T
     return w_in, w_rec, w_out
 
 
-def _eprop(question: Question, series: Series, feedback: Floats) -> Gradients:
+def _eprop(question: Question, series: State, feedback: Floats) -> Gradients:
     """E-prop's gradients of the loss alone, as a session computes them."""
     network, learning = question.network, replace(question.learning, rate_strength=0.0)
-    voltage, spiked, output = (values.numpy() for values in series)
-    error = output - question.sample.target
-    activity = Activity(voltage.astype(network.dtype), spikes.from_raster(spiked), output.astype(network.dtype))
+    activity = torch_loop.activity(question.exact, series, network.dtype)
+    error = series.output.numpy() - question.sample.target
     driving = eprop.signals(learning, feedback, error, activity, network.config.dt)
     assumed, fan_in = network.assumed(learning.eligibility), question.arrays.input.shape[0]
     return eprop.trial_gradients(assumed, driving, activity, question.sample.inputs, fan_in)

@@ -177,7 +177,7 @@ def neuron(session: Session, record: TrialRecord, number: int) -> NeuronReport:
     voltage = record.voltage[:, number]
     assumed = session.network.assumed(session.config.learning.eligibility)
     threshold, height = assumed.cell.threshold[number], assumed.cell.surrogate[number]
-    surrogate = np.array([pseudo_derivative(v, threshold, height) for v in voltage], np.float32)
+    surrogate = np.array([pseudo_derivative(v, threshold, 0.0, height) for v in voltage], np.float32)
     source = int(spikes.counts(record.inputs, session.sampler.inputs).argmax())
     arrived = spikes.to_raster(record.inputs, session.sampler.inputs)[:, source].astype(np.float32)
     presynaptic = _filtered(arrived, float(assumed.cell.alpha[number]), float(assumed.cell.gain[number]))

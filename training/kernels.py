@@ -4,7 +4,9 @@ Forward, only the rows of neurons that spiked are read. Backward, the e-prop gra
 ``sum_t L_j[t] ebar_ji[t]`` is rearranged until nothing synapse-sized depends on time: run two
 filters backwards over time, ``M = kappa-filter(L)`` and ``Q_j = alpha_j-filter(psi_j M_j)``; then
 the gradient is the sum of ``Q_j[t]`` over the presynaptic spikes that arrive at t. Its cost
-follows the spikes, not the synapses times the steps.
+follows the spikes, not the synapses times the steps. For adaptive neurons the trace's recursion
+``eps[t] = psi[t-1] p[t-1] + (rho - psi[t-1] beta) eps[t-1]``, ``e = psi (p - beta eps)`` runs backwards
+the same way, once per neuron: ``R[t] = rho R[t+1] - beta psi[t] (M[t] + R[t+1])`` joins M[t].
 """
 
 from __future__ import annotations
@@ -49,19 +51,45 @@ class RowReads(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What one stretch of a trial hands to the next: voltage, spikes, readout."""
+    """What one stretch of a trial hands to the next.
+
+    Parameters
+    ----------
+    voltage, spiked, output : numpy.ndarray
+        Of the last step, ``hidden``, ``hidden`` and ``output``.
+    adaptation : numpy.ndarray
+        Decaying count of each neuron's spikes, ``hidden``.
+    resting : numpy.ndarray
+        Steps for which each neuron stays silent, ``hidden``.
+    """
 
     voltage: Floats
     spiked: npt.NDArray[np.bool_]
     output: Floats
+    adaptation: Floats
+    resting: npt.NDArray[np.int64]
 
 
 class Activity(NamedTuple):
-    """What the network did: ``time, hidden`` voltage, hidden events, ``time, output``."""
+    """What the network did.
+
+    Parameters
+    ----------
+    voltage : numpy.ndarray
+        ``time, hidden``.
+    hidden : Spikes
+        Hidden events.
+    output : numpy.ndarray
+        ``time, output``.
+    raised : numpy.ndarray
+        By how much adaptation raised each threshold, infinite while a neuron is refractory: ``time, hidden``; empty
+        where neurons do neither.
+    """
 
     voltage: Floats
     hidden: Spikes
     output: Floats
+    raised: Floats
 
 
 class Signals(NamedTuple):
@@ -112,6 +140,18 @@ def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: F
 
 
 @njit(nogil=True, cache=True)
+def _raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
+    cell = dynamics.cell
+    for j in range(raised.size):
+        carry.adaptation[j] *= cell.rho[j]
+        if carry.spiked[j]:
+            carry.adaptation[j] += 1.0
+            carry.resting[j] = dynamics.refractory
+        carry.resting[j] = max(carry.resting[j] - 1, 0)
+        raised[j] = np.inf if carry.resting[j] > 0 else cell.beta[j] * carry.adaptation[j]
+
+
+@njit(nogil=True, cache=True)
 def simulate(
     dynamics: Dynamics,
     arrays: tuple[RowReads, RowReads, RowReads],
@@ -145,7 +185,9 @@ def simulate(
     w_in, w_rec, w_out = arrays
     noise_hidden, noise_out = noise
     steps, hidden, outputs = inputs.start.size - 1, cell.alpha.size, out.kappa.size
+    plain = dynamics.plain
     voltage = np.empty((steps, hidden), cell.alpha.dtype)
+    raised = np.empty((0 if plain else steps, hidden), cell.alpha.dtype)
     output = np.empty((steps, outputs), cell.alpha.dtype)
     start = np.zeros(steps + 1, np.int64)
     events = np.empty(steps * hidden, np.int32)
@@ -165,10 +207,12 @@ def simulate(
             received = current[j] + math.sqrt(variance[j]) * noise_hidden[t, j]
             v[j] = cell.alpha[j] * v[j] + cell.gain[j] * received - (cell.threshold[j] if z[j] else 0.0)
             voltage[t, j] = v[j]
+        if not plain:
+            _raise_thresholds(dynamics, carry, raised[t])
         drive[:] = 0.0
         drive_variance[:] = 0.0
         for j in range(hidden):
-            z[j] = v[j] > cell.threshold[j]
+            z[j] = v[j] > (cell.threshold[j] if plain else cell.threshold[j] + raised[t, j])
             if z[j]:
                 events[count] = j
                 count += 1
@@ -178,13 +222,13 @@ def simulate(
             received = drive[k] + math.sqrt(drive_variance[k]) * noise_out[t, k]
             y[k] = out.kappa[k] * y[k] + out.gain[k] * received
             output[t, k] = y[k]
-    return Activity(voltage, Spikes(start, events[:count].copy()), output)
+    return Activity(voltage, Spikes(start, events[:count].copy()), output, raised)
 
 
 @njit(nogil=True, cache=True)
-def pseudo_derivative(voltage: float, threshold: float, surrogate: float) -> float:
-    """Triangular stand-in for the derivative of the spike."""
-    return surrogate * max(0.0, 1.0 - abs(voltage - threshold) / threshold)
+def pseudo_derivative(voltage: float, threshold: float, raised: float, surrogate: float) -> float:
+    """Triangular stand-in for the derivative of the spike; as wide as the threshold at rest."""
+    return surrogate * max(0.0, 1.0 - abs(voltage - (threshold + raised)) / threshold)
 
 
 @njit(nogil=True, cache=True)
@@ -218,7 +262,8 @@ def gradients(
     dtype = cell.alpha.dtype
     g_in, g_rec = np.zeros((fan_in, width), dtype), np.zeros((width, width), dtype)
     g_out = np.zeros((width, outputs), dtype)
-    q, psi_m = np.zeros(width, dtype), np.zeros(width, dtype)
+    q, psi_m, later_rise = np.zeros(width, dtype), np.zeros(width, dtype), np.zeros(width, dtype)
+    plain = activity.raised.shape[0] == 0
     later_error, later_error_out = np.zeros(outputs, dtype), np.zeros(outputs, dtype)
     later_one = dtype.type(0.0)
     for t in range(steps - 1, -1, -1):
@@ -232,8 +277,10 @@ def gradients(
             for j in range(width):
                 psi_m[j] += signals.feedback[k, j] * later_error[k]
         for j in range(width):
-            slope = pseudo_derivative(voltage[t, j], cell.threshold[j], cell.surrogate[j])
-            q[j] = cell.alpha[j] * q[j] + cell.gain[j] * slope * psi_m[j]
+            raised = dtype.type(0.0) if plain else activity.raised[t, j]
+            slope = pseudo_derivative(voltage[t, j], cell.threshold[j], raised, cell.surrogate[j])
+            q[j] = cell.alpha[j] * q[j] + cell.gain[j] * slope * (psi_m[j] + later_rise[j])
+            later_rise[j] = cell.rho[j] * later_rise[j] - slope * cell.beta[j] * (psi_m[j] + later_rise[j])
         for e in range(inputs.start[t], inputs.start[t + 1]):
             for j in range(width):
                 g_in[inputs.neuron[e], j] += q[j]

@@ -117,9 +117,11 @@ class Network:
         return self.dynamics if eligibility == "true" else self._nominal
 
     def rest(self) -> Carry:
-        """The state at the start of a trial: no voltage, no spike, no output."""
+        """The state at the start of a trial: no voltage, no spike, no output, nothing adapted."""
         hidden, outputs = self.dynamics.cell.alpha.size, self.dynamics.out.kappa.size
-        return Carry(np.zeros(hidden, self.dtype), np.zeros(hidden, np.bool_), np.zeros(outputs, self.dtype))
+        voltage, adaptation = np.zeros((2, hidden), self.dtype)
+        output = np.zeros(outputs, self.dtype)
+        return Carry(voltage, np.zeros(hidden, np.bool_), output, adaptation, np.zeros(hidden, np.int64))
 
     def run(
         self,
@@ -179,6 +181,7 @@ def joined(parts: list[Activity]) -> Activity:
         np.concatenate([part.voltage for part in parts]),
         spikes.joined([part.hidden for part in parts]),
         np.concatenate([part.output for part in parts]),
+        np.concatenate([part.raised for part in parts]),
     )
 
 

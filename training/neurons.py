@@ -9,6 +9,9 @@ One step of the hidden layer (Bellec et al., Nat. Commun. 11:3625, 2020, Methods
 with ``alpha = exp(-dt / tau_membrane)``, ``kappa = exp(-dt / tau_readout)``; the gains are 1, or
 ``1 - alpha`` and ``1 - kappa`` where the current is normalised. The pseudo-derivative is
 ``psi = dampening max(0, 1 - |v - threshold| / threshold)``, over the threshold if normalised.
+
+Adaptive neurons compare v with ``threshold + beta b[t]``, where ``b[t] = rho b[t-1] + z[t-1]`` and
+``rho = exp(-dt / tau_adaptation)``. A refractory neuron neither spikes nor learns.
 """
 
 from __future__ import annotations
@@ -85,6 +88,32 @@ class NetworkConfig:
         doc="Standard deviation of the threshold, neuron to neuron, as a share",
         source="Cramer 2022 scans 0 to 0.5",
     )
+    adaptive: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=1.0,
+        structural=True,
+        doc="Share of the hidden neurons, the last ones, whose threshold adapts",
+        source="Bellec 2020: 0.5 for evidence accumulation",
+    )
+    tau_adaptation: float = quantity(
+        2.0, unit="s", above=0.0, maximum=1000.0, doc="Time constant of the adapting threshold", source="Bellec 2020"
+    )
+    adaptation: float = quantity(
+        0.0174241,
+        minimum=0.0,
+        maximum=1e3,
+        doc="Rise of an adapting threshold per spike (beta)",
+        source="Bellec 2020: 1.7 (1 - rho) / (1 - alpha) at a membrane of 20 ms",
+    )
+    refractory: float = quantity(
+        0.0,
+        unit="s",
+        minimum=0.0,
+        maximum=1.0,
+        doc="Shortest time from a spike to the next",
+        source="Bellec 2020: 5 ms for evidence accumulation",
+    )
     loop: str = quantity(
         "compiled",
         choices=("compiled", "torch"),
@@ -105,12 +134,14 @@ class NetworkConfig:
 
 
 class Neurons(NamedTuple):
-    """Constants of each hidden neuron, ``hidden``."""
+    """Constants of each hidden neuron, ``hidden``; `beta` is 0 where the threshold does not adapt."""
 
     alpha: Floats
     gain: Floats
     threshold: Floats
     surrogate: Floats
+    rho: Floats
+    beta: Floats
 
 
 class Readout(NamedTuple):
@@ -129,12 +160,18 @@ class Dynamics(NamedTuple):
         Per-neuron constants.
     decay, gain : float
         The eligibility filter's, ``ebar[t] = decay ebar[t-1] + gain e[t]``.
+    refractory : int
+        Steps from a spike to the earliest next one; up to 1 there is no pause.
+    plain : bool
+        Whether no neuron adapts or pauses.
     """
 
     cell: Neurons
     out: Readout
     decay: float
     gain: float
+    refractory: int
+    plain: bool
 
 
 def dynamics(config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> Dynamics:
@@ -145,7 +182,9 @@ def dynamics(config: NetworkConfig, outputs: int, *, streams: Streams, dtype: np
     kappa = math.exp(-config.dt / config.tau_readout)
     gain = 1.0 - kappa if config.readout_normalised else 1.0
     cell = neurons(config, streams=streams, dtype=dtype)
-    return Dynamics(cell, readout(config, outputs, streams=streams, dtype=dtype), kappa, gain)
+    out = readout(config, outputs, streams=streams, dtype=dtype)
+    refractory = round(config.refractory / config.dt)
+    return Dynamics(cell, out, kappa, gain, refractory, refractory <= 1 and not cell.beta.any())
 
 
 def neurons(config: NetworkConfig, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> Neurons:
@@ -171,7 +210,10 @@ def neurons(config: NetworkConfig, *, streams: Streams, dtype: npt.DTypeLike = n
         config.dampening / threshold if config.surrogate_normalised else np.full(config.hidden, config.dampening)
     )
     gain = 1.0 - alpha if config.input_normalised else np.ones(config.hidden)
-    return Neurons(alpha.astype(dtype), gain.astype(dtype), threshold.astype(dtype), surrogate.astype(dtype))
+    rho = np.full(config.hidden, math.exp(-config.dt / config.tau_adaptation))
+    adapts = np.arange(config.hidden) >= config.hidden - round(config.adaptive * config.hidden)
+    constants = (alpha, gain, threshold, surrogate, rho, config.adaptation * adapts)
+    return Neurons(*(values.astype(dtype) for values in constants))
 
 
 def readout(config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32) -> Readout:

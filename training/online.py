@@ -29,6 +29,8 @@ class Traces(NamedTuple):
     ----------
     membrane : numpy.ndarray
         Presynaptic spikes through the postsynaptic membrane's filter.
+    rise : numpy.ndarray
+        What those spikes contributed to the postsynaptic neuron's adaptation.
     filtered : numpy.ndarray
         Eligibility through the readout's filter.
     by_signal : numpy.ndarray
@@ -38,6 +40,7 @@ class Traces(NamedTuple):
     """
 
     membrane: Floats
+    rise: Floats
     filtered: Floats
     by_signal: Floats
     sum_filtered: Floats
@@ -74,7 +77,9 @@ def _advance(traces: Traces, dynamics: Dynamics, slope: Floats, signal: Floats, 
         for j in range(columns):
             spike = cell.gain[j] if arrived[i] else 0.0
             traces.membrane[i, j] = cell.alpha[j] * traces.membrane[i, j] + spike
-            eligibility = slope[j] * traces.membrane[i, j]
+            through = traces.membrane[i, j] - cell.beta[j] * traces.rise[i, j]
+            eligibility = slope[j] * through
+            traces.rise[i, j] = cell.rho[j] * traces.rise[i, j] + eligibility
             traces.filtered[i, j] = dynamics.decay * traces.filtered[i, j] + dynamics.gain * eligibility
             traces.by_signal[i, j] += signal[j] * traces.filtered[i, j]
             traces.sum_filtered[i, j] += traces.filtered[i, j]
@@ -119,12 +124,14 @@ def _advance_all(
     """
     cell = dynamics.cell
     width, outputs = state.readout_trace.shape
+    plain = activity.raised.shape[0] == 0
     arrived = np.zeros(state.input.membrane.shape[0], np.bool_)
     slope, signal = np.empty(width, cell.alpha.dtype), np.empty(width, cell.alpha.dtype)
     for t in range(activity.voltage.shape[0]):
         _mark(inputs, t, arrived)
         for j in range(width):
-            slope[j] = pseudo_derivative(activity.voltage[t, j], cell.threshold[j], cell.surrogate[j])
+            raised = cell.alpha.dtype.type(0.0) if plain else activity.raised[t, j]
+            slope[j] = pseudo_derivative(activity.voltage[t, j], cell.threshold[j], raised, cell.surrogate[j])
             signal[j] = 0.0
             for k in range(outputs):
                 signal[j] += feedback[k, j] * error[t, k]
@@ -192,5 +199,4 @@ def _sums(traces: Traces) -> tuple[Floats, ...]:
 
 
 def _blank(rows: int, columns: int, dtype: npt.DTypeLike) -> Traces:
-    membrane, filtered, *sums = (np.zeros((rows, columns), dtype) for _ in Traces._fields)
-    return Traces(membrane, filtered, *sums)
+    return Traces(*(np.zeros((rows, columns), dtype) for _ in Traces._fields))

@@ -8,30 +8,46 @@ backpropagation through time when no gradient flows through the recurrent spikes
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pcmsim.counter import normals_at
 from training import spikes as events
 from training.kernels import Activity, Carry, RowReads
-from training.neurons import Dynamics, Floats
+from training.neurons import Dynamics, Floats, Neurons, Readout
 from training.spikes import Spikes
 
 
 class _Spike(torch.autograd.Function):
-    """Heaviside step whose derivative is the triangular pseudo-derivative."""
+    """Heaviside step whose derivative is the triangular pseudo-derivative, as wide as the threshold at rest."""
 
     @staticmethod
-    def forward(ctx: Any, voltage: torch.Tensor, threshold: torch.Tensor, surrogate: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(voltage, threshold, surrogate)
-        return (voltage > threshold).to(voltage.dtype)
+    def forward(
+        ctx: Any, voltage: torch.Tensor, limit: torch.Tensor, threshold: torch.Tensor, surrogate: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.save_for_backward(voltage, limit, threshold, surrogate)
+        return (voltage > limit).to(voltage.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        voltage, threshold, surrogate = ctx.saved_tensors
-        return grad[0] * surrogate * (1.0 - (voltage - threshold).abs() / threshold).clamp(min=0.0), None, None
+    def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        voltage, limit, threshold, surrogate = ctx.saved_tensors
+        slope = grad[0] * surrogate * (1.0 - (voltage - limit).abs() / threshold).clamp(min=0.0)
+        return slope, -slope, None, None
+
+
+class State(NamedTuple):
+    """Of one time step: see `kernels.Carry`; and by how much each threshold is raised."""
+
+    voltage: torch.Tensor
+    spiked: torch.Tensor
+    output: torch.Tensor
+    adaptation: torch.Tensor
+    resting: torch.Tensor
+    raised: torch.Tensor
 
 
 class TorchReads:
@@ -80,10 +96,10 @@ def simulate(
     inputs: torch.Tensor,
     noise: tuple[torch.Tensor, torch.Tensor],
     *,
-    start: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None,
+    start: State | None = None,
     first_step: int = 0,
     detach: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> State:
     """Run a stretch of a trial.
 
     Parameters
@@ -96,45 +112,58 @@ def simulate(
         ``time, input`` raster of zeros and ones, on the device and of the type to compute in.
     noise : tuple of torch.Tensor
         Output-referred read noise, ``time, hidden`` and ``time, output``.
-    start : tuple of torch.Tensor, optional
-        Voltage, spikes and output to start from; at rest by default.
+    start : State, optional
+        State to start from; at rest by default.
     first_step : int
         Index of the first step within the trial: the address of per-device noise.
     detach : bool
-        Let no gradient flow through recurrent spikes and reset.
+        Let no gradient flow through recurrent spikes and reset; what a neuron's own spikes do to its threshold stays.
 
     Returns
     -------
-    voltage, spikes, output : torch.Tensor
-        ``time, hidden``, ``time, hidden``, ``time, output``.
+    State
+        All of its steps, ``time`` first.
     """
-    cell = [torch.from_numpy(values).to(inputs) for values in dynamics.cell]
-    out = [torch.from_numpy(values).to(inputs) for values in dynamics.out]
-    rest = torch.zeros_like(cell[0])
-    v, z, y = start or (rest, rest, torch.zeros_like(out[0]))
+    cell = Neurons(*(torch.from_numpy(values).to(inputs) for values in dynamics.cell))
+    out = Readout(*(torch.from_numpy(values).to(inputs) for values in dynamics.out))
+    state = start or rest(dynamics, inputs)
     history = []
     for t in range(inputs.shape[0]):
-        v = _membrane(cell, arrays, (v, z.detach() if detach else z, inputs[t]), first_step + t, noise[0][t])
-        z = _Spike.apply(v, cell[2], cell[3])  # type: ignore[no-untyped-call]
+        z = state.spiked.detach() if detach else state.spiked
+        v = _membrane(cell, arrays, (state.voltage, z, inputs[t]), first_step + t, noise[0][t])
+        adaptation = cell.rho * state.adaptation + state.spiked
+        resting = torch.where(state.spiked > 0.0, dynamics.refractory, state.resting).sub(1.0).clamp(min=0.0)
+        raised = (cell.beta * adaptation).masked_fill(resting > 0.0, math.inf)
+        z = _Spike.apply(v, cell.threshold + raised, cell.threshold, cell.surrogate)  # type: ignore[no-untyped-call]
         drive, variance = arrays[2].receive(z, first_step + t)
-        y = out[0] * y + out[1] * (drive + variance.sqrt() * noise[1][t])
-        history.append((v, z, y))
-    voltage, spikes, output = (torch.stack(series) for series in zip(*history, strict=True))
-    return voltage, spikes, output
+        y = out.kappa * state.output + out.gain * (drive + variance.sqrt() * noise[1][t])
+        state = State(v, z, y, adaptation, resting, raised)
+        history.append(state)
+    return State(*(torch.stack(series) for series in zip(*history, strict=True)))
+
+
+def rest(dynamics: Dynamics, like: torch.Tensor) -> State:
+    """The state at the start of a trial, in the type and place of `like`."""
+    hidden, output = like.new_zeros(dynamics.cell.alpha.size), like.new_zeros(dynamics.out.kappa.size)
+    return State(hidden, hidden, output, hidden, hidden, hidden)
+
+
+def last(states: State) -> State:
+    """The state at the end of a stretch."""
+    return State(*(series[-1] for series in states))
 
 
 def _membrane(
-    cell: list[torch.Tensor],
+    cell: Neurons,
     arrays: tuple[TorchReads, TorchReads, TorchReads],
     state: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     time: int,
     noise: torch.Tensor,
 ) -> torch.Tensor:
-    alpha, gain, threshold, _ = cell
     v, z, x = state
     (current_in, variance_in), (current_rec, variance_rec) = arrays[0].receive(x, time), arrays[1].receive(z, time)
     received = current_in + current_rec + (variance_in + variance_rec).sqrt() * noise
-    return alpha * v + gain * received - threshold * z
+    return cell.alpha * v + cell.gain * received - cell.threshold * z
 
 
 @torch.no_grad()
@@ -153,21 +182,26 @@ def run(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = carry.voltage.dtype
     raster = torch.from_numpy(events.to_raster(inputs, _rows(arrays[0])).astype(dtype)).to(device)
-    start = tuple(torch.from_numpy(values.astype(dtype)).to(device) for values in carry)
-    voltage, spiked, output = (
-        series.cpu().numpy()
-        for series in simulate(
-            dynamics,
-            (TorchReads(arrays[0], device), TorchReads(arrays[1], device), TorchReads(arrays[2], device)),
-            raster,
-            (torch.from_numpy(noise[0]).to(device), torch.from_numpy(noise[1]).to(device)),
-            start=(start[0], start[1], start[2]),
-            first_step=first_step,
-        )
+    begin = [torch.from_numpy(values.astype(dtype)).to(device) for values in carry]
+    states = simulate(
+        dynamics,
+        (TorchReads(arrays[0], device), TorchReads(arrays[1], device), TorchReads(arrays[2], device)),
+        raster,
+        (torch.from_numpy(noise[0]).to(device), torch.from_numpy(noise[1]).to(device)),
+        start=State(*begin, torch.zeros_like(begin[0])),
+        first_step=first_step,
     )
-    for kept, series in zip(carry, (voltage, spiked, output), strict=True):
-        kept[:] = series[-1]
-    return Activity(voltage, events.from_raster(spiked), output)
+    series = State(*(values.cpu() for values in states))
+    for kept, values in zip(carry, series, strict=False):
+        kept[:] = values[-1].numpy()
+    return activity(dynamics, series, dtype)
+
+
+def activity(dynamics: Dynamics, states: State, dtype: npt.DTypeLike) -> Activity:
+    """What the network did, as `kernels.simulate` tells it."""
+    voltage, spiked, output, _, _, raised = (values.numpy() for values in states)
+    above = raised[: 0 if dynamics.plain else len(raised)].astype(dtype)
+    return Activity(voltage.astype(dtype), events.from_raster(spiked), output.astype(dtype), above)
 
 
 def _rows(reads: RowReads) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -77,3 +79,93 @@ def test_training_follows_the_resimulated_curve() -> None:
     """MSE 0.184 at iteration 100, 0.126 at 200, 0.048 at 400, 0.037 at 600 (independent NumPy run)."""
     mse = 2.0 * np.array(train(600)) / STEPS
     assert mse[[99, 199, 399, 599]] == pytest.approx([0.184, 0.126, 0.048, 0.037], rel=0.05)
+
+
+# Cross-entropy of the first five iterations on evidence accumulation, LIF and adaptive neurons, Adam: NEST's e-prop
+# classification test, batches of one and of two. The TensorFlow original gives the first to float32 (0.741152524948,
+# 0.740388214588, 0.665785133838, 0.663644134998, 0.729429066181).
+EVIDENCE_LOSSES = {
+    1: [0.741152550006, 0.740388187700, 0.665785233177, 0.663644193322, 0.729428962844],
+    2: [0.702163370672, 0.735555303152, 0.740354864111, 0.683882815282, 0.707841122268],
+}
+CUES, CUE, GAP, SILENCE, RECALL, CHANNELS, CLASSES = 7, 100, 50, 1050, 150, 40, 2
+TRIAL = CUES * (CUE + GAP) + SILENCE + RECALL
+
+# The reference averages the whole gradient over the steps in which it learns, the regularisation included.
+AVERAGED = replace(LEARNING, rate_strength=LEARNING.rate_strength / RECALL)
+
+CELLS = NetworkConfig(
+    threshold=0.6,
+    tau_membrane=20e-3,
+    tau_readout=20e-3,
+    surrogate_normalised=True,
+    readout_normalised=True,
+    adaptive=0.5,
+    tau_adaptation=2.0,
+    adaptation=1.7 * (1.0 - np.exp(-1.0 / 2000.0)) / (1.0 - np.exp(-1.0 / 20.0)),
+    refractory=5e-3,
+)
+
+
+def evidence_setup(draw: np.random.RandomState) -> tuple[Arrays, np.ndarray]:
+    """Weights and feedback, in the reference's order."""
+    w_in = draw.standard_normal((CHANNELS, WIDTH)) / np.sqrt(CHANNELS)
+    w_rec = draw.standard_normal((WIDTH, WIDTH)) / np.sqrt(WIDTH)
+    np.fill_diagonal(w_rec, 0.0)
+    limit = np.sqrt(3.0 / ((WIDTH + CLASSES) / 2.0))
+    w_out = draw.uniform(-limit, limit, (WIDTH, CLASSES))
+    feedback = draw.standard_normal((WIDTH, CLASSES))
+    w_in, w_rec, w_out, feedback = (w.astype(np.float32).astype(np.float64) for w in (w_in, w_rec, w_out, feedback))
+    return Arrays(*(DigitalArray(torch.from_numpy(w)) for w in (w_in, w_rec, w_out))), feedback.T
+
+
+def evidence_batch(draw: np.random.RandomState, size: int) -> list[tuple[Spikes, int]]:
+    """Input and label of each trial of a batch, in the reference's order."""
+    share = np.array([0.3, 0.7], dtype=np.float32)
+    side = draw.choice([0, 1], size)
+    cues = [draw.choice([0, 1], CUES, p=(share[k], share[1 - k])) for k in side]
+    chances = np.zeros((size, TRIAL, CHANNELS))
+    for chance, trial in zip(chances, cues, strict=True):
+        for number, cue in enumerate(trial):
+            begin = number * (CUE + GAP) + GAP
+            chance[begin : begin + CUE, 10 * cue : 10 * cue + 10] = 0.04
+    chances[:, -RECALL:, 20:30] = 0.04
+    chances[:, :, 30:] = 0.01
+    rasters = chances > draw.uniform(size=chances.size).reshape(chances.shape)
+    rasters[:, 0] = False
+    return [(from_raster(raster), int(trial.sum() > CUES // 2)) for raster, trial in zip(rasters, cues, strict=True)]
+
+
+def adam(weights: torch.Tensor, gradient: torch.Tensor, first: torch.Tensor, second: torch.Tensor, step: int) -> None:
+    """One step as the reference takes it: its epsilon joins the second moment before that is corrected for its start."""
+    first.mul_(0.9).add_(gradient, alpha=0.1)
+    second.mul_(0.999).add_(gradient**2, alpha=0.001)
+    rate = 5e-3 * np.sqrt(1.0 - 0.999**step) / (1.0 - 0.9**step)
+    weights.sub_(rate * first / (second.sqrt() + 1e-8))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_first_losses_with_adaptive_neurons_equal_the_published_reference(batch: int) -> None:
+    draw = np.random.RandomState(1)
+    arrays, feedback = evidence_setup(draw)
+    network = Network(CELLS, CLASSES, streams=Streams(0), dtype=np.float64)
+    moments = [(torch.zeros_like(array.weights), torch.zeros_like(array.weights)) for array in arrays]
+    silent = ReadNoise(np.zeros((TRIAL, WIDTH)), np.zeros((TRIAL, CLASSES)), (0, 0, 0))
+    losses = []
+    for _ in range(5):
+        loss, total = 0.0, [torch.zeros_like(array.weights) for array in arrays]
+        for inputs, label in evidence_batch(draw, batch):
+            activity = network.run(arrays, inputs, silent, 0.0)
+            chance = torch.softmax(torch.from_numpy(activity.output), 1).numpy()[-RECALL:]
+            loss -= np.log(chance[:, label]).mean() / batch
+            error = np.zeros((TRIAL, CLASSES))
+            error[-RECALL:] = (chance - np.eye(CLASSES)[label]) / RECALL
+            driving = eprop.signals(AVERAGED, feedback, error, activity, 1e-3)
+            for sums, gradient in zip(
+                total, eprop.trial_gradients(network.dynamics, driving, activity, inputs, CHANNELS), strict=True
+            ):
+                sums += gradient / batch
+        losses.append(loss)
+        for array, gradient, (first, second) in zip(arrays, total, moments, strict=True):
+            adam(array.weights, gradient, first, second, len(losses))
+    assert losses == pytest.approx(EVIDENCE_LOSSES[batch], rel=1e-8)

@@ -13,7 +13,12 @@ from training.network import Network, ReadNoise, row_reads, stretches
 from training.online import OnlineEprop
 from training.presets import PRESETS
 from training.session import Session
-from training.torch_loop import TorchReads, simulate
+from training.torch_loop import State, TorchReads, activity, simulate
+
+ADAPTIVE = {"network.adaptive": 0.5, "network.adaptation": 0.03, "network.tau_adaptation": 0.1}
+REFRACTORY = {"network.refractory": 4e-3}
+CELLS = [{}, ADAPTIVE, REFRACTORY, {**ADAPTIVE, **REFRACTORY}]
+NAMES = ["plain", "adaptive", "refractory", "both"]
 
 PCM = {"learning.rate_target": 20.0, "learning.rate_strength": 0.01}
 
@@ -44,7 +49,7 @@ def _excite(array) -> None:
 
 def run_both(
     session: Session, network: Network, noise: ReadNoise, mode: str
-) -> tuple[Activity, tuple[torch.Tensor, ...]]:
+) -> tuple[Activity, State]:
     inputs = session.sampler.sample(0).inputs
     compiled = network.run(session.arrays, inputs, noise, 37.6, read_mode=mode)
     reads = tuple(
@@ -63,20 +68,24 @@ def _moment(session: Session) -> float:
 
 @pytest.mark.parametrize("mode", ["output", "device"])
 @pytest.mark.parametrize("devices", [1, 3])
-def test_compiled_loop_equals_torch_loop(mode: str, devices: int) -> None:
-    session, network, noise = lively({"device.devices": devices})
-    compiled, (voltage, spiked, output) = run_both(session, network, noise, mode)
+@pytest.mark.parametrize("values", CELLS, ids=NAMES)
+def test_compiled_loop_equals_torch_loop(mode: str, devices: int, values: dict) -> None:
+    session, network, noise = lively({"device.devices": devices, **values})
+    compiled, states = run_both(session, network, noise, mode)
+    dense = activity(network.dynamics, states, np.float64)
     assert compiled.hidden.neuron.size > 50
-    np.testing.assert_array_equal(spikes.to_raster(compiled.hidden, 40), spiked.numpy())
-    np.testing.assert_allclose(compiled.voltage, voltage.numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(compiled.output, output.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(compiled.hidden.neuron, dense.hidden.neuron)
+    np.testing.assert_array_equal(compiled.hidden.start, dense.hidden.start)
+    for name in ("voltage", "output", "raised"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(dense, name), rtol=1e-5, atol=1e-6)
+    assert (compiled.raised.size == 0) == (values == {})
 
 
 def test_neuron_mismatch_is_the_same_in_both_loops() -> None:
     session, network, noise = lively({"network.tau_mismatch": 0.3, "network.threshold_mismatch": 0.2})
-    compiled, (voltage, _, _) = run_both(session, network, noise, "output")
+    compiled, states = run_both(session, network, noise, "output")
     assert np.ptp(network.dynamics.cell.alpha) > 0.005
-    np.testing.assert_allclose(compiled.voltage, voltage.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(compiled.voltage, states.voltage.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def prepared(values: dict, *, dtype: type = np.float64):
@@ -100,13 +109,18 @@ def test_event_driven_gradients_equal_the_matrix_product(rate_trace: str) -> Non
 
 @pytest.mark.parametrize("rate_trace", ["filtered", "unfiltered"])
 @pytest.mark.parametrize("eligibility", ["nominal", "true"])
-def test_online_traces_equal_whole_trial_gradients(rate_trace: str, eligibility: str) -> None:
-    values = {"learning.rate_trace": rate_trace, "learning.eligibility": eligibility, "network.tau_mismatch": 0.2}
+@pytest.mark.parametrize("cells", CELLS, ids=NAMES)
+def test_online_traces_equal_whole_trial_gradients(rate_trace: str, eligibility: str, cells: dict) -> None:
+    learning = {"learning.rate_trace": rate_trace, "learning.eligibility": eligibility}
+    values = {**learning, "network.tau_mismatch": 0.2, **cells}
     session, network, sample, activity, error, feedback, driving = prepared(values)
     learner = OnlineEprop(network, session.config.learning, 30)
     for first, last in ((0, 90), (90, 91), (91, 300)):
         part = Activity(
-            activity.voltage[first:last], spikes.between(activity.hidden, first, last), activity.output[first:last]
+            activity.voltage[first:last],
+            spikes.between(activity.hidden, first, last),
+            activity.output[first:last],
+            activity.raised[first:last],
         )
         learner.advance(part, spikes.between(sample.inputs, first, last), error[first:last], feedback)
     whole = eprop.trial_gradients(network.assumed(eligibility), driving, activity, sample.inputs, 30)
@@ -134,9 +148,10 @@ def test_updates_inside_the_trial_change_the_course() -> None:
     assert np.mean(losses[1][-9:]) < 0.9 * np.mean(losses[1][:9])
 
 
-def test_gradient_equals_autograd_with_detached_recurrence() -> None:
-    """Symmetric feedback: e-prop is BPTT without the path through recurrent spikes."""
-    session, network, noise = lively(PCM)
+@pytest.mark.parametrize("values", CELLS, ids=NAMES)
+def test_gradient_equals_autograd_with_detached_recurrence(values: dict) -> None:
+    """Symmetric feedback: e-prop is BPTT without the path through other neurons' spikes and the reset."""
+    session, network, noise = lively({**PCM, **values})
     sample = session.sampler.sample(0)
     silent = ReadNoise(np.zeros_like(noise.hidden), np.zeros_like(noise.output), noise.keys)
     reads = [row_reads(array, _moment(session), "output", 0, np.float64) for array in session.arrays]
@@ -144,18 +159,18 @@ def test_gradient_equals_autograd_with_detached_recurrence() -> None:
     for array in exact:
         array.mean.requires_grad_()
     raster = torch.from_numpy(spikes.to_raster(sample.inputs, 30).astype(np.float64))
-    voltage, spiked, output = simulate(
+    states = simulate(
         network.dynamics, exact, raster, tuple(map(torch.from_numpy, (silent.hidden, silent.output))), detach=True
     )
     target = torch.from_numpy(sample.target)
-    rate = spiked.mean(0) / 1e-3
-    (0.5 * ((output - target) ** 2).sum() + 0.5 * 0.01 * 1e-3 * ((rate - 20.0) ** 2).sum()).backward()
-    activity = Activity(voltage.detach().numpy(), spikes.from_raster(spiked.detach().numpy()), output.detach().numpy())
+    rate = states.spiked.mean(0) / 1e-3
+    (0.5 * ((states.output - target) ** 2).sum() + 0.5 * 0.01 * 1e-3 * ((rate - 20.0) ** 2).sum()).backward()
+    happened = activity(network.dynamics, State(*(series.detach() for series in states)), np.float64)
     learning = LearningConfig(rate_strength=0.01, rate_target=20.0, rate_trace="unfiltered")
     feedback = exact[2].mean.detach().numpy().T
-    driving = eprop.signals(learning, feedback, activity.output - sample.target, activity, 1e-3)
-    gradients = eprop.trial_gradients(network.dynamics, driving, activity, sample.inputs, 30)
-    assert activity.hidden.neuron.size > 50
+    driving = eprop.signals(learning, feedback, happened.output - sample.target, happened, 1e-3)
+    gradients = eprop.trial_gradients(network.dynamics, driving, happened, sample.inputs, 30)
+    assert happened.hidden.neuron.size > 50
     for mine, array in zip(gradients, exact, strict=True):
         wanted = array.mean.grad.clone()
         if wanted.shape[0] == wanted.shape[1]:
@@ -164,7 +179,7 @@ def test_gradient_equals_autograd_with_detached_recurrence() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"device.read_mode": "device"}, {"device.update_interval": 0.3}, {"learning.update_every": 100}]
+    "values", [{}, {"device.read_mode": "device"}, {"device.update_interval": 0.3}, {"learning.update_every": 100}, ADAPTIVE]
 )
 def test_session_by_the_torch_loop_is_the_same_session(values: dict) -> None:
     small = {

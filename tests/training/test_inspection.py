@@ -110,7 +110,7 @@ def test_learning_signal_times_eligibility_is_the_gradient() -> None:
 
 
 def gradient(session: Session, sample, record) -> torch.Tensor:
-    activity = Activity(record.voltage, record.hidden, record.output)
+    activity = Activity(record.voltage, record.hidden, record.output, np.empty((0, 20), np.float32))
     driving = eprop.signals(
         session.config.learning,
         session.present_feedback(),
