@@ -92,9 +92,9 @@ def _is_next_trial(before: Shot | None, shot: Shot) -> bool:
 
 
 def _light(value: Any) -> Any:
-    """Without the voltages of all neurons, of which a page shows none: they are most of a record."""
+    """Without voltages and thresholds of all neurons, of which a page shows none: they are most of a record."""
     if isinstance(value, TrialRecord):
-        return replace(value, voltage=value.voltage[:0])
+        return replace(value, voltage=value.voltage[:0], raised=value.raised[:0])
     return replace(value, record=_light(value.record)) if isinstance(value, Twin) else value
 
 

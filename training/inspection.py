@@ -104,13 +104,13 @@ class NeuronReport:
     neuron, trial : int
         Which, and when.
     threshold : float
-        Its own threshold, mismatch included.
+        Its own threshold at rest, mismatch included.
     rate : float
         Its firing rate [Hz].
     spikes : numpy.ndarray
         Its spike times [s].
-    time, voltage : numpy.ndarray
-        Time [s] and membrane voltage.
+    time, voltage, limit : numpy.ndarray
+        Time [s], membrane voltage, and the threshold as adapted; not a number while the neuron is refractory.
     surrogate : numpy.ndarray
         Pseudo-derivative psi.
     signal : numpy.ndarray
@@ -128,6 +128,7 @@ class NeuronReport:
     spikes: Floats
     time: Floats
     voltage: Floats
+    limit: Floats
     surrogate: Floats
     signal: Floats
     source: int
@@ -176,12 +177,15 @@ def neuron(session: Session, record: TrialRecord, number: int) -> NeuronReport:
     own = session.network.dynamics.cell
     voltage = record.voltage[:, number]
     assumed = session.network.assumed(session.config.learning.eligibility)
+    raised = record.raised[:, number] if record.raised.size else np.zeros_like(voltage)
     threshold, height = assumed.cell.threshold[number], assumed.cell.surrogate[number]
-    surrogate = np.array([pseudo_derivative(v, threshold, 0.0, height) for v in voltage], np.float32)
+    steps = zip(voltage, raised, strict=True)
+    surrogate = np.array([pseudo_derivative(v, threshold, rise, height) for v, rise in steps], np.float32)
     source = int(spikes.counts(record.inputs, session.sampler.inputs).argmax())
     arrived = spikes.to_raster(record.inputs, session.sampler.inputs)[:, source].astype(np.float32)
     presynaptic = _filtered(arrived, float(assumed.cell.alpha[number]), float(assumed.cell.gain[number]))
-    eligibility = _filtered(surrogate * presynaptic, assumed.decay, assumed.gain)
+    rho, beta = float(assumed.cell.rho[number]), float(assumed.cell.beta[number])
+    eligibility = _filtered(_eligible(presynaptic, surrogate, rho, beta), assumed.decay, assumed.gain)
     fired = spikes.times(record.hidden)[record.hidden.neuron == number] * config.dt
     return NeuronReport(
         neuron=number,
@@ -191,6 +195,7 @@ def neuron(session: Session, record: TrialRecord, number: int) -> NeuronReport:
         spikes=fired,
         time=np.arange(len(voltage)) * config.dt,
         voltage=voltage,
+        limit=np.where(np.isinf(raised), np.nan, own.threshold[number] + raised).astype(np.float32),
         surrogate=surrogate,
         signal=(record.output - record.target) @ session.present_feedback()[:, number],
         source=source,
@@ -229,6 +234,15 @@ def _filtered(series: Floats, decay: float, gain: float) -> Floats:
     """``f[t] = decay f[t-1] + gain s[t]`` of one short series."""
     steps = accumulate((series * gain).tolist(), lambda state, added: decay * state + added)
     return np.fromiter(steps, np.float32, len(series))
+
+
+def _eligible(presynaptic: Floats, surrogate: Floats, rho: float, beta: float) -> Floats:
+    """``e[t] = psi[t] (p[t] - beta eps[t])``, ``eps[t+1] = rho eps[t] + e[t]`` of one short series."""
+    rise, eligible = 0.0, np.empty_like(presynaptic)
+    for t, (arrived, slope) in enumerate(zip(presynaptic.tolist(), surrogate.tolist(), strict=True)):
+        eligible[t] = slope * (arrived - beta * rise)
+        rise = rho * rise + float(eligible[t])
+    return eligible
 
 
 def _check_neuron(field: str, value: int, size: int) -> None:

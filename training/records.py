@@ -25,8 +25,8 @@ class TrialRecord:
     """One finished trial.
 
     One-value fields carry unit and meaning (see `SCALARS`). `inputs` and `hidden` are
-    the spikes, `output` and `target` are ``time, output``, `voltage` is ``time, hidden``, `probe`
-    holds the drifted conductance of the probed devices [µS].
+    the spikes, `output` and `target` are ``time, output``, `voltage` and `raised` (see
+    `training.kernels.Activity`) are ``time, hidden``, `probe` holds the drifted conductance of the probed devices [µS].
     """
 
     trial: Annotated[int, Scalar("", "Trial number, from 0")]
@@ -46,6 +46,7 @@ class TrialRecord:
     inputs: Spikes
     hidden: Spikes
     voltage: Floats
+    raised: Floats
     output: Floats
     target: Floats
     probe: Floats

@@ -232,6 +232,7 @@ class Session:
             inputs=sample.inputs,
             hidden=activity.hidden,
             voltage=activity.voltage,
+            raised=activity.raised,
             output=np.nan_to_num(activity.output),
             target=sample.target,
             probe=memory.probe(self.arrays.recurrent, self._probed, self.device_time),

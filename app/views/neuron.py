@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from bokeh.models import ColumnDataSource, Line, Range1d, Scatter, Span
+from bokeh.models import ColumnDataSource, Line, Range1d, Scatter
 
 from app.theme import Palette, blank_figure
 from app.views.base import Columns, View, follow, move, span_of
@@ -37,7 +37,7 @@ def build(palette: Palette) -> View:
         Figures ``voltage``, ``signal`` and ``eligibility``; sources ``traces`` and ``spikes``.
     """
     time = Range1d(0.0, 1.0)
-    traces = ColumnDataSource({name: [] for name in ("time", *TRACES)})
+    traces = ColumnDataSource({name: [] for name in ("time", "limit", *TRACES)})
     spikes = ColumnDataSource({"time": [], "voltage": []})
     view = View({}, {"traces": traces, "spikes": spikes})
     for name in TRACES:
@@ -51,9 +51,9 @@ def build(palette: Palette) -> View:
         plot.add_glyph(traces, line)
         view.figures[name] = plot
         view.colours.append((line, "line_color", COLOURS[name]))
-    threshold = Span(location=0.1, dimension="width", line_dash=[5, 4], line_width=1.5)
+    threshold = Line(x="time", y="limit", line_dash=[5, 4], line_width=1.5)
     fired = Scatter(x="time", y="voltage", marker="inverted_triangle", size=7, line_color=None)
-    view.figures["voltage"].add_layout(threshold)
+    view.figures["voltage"].add_glyph(traces, threshold)
     view.figures["voltage"].add_glyph(spikes, fired)
     view.colours += [
         (threshold, "line_color", lambda colours: colours.target),
@@ -76,27 +76,28 @@ def columns(report: NeuronReport) -> Columns:
     Columns
     """
     thin = max(1, len(report.time) // MOST)
-    top = max(float(report.voltage.max()), report.threshold)
+    top = max(float(report.voltage.max()), highest(report))
     return {
         "traces": {
             "time": report.time[::thin].astype(np.float32),
-            **{name: getattr(report, name)[::thin].astype(np.float32) for name in TRACES},
+            **{name: getattr(report, name)[::thin].astype(np.float32) for name in ("limit", *TRACES)},
         },
         "spikes": {"time": report.spikes.astype(np.float32), "voltage": [top] * len(report.spikes)},
     }
 
 
 def fit(view: View, report: NeuronReport) -> None:
-    """Move axes and threshold to the neuron."""
+    """Move the axes to the neuron."""
     move(view.figures["voltage"].x_range, (0.0, float(report.time[-1])))
-    ends = {"voltage": (0.0, 1.1 * report.threshold), "signal": (0.0, 1e-3), "eligibility": (0.0, 1e-3)}
+    ends = {"voltage": (0.0, 1.1 * highest(report)), "signal": (0.0, 1e-3), "eligibility": (0.0, 1e-3)}
     for name, (low, high) in ends.items():
         values, axis = getattr(report, name), view.figures[name].y_range
         move(axis, follow(span_of(axis), min(low, float(values.min())), max(high, float(values.max())), slack=2.5))
-    lines = view.figures["voltage"].select(Span)
-    for line in lines:
-        if line.location != report.threshold:
-            line.location = report.threshold
+
+
+def highest(report: NeuronReport) -> float:
+    """The threshold at its highest."""
+    return max(report.threshold, float(np.nanmax(report.limit)))
 
 
 def table(report: NeuronReport) -> str:

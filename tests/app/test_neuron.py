@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from bokeh.models import Span
 
 from app.theme import DARK, LIGHT
 from app.views import neuron
@@ -79,15 +78,32 @@ def test_axes_hold_the_traces_and_the_line_is_the_neurons_own_threshold(session:
         report = inspection.neuron(session, record, number)
         view.show(neuron.columns(report))
         neuron.fit(view, report)
-        (line,) = view.figures["voltage"].select(Span)
-        assert line.location == session.network.dynamics.cell.threshold[number]
-        seen.add(line.location)
+        (limit,) = set(view.sources["traces"].data["limit"])
+        assert limit == session.network.dynamics.cell.threshold[number]
+        seen.add(limit)
         for name, plot in view.figures.items():
             values = getattr(report, name)
             assert plot.y_range.start <= values.min() <= values.max() <= plot.y_range.end
             assert (plot.x_range.start, plot.x_range.end) == (0.0, report.time[-1])
         assert view.figures["voltage"].y_range.end > report.threshold
     assert len(seen) == 20
+
+
+def test_the_line_of_an_adaptive_neuron_rises_with_its_spikes_and_has_gaps_where_it_rests() -> None:
+    values = {"network.adaptive": 1.0, "network.adaptation": 0.05, "network.refractory": 4e-3}
+    session = Session(LONG.with_values({**values, "network.threshold": 0.02}))
+    record = session.step()
+    number = int(spikes.counts(record.hidden, 20).argmax())
+    report = inspection.neuron(session, record, number)
+    fired = np.flatnonzero(spikes.to_raster(record.hidden, 20)[:, number])
+    assert len(fired) > 2
+    for step in fired[fired < len(report.limit) - 4]:
+        assert np.isnan(report.limit[step + 1 : step + 4]).all()
+        assert report.limit[step + 4] > report.limit[step] + 0.04
+    view = neuron.build(LIGHT)
+    view.show(neuron.columns(report))
+    neuron.fit(view, report)
+    assert view.figures["voltage"].y_range.end > np.nanmax(report.limit)
 
 
 def test_a_silent_neuron_has_no_spikes_and_its_threshold_in_sight() -> None:

@@ -164,7 +164,7 @@ def test_first_losses_with_adaptive_neurons_equal_the_published_reference(batch:
             for sums, gradient in zip(
                 total, eprop.trial_gradients(network.dynamics, driving, activity, inputs, CHANNELS), strict=True
             ):
-                sums += gradient / batch
+                sums.add_(gradient, alpha=1.0 / batch)
         losses.append(loss)
         for array, gradient, (first, second) in zip(arrays, total, moments, strict=True):
             adam(array.weights, gradient, first, second, len(losses))

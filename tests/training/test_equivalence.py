@@ -47,9 +47,7 @@ def _excite(array) -> None:
     state[1] += 1.0 * torch.rand(state[1].shape, generator=torch.Generator().manual_seed(4))
 
 
-def run_both(
-    session: Session, network: Network, noise: ReadNoise, mode: str
-) -> tuple[Activity, State]:
+def run_both(session: Session, network: Network, noise: ReadNoise, mode: str) -> tuple[Activity, State]:
     inputs = session.sampler.sample(0).inputs
     compiled = network.run(session.arrays, inputs, noise, 37.6, read_mode=mode)
     reads = tuple(
@@ -179,7 +177,8 @@ def test_gradient_equals_autograd_with_detached_recurrence(values: dict) -> None
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"device.read_mode": "device"}, {"device.update_interval": 0.3}, {"learning.update_every": 100}, ADAPTIVE]
+    "values",
+    [{}, {"device.read_mode": "device"}, {"device.update_interval": 0.3}, {"learning.update_every": 100}, ADAPTIVE],
 )
 def test_session_by_the_torch_loop_is_the_same_session(values: dict) -> None:
     small = {

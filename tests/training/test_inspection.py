@@ -98,9 +98,12 @@ def test_digital_cells_have_no_devices() -> None:
     assert report.weight == float(session.arrays.output.weights[0, 0])
 
 
-def test_learning_signal_times_eligibility_is_the_gradient() -> None:
+@pytest.mark.parametrize(
+    "values", [{}, {"network.adaptive": 1.0, "network.adaptation": 0.02, "network.refractory": 3e-3}]
+)
+def test_learning_signal_times_eligibility_is_the_gradient(values: dict) -> None:
     """Summed over the trial it equals the whole-trial gradient of that synapse (Bellec et al. 2020)."""
-    session = Session(CONFIG.with_values({"learning.rate_strength": 0.0, "network.threshold": 0.03}))
+    session = Session(CONFIG.with_values({"learning.rate_strength": 0.0, "network.threshold": 0.03, **values}))
     sample = session.sampler.sample(0)
     record = session.step()
     for number in (0, 7, 19):
@@ -110,7 +113,7 @@ def test_learning_signal_times_eligibility_is_the_gradient() -> None:
 
 
 def gradient(session: Session, sample, record) -> torch.Tensor:
-    activity = Activity(record.voltage, record.hidden, record.output, np.empty((0, 20), np.float32))
+    activity = Activity(record.voltage, record.hidden, record.output, record.raised)
     driving = eprop.signals(
         session.config.learning,
         session.present_feedback(),

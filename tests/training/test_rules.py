@@ -36,7 +36,7 @@ def record(status: str = "ok", loss: float = 0.2, rate: float = 12.0) -> TrialRe
     return TrialRecord(
         trial=99, sample=0, loss=loss, baseline=BASELINE, rate=rate, sets=0, resets=0, total_sets=0, total_resets=0,
         total_reads=0, device_time=0.0, seconds=0.0, status=status, message="", inputs=none, hidden=none,
-        voltage=nothing, output=nothing, target=nothing, probe=nothing,
+        voltage=nothing, raised=nothing, output=nothing, target=nothing, probe=nothing,
     )  # fmt: skip
 
 
