@@ -9,7 +9,7 @@ drift; what devices do apart from the mean, and the read noise, which the gain l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from pcmsim.quantity import Quantity
 from training.network import LAYERS, Arrays, ReadNoise
 from training.records import finite
 from training.session import Session
-from training.tasks import Sample, Sampler
 
 DAY = 86_400.0
 
@@ -34,7 +33,6 @@ SPANS: dict[str, float] = {
 
 WAIT = Quantity(float, unit="s", above=0.0, maximum=3.2e9, doc="Waiting time; at most about a century")
 
-MOST_SAMPLES = 1000
 """Samples that one measurement takes at most."""
 
 
@@ -158,10 +156,10 @@ def measure(session: Session, now: float, gains: Mapping[str, float] | None = No
     arrays = _rescaled(session.arrays, gains or {})
     shape = (session.sampler.steps, session.config.network.hidden, session.sampler.outputs)
     errors = []
-    for sample in _samples(session.sampler):
+    for sample in session.sampler.evaluation():
         noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose="evaluate")
         activity = session.network.run(arrays, sample.inputs, noise, now, read_mode=session.config.device.read_mode)
-        errors.append(float(np.mean((activity.output - sample.target) ** 2)))
+        errors.append(session.sampler.objective.loss(activity.output, sample))
     return finite(float(np.mean(errors)))
 
 
@@ -174,7 +172,7 @@ def _aged(session: Session, seconds: float, before: float) -> Aging:
         before=before,
         after=measure(session, now),
         compensated=measure(session, now, gains),
-        silent=float(np.mean([np.mean(sample.target**2) for sample in _samples(session.sampler)])),
+        silent=float(np.mean([session.sampler.objective.baseline(sample) for sample in session.sampler.evaluation()])),
         gains=gains,
         device_time=device_time,
     )
@@ -193,14 +191,3 @@ def _rescaled(arrays: Arrays, gains: Mapping[str, float]) -> Arrays:
         if layer not in LAYERS:
             raise UnknownNameError("layer", layer, LAYERS)
     return Arrays(*(array.rescaled(gains.get(layer, 1.0)) for layer, array in zip(LAYERS, arrays, strict=True)))
-
-
-def _samples(sampler: Sampler) -> Iterator[Sample]:
-    """Each sample of the task once: those of the trials from 0 on, until one comes again."""
-    seen: set[int] = set()
-    for trial in range(MOST_SAMPLES):
-        sample = sampler.sample(trial)
-        if sample.index in seen:
-            return
-        seen.add(sample.index)
-        yield sample

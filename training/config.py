@@ -99,6 +99,15 @@ class LearningConfig:
         doc="Neuron constants that the eligibility assumes: nominal, or each neuron's own",
         source="Cramer 2022: nominal",
     )
+    batch: int = quantity(
+        1,
+        unit="trials",
+        minimum=1,
+        maximum=4096,
+        structural=True,
+        doc="Trials whose gradients are averaged for one update",
+        source="Demirag 2021: 1; Bellec 2020: 64 for evidence accumulation",
+    )
     update_every: int = quantity(
         0,
         unit="steps",
@@ -110,6 +119,8 @@ class LearningConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.update_every and self.batch > 1:
+            raise FieldError("LearningConfig.batch", "1 where weights change inside a trial (update_every)", self.batch)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from training.config import LearningConfig
 from training.eprop import Gradients
 from training.network import LAYERS, Arrays, Network, ReadNoise, row_reads, stretches
 from training.neurons import Dynamics, Floats
+from training.objectives import Objective, Sample
 from training.session import Session
-from training.tasks import Sample
 from training.torch_loop import State, TorchReads, last, simulate
 
 Compared = Callable[[torch.Tensor, torch.Tensor], float]
@@ -44,6 +44,8 @@ class Question:
         Device time at its first step [s].
     sample : Sample
         Its input and target.
+    objective : Objective
+        How the answer is judged.
     arrays : Arrays
         A copy of the weights.
     network : Network
@@ -61,6 +63,7 @@ class Question:
     trial: int
     start: float
     sample: Sample
+    objective: Objective
     arrays: Arrays
     network: Network
     exact: Dynamics
@@ -84,7 +87,7 @@ class Honesty:
     ratio : dict of str to float
         Length of e-prop's gradient over that of the true one.
     loss : float
-        Half the summed squared error of the trial.
+        The trial's loss: half the summed squared error, or the cross-entropy.
 
     Notes
     -----
@@ -123,6 +126,7 @@ def prepare(session: Session) -> Question:
         trial=session.trial,
         start=session.device_time + config.device.update_interval - config.task.duration,
         sample=sampler.sample(session.trial),
+        objective=sampler.objective,
         arrays=copy.deepcopy(session.arrays),
         network=session.network,
         exact=exact.dynamics,
@@ -154,7 +158,7 @@ def _backpropagated(question: Question) -> tuple[float, Gradients, State]:
     """
     shifts = [torch.zeros(array.shape, dtype=torch.float64, requires_grad=True) for array in question.arrays]
     series = _forward(question, shifts)
-    loss = 0.5 * ((series.output - torch.from_numpy(question.sample.target)) ** 2).sum()
+    loss = question.objective.total(series.output, question.sample)
     g_in, g_rec, g_out = torch.autograd.grad(loss, shifts)
     return loss.item(), (g_in, g_rec.fill_diagonal_(0.0), g_out), State(*(values.detach() for values in series))
 
@@ -183,7 +187,7 @@ def _eprop(question: Question, series: State, feedback: Floats) -> Gradients:
     """E-prop's gradients of the loss alone, as a session computes them."""
     network, learning = question.network, replace(question.learning, rate_strength=0.0)
     activity = torch_loop.activity(question.exact, series, network.dtype)
-    error = series.output.numpy() - question.sample.target
+    error = question.objective.error(series.output.numpy(), question.sample)
     driving = eprop.signals(learning, feedback, error, activity, network.config.dt)
     assumed, fan_in = network.assumed(learning.eligibility), question.arrays.input.shape[0]
     return eprop.trial_gradients(assumed, driving, activity, question.sample.inputs, fan_in)

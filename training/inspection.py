@@ -197,7 +197,7 @@ def neuron(session: Session, record: TrialRecord, number: int) -> NeuronReport:
         voltage=voltage,
         limit=np.where(np.isinf(raised), np.nan, own.threshold[number] + raised).astype(np.float32),
         surrogate=surrogate,
-        signal=(record.output - record.target) @ session.present_feedback()[:, number],
+        signal=record.error @ session.present_feedback()[:, number],
         source=source,
         eligibility=eligibility,
     )

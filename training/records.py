@@ -24,16 +24,19 @@ class Scalar(NamedTuple):
 class TrialRecord:
     """One finished trial.
 
-    One-value fields carry unit and meaning (see `SCALARS`). `inputs` and `hidden` are
-    the spikes, `output` and `target` are ``time, output``, `voltage` and `raised` (see
-    `training.kernels.Activity`) are ``time, hidden``, `probe` holds the drifted conductance of the probed devices [µS].
+    One-value fields carry unit and meaning (see `SCALARS`). `inputs` and `hidden` are the spikes;
+    `output`, `target` and `error`, the loss's derivative by the output, are ``time, output``;
+    `voltage` and `raised` (see `training.kernels.Activity`) are ``time, hidden``; `probe` holds the
+    drifted conductance of the probed devices [µS].
     """
 
     trial: Annotated[int, Scalar("", "Trial number, from 0")]
     sample: Annotated[int, Scalar("", "Sample of the training set")]
-    loss: Annotated[float, Scalar("", "Mean squared error of the output")]
-    baseline: Annotated[float, Scalar("", "Mean squared target: the error of a silent network")]
+    loss: Annotated[float, Scalar("", "Mean squared error of the output, or cross-entropy")]
+    baseline: Annotated[float, Scalar("", "The loss of a silent network")]
     rate: Annotated[float, Scalar("Hz", "Mean firing rate of the hidden neurons")]
+    label: Annotated[int, Scalar("", "The right class; -1 in regression")]
+    decision: Annotated[int, Scalar("", "The class that the network answered; -1 in regression")]
     sets: Annotated[int, Scalar("", "SET pulses of this update")]
     resets: Annotated[int, Scalar("", "RESETs of this update")]
     total_sets: Annotated[int, Scalar("", "SET pulses so far")]
@@ -49,6 +52,7 @@ class TrialRecord:
     raised: Floats
     output: Floats
     target: Floats
+    error: Floats
     probe: Floats
 
     def scalars(self) -> dict[str, Any]:

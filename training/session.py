@@ -13,6 +13,7 @@ from pcmsim.crossbar import Crossbar
 from pcmsim.errors import RestartRequiredError
 from pcmsim.streams import Streams
 from training import checkpoint, eprop, memory, spikes
+from training.batch import Batch
 from training.checkpoint import Progress
 from training.config import RunConfig, restart_fields
 from training.kernels import Activity
@@ -50,6 +51,7 @@ class Session:
         self.arrays = memory.build(config, self.sampler, streams=self.streams)
         self._adopt(config)
         self.updates = Updater(self.arrays, self.feedback, config, streams=self.streams)
+        self.batch = Batch([array.shape for array in self.arrays], config.learning.batch)
         self._probed = memory.probed_devices(self.arrays.recurrent, streams=self.streams)
 
     def run(self, trials: int | None = None) -> Iterator[TrialRecord]:
@@ -165,18 +167,21 @@ class Session:
         driving = eprop.signals(
             self.config.learning,
             self.present_feedback(),
-            activity.output - sample.target,
+            self.sampler.objective.error(activity.output, sample),
             activity,
             self.config.network.dt,
         )
         assumed = self.network.assumed(self.config.learning.eligibility)
         gradients = eprop.trial_gradients(assumed, driving, activity, sample.inputs, self.sampler.inputs)
-        return activity, *self.updates.apply(gradients, start + self.config.task.duration, self.trial)
+        averaged = self.batch.add(gradients)
+        if averaged is None:
+            return activity, 0, 0
+        return activity, *self.updates.apply(averaged, start + self.config.task.duration, self.trial)
 
     def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
         learner = OnlineEprop(self.network, self.config.learning, self.sampler.inputs)
-        carry, parts, sets, resets = self.network.rest(), [], 0, 0
+        carry, parts, sets, resets, answer = self.network.rest(), [], 0, 0, self.sampler.objective
         for number, first in enumerate(range(0, self.sampler.steps, self.config.learning.update_every)):
             last = min(first + self.config.learning.update_every, self.sampler.steps)
             part = self.network.run(
@@ -184,7 +189,8 @@ class Session:
                 read_mode=self.config.device.read_mode, span=(first, last), carry=carry,
             )  # fmt: skip
             inputs = spikes.between(sample.inputs, first, last)
-            learner.advance(part, inputs, part.output - sample.target[first:last], self.present_feedback())
+            error = answer.error_between(part.output, sample, first, last)
+            learner.advance(part, inputs, error, self.present_feedback())
             now = start + last * self.config.network.dt
             update = self.updates.apply(learner.take_gradients(), now, self.trial, number)
             sets, resets = sets + update[0], resets + update[1]
@@ -210,8 +216,9 @@ class Session:
             array.count_reads(reads)
 
     def _record(self, sample: Sample, activity: Activity, sets: int, resets: int, began: float) -> TrialRecord:
-        loss = finite(float(np.mean((activity.output - sample.target) ** 2)))
-        baseline = float(np.mean(sample.target**2))
+        answer = self.sampler.objective
+        loss, baseline = finite(answer.loss(activity.output, sample)), answer.baseline(sample)
+        decision = answer.decide(activity.output, sample)
         per_step = activity.hidden.neuron.size / activity.voltage.size
         status, message = judge(loss, baseline, per_step, self.config.network.dt)
         return TrialRecord(
@@ -220,6 +227,8 @@ class Session:
             loss=loss,
             baseline=baseline,
             rate=per_step / self.config.network.dt,
+            label=sample.label,
+            decision=decision,
             sets=sets,
             resets=resets,
             total_sets=self.updates.sets,
@@ -235,6 +244,7 @@ class Session:
             raised=activity.raised,
             output=np.nan_to_num(activity.output),
             target=sample.target,
+            error=answer.error(activity.output, sample),
             probe=memory.probe(self.arrays.recurrent, self._probed, self.device_time),
         )
 
@@ -244,6 +254,7 @@ class Session:
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes while training, by name."""
         tensors = {"feedback": self.feedback}
+        tensors |= {f"batch/{name}": value for name, value in self.batch.tensors().items()}
         for layer, array in zip(LAYERS, self.arrays, strict=True):
             tensors |= {f"{layer}/array/{name}": value for name, value in array.tensors().items()}
             tensors |= {f"{layer}/scheme/{name}": value for name, value in self.updates.state[layer].items()}

@@ -127,7 +127,7 @@ def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
     output = view.figures["output"]
     view.loose = PATIENCE if record.trial == 0 else view.loose
     move(output.x_range, (0.0, record.inputs.steps * config.network.dt))
-    shown = np.concatenate((record.output[:, 0], record.target[:, 0]))
+    shown = np.concatenate((record.output, record.target))
     low, high = max(float(shown.min()), -1e6), min(float(shown.max()), 1e6)
     move(output.y_range, follow_slowly(view, span_of(output.y_range), min(low, -1.0), max(high, 1.0), slack=1.7))
     view.settle()
@@ -146,9 +146,18 @@ def band_marks(low: float, high: float) -> Marks:
 
 
 def _trace(record: TrialRecord, config: RunConfig, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.float32]]:
+    """Lines of all readout units, one behind the other with a gap between."""
     thin = max(1, len(record.output) // COLUMNS)
-    time = (np.arange(0, len(record.output), thin) * config.network.dt).astype(np.float32)
-    return {"time": time, **{name: getattr(record, name)[::thin, 0].astype(np.float32) for name in names}}
+    time = np.arange(0, len(record.output), thin) * config.network.dt
+    units = record.output.shape[1]
+    return {"time": _chained(np.repeat(time[:, None], units, 1))} | {
+        name: _chained(getattr(record, name)[::thin]) for name in names
+    }
+
+
+def _chained(series: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    gap = np.full((min(1, series.shape[1] - 1), series.shape[1]), np.nan)
+    return np.concatenate((series, gap)).T.reshape(-1).astype(np.float32)
 
 
 def _picked(view: View, height: float) -> tuple[int] | None:

@@ -34,9 +34,9 @@ RATES = ("learning.lr_input", "learning.lr_recurrent", "learning.lr_output")
 def record(status: str = "ok", loss: float = 0.2, rate: float = 12.0) -> TrialRecord:
     none, nothing = Spikes(np.empty(0, np.int32), np.empty(0, np.int32)), np.empty(0)
     return TrialRecord(
-        trial=99, sample=0, loss=loss, baseline=BASELINE, rate=rate, sets=0, resets=0, total_sets=0, total_resets=0,
+        trial=99, sample=0, loss=loss, baseline=BASELINE, rate=rate, label=-1, decision=-1, sets=0, resets=0, total_sets=0, total_resets=0,
         total_reads=0, device_time=0.0, seconds=0.0, status=status, message="", inputs=none, hidden=none,
-        voltage=nothing, raised=nothing, output=nothing, target=nothing, probe=nothing,
+        voltage=nothing, raised=nothing, output=nothing, target=nothing, error=nothing, probe=nothing,
     )  # fmt: skip
 
 

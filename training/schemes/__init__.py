@@ -1,5 +1,6 @@
 """Update schemes: how the change that e-prop asks for becomes pulses. One file each, one registry."""
 
+from training.schemes.adam import Adam
 from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme
 from training.schemes.float32 import Float32
 from training.schemes.mixed_precision import MixedPrecision
@@ -11,6 +12,7 @@ from training.schemes.update_ready import UpdateReady
 
 __all__ = [
     "SCHEMES",
+    "Adam",
     "Asked",
     "Float32",
     "MixedPrecision",

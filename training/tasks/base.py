@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pcmsim.registry import Registry
 from pcmsim.streams import Streams
-from training.neurons import Floats
-from training.spikes import Spikes
+from training.objectives import Objective, Sample, SquaredError
 
-
-@dataclass(frozen=True)
-class Sample:
-    """One trial's input and what the network should answer.
-
-    Parameters
-    ----------
-    index : int
-        Which sample of the training set.
-    inputs : Spikes
-        Input events.
-    target : numpy.ndarray
-        ``time, output``, float64.
-    """
-
-    index: int
-    inputs: Spikes
-    target: Floats
+MOST_SAMPLES = 1000
 
 
 class Sampler(ABC):
@@ -37,10 +19,21 @@ class Sampler(ABC):
     inputs: int
     outputs: int
     steps: int
+    objective: Objective = SquaredError()
 
     @abstractmethod
     def sample(self, trial: int) -> Sample:
         """The sample of a trial: the same trial always gives the same sample."""
+
+    def evaluation(self) -> Sequence[Sample]:
+        """The samples by which a network is judged: each of the training set once, unless the task has others."""
+        seen: dict[int, Sample] = {}
+        for trial in range(MOST_SAMPLES):
+            sample = self.sample(trial)
+            if sample.index in seen:
+                break
+            seen[sample.index] = sample
+        return list(seen.values())
 
 
 class Task(ABC):

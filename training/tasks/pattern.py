@@ -12,8 +12,9 @@ import torch
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
+from training.objectives import Sample
 from training.spikes import Spikes, from_raster
-from training.tasks.base import TASKS, Sample, Sampler, Task
+from training.tasks.base import TASKS, Sampler, Task
 
 FREQUENCIES = (1.0, 2.0, 3.0, 5.0)
 LOWEST_AMPLITUDE, HIGHEST_AMPLITUDE = 0.5, 2.0
