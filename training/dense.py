@@ -47,7 +47,7 @@ def forward(
 ) -> tuple[Series, Series, Series]:
     """Voltage, spikes and output, ``time, neuron`` each, with every device read at every step."""
     dynamics, dt = session.network.dynamics, session.config.network.dt
-    alpha, gain, threshold, _ = (torch.from_numpy(values) for values in dynamics.cell)
+    alpha, gain, threshold = (torch.from_numpy(values) for values in dynamics.cell[:3])
     kappa, gain_out = (torch.from_numpy(values) for values in dynamics.out)
     crossbars = [array for array in session.arrays if isinstance(array, Crossbar)]
     v, y = torch.zeros_like(alpha), torch.zeros_like(kappa)

@@ -12,7 +12,7 @@ the same way, once per neuron: ``R[t] = rho R[t+1] - beta psi[t] (M[t] + R[t+1])
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -226,7 +226,7 @@ def simulate(
 
 
 @njit(nogil=True, cache=True)
-def pseudo_derivative(voltage: float, threshold: float, raised: float, surrogate: float) -> float:
+def pseudo_derivative(voltage: float, threshold: float, raised: Any, surrogate: float) -> float:
     """Triangular stand-in for the derivative of the spike; as wide as the threshold at rest."""
     return surrogate * max(0.0, 1.0 - abs(voltage - (threshold + raised)) / threshold)
 

@@ -194,4 +194,5 @@ def _softmax(values: Floats) -> Floats:
 
 
 def _one_hot(output: Floats, sample: Sample) -> Floats:
-    return np.eye(output.shape[1], dtype=output.dtype)[sample.label]
+    right: Floats = np.eye(output.shape[1], dtype=output.dtype)[sample.label]
+    return right

@@ -18,7 +18,7 @@ import torch
 from pcmsim.counter import normals_at
 from training import spikes as events
 from training.kernels import Activity, Carry, RowReads
-from training.neurons import Dynamics, Floats, Neurons, Readout
+from training.neurons import Dynamics, Floats
 from training.spikes import Spikes
 
 
@@ -37,6 +37,17 @@ class _Spike(torch.autograd.Function):
         voltage, limit, threshold, surrogate = ctx.saved_tensors
         slope = grad[0] * surrogate * (1.0 - (voltage - limit).abs() / threshold).clamp(min=0.0)
         return slope, -slope, None, None
+
+
+class _Cells(NamedTuple):
+    """`training.neurons.Neurons` as tensors."""
+
+    alpha: torch.Tensor
+    gain: torch.Tensor
+    threshold: torch.Tensor
+    surrogate: torch.Tensor
+    rho: torch.Tensor
+    beta: torch.Tensor
 
 
 class State(NamedTuple):
@@ -124,8 +135,8 @@ def simulate(
     State
         All of its steps, ``time`` first.
     """
-    cell = Neurons(*(torch.from_numpy(values).to(inputs) for values in dynamics.cell))
-    out = Readout(*(torch.from_numpy(values).to(inputs) for values in dynamics.out))
+    cell = _Cells._make(torch.from_numpy(values).to(inputs) for values in dynamics.cell)
+    kappa, gain = (torch.from_numpy(values).to(inputs) for values in dynamics.out)
     state = start or rest(dynamics, inputs)
     history = []
     for t in range(inputs.shape[0]):
@@ -136,7 +147,7 @@ def simulate(
         raised = (cell.beta * adaptation).masked_fill(resting > 0.0, math.inf)
         z = _Spike.apply(v, cell.threshold + raised, cell.threshold, cell.surrogate)  # type: ignore[no-untyped-call]
         drive, variance = arrays[2].receive(z, first_step + t)
-        y = out.kappa * state.output + out.gain * (drive + variance.sqrt() * noise[1][t])
+        y = kappa * state.output + gain * (drive + variance.sqrt() * noise[1][t])
         state = State(v, z, y, adaptation, resting, raised)
         history.append(state)
     return State(*(torch.stack(series) for series in zip(*history, strict=True)))
@@ -154,7 +165,7 @@ def last(states: State) -> State:
 
 
 def _membrane(
-    cell: Neurons,
+    cell: _Cells,
     arrays: tuple[TorchReads, TorchReads, TorchReads],
     state: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     time: int,
@@ -188,7 +199,7 @@ def run(
         (TorchReads(arrays[0], device), TorchReads(arrays[1], device), TorchReads(arrays[2], device)),
         raster,
         (torch.from_numpy(noise[0]).to(device), torch.from_numpy(noise[1]).to(device)),
-        start=State(*begin, torch.zeros_like(begin[0])),
+        start=State._make([*begin, torch.zeros_like(begin[0])]),
         first_step=first_step,
     )
     series = State(*(values.cpu() for values in states))

@@ -112,7 +112,7 @@ class TestContract:
 
 def test_unknown_scheme_lists_the_known_ones() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"unknown update scheme 'sgin' .did you mean 'sign'.*known: float32, mixed"
+        UnknownNameError, match=r"unknown update scheme 'sgin' .did you mean 'sign'.*known: adam, float32, mixed"
     ):
         SCHEMES["sgin"]
 

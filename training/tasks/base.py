@@ -37,10 +37,14 @@ class Sampler(ABC):
 
 
 class Task(ABC):
-    """A task's settings; its fields are bounded quantities, and `duration` [s] is among them."""
+    """A task's settings; its fields are bounded quantities."""
 
     summary: ClassVar[str]
-    duration: float
+
+    @property
+    @abstractmethod
+    def duration(self) -> float:
+        """Duration of a trial [s]; may be a field."""
 
     @abstractmethod
     def sampler(self, dt: float, *, streams: Streams) -> Sampler:
