@@ -139,9 +139,9 @@ def test_a_click_on_the_raster_reports_that_neuron_and_escape_or_the_button_clos
             "eligibility of": f"input {report.source} → neuron {neuron}",
         }
         live.becomes(lambda expected=expected: facts(live), expected)
-        [traces] = live.drawn("Line", "time", "voltage", "signal", "eligibility")
+        [traces] = live.drawn("Line", "time", "limit", "voltage", "signal", "eligibility")
         thin = round(len(report.time) / len(traces["time"]))
-        for name in ("voltage", "signal", "eligibility"):
+        for name in ("limit", "voltage", "signal", "eligibility"):
             assert traces[name] == float32(getattr(report, name)[::thin])
         [fired] = live.drawn("Scatter", "time", "voltage")
         assert fired["time"] == float32(report.spikes)
