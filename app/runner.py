@@ -176,7 +176,9 @@ class Runner:
         self._publish(**changes)
 
     def _take_answer(self, number: int, result: Any, error: BaseException | None) -> None:
-        future = self._open.pop(number)
+        future = self._open.pop(number, None)
+        if future is None:  # Told already that the worker has gone.
+            return
         if error is None:
             future.set_result(result)
         else:

@@ -113,6 +113,7 @@ def test_a_failure_comes_back_as_it_was_raised_and_is_one_notice(runner: Runner)
     with pytest.raises(FieldError, match=r"^cell.pre: must be a neuron from 0 to 9, got 99$") as raised:
         runner.ask(methodcaller("pick_cell", "input", 99, 0)).result(20.0)
     assert (raised.value.field, raised.value.got) == ("cell.pre", 99)
+    until(lambda: runner.notices)
     assert list(runner.notices) == [str(raised.value)]
 
 
