@@ -102,7 +102,7 @@ class Controls:
         """Fill the lines of `metered` widgets."""
         for name, meter in self.meters.items():
             if name in lines:
-                meter.html = lines[name]
+                meter.show(lines[name])
 
     def slider(self, name: str, label: str, step: float, text: str = PLAIN) -> Any:
         """A slider over the setting's typical range."""

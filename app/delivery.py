@@ -1,6 +1,6 @@
-"""Messages from the server to browsers: made with less work, sent together, and none left lying.
+"""Messages between the server and browsers: made and read with less work, sent together, and none left lying.
 
-For every message, Bokeh 3.9 lists all models of a page, a third of the cost of a small one. And Panel
+For every message, either way, Bokeh 3.9 lists all models of a page, a third of the cost of a small one. And Panel
 1.9 can leave a message lying until there is another one: a task that ends its writing takes away the
 mark by which the next task knows that there is something to write.
 """
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
+import bokeh.document.document
 import panel.io.document
-from bokeh.core.serialization import Serializer
+from bokeh.core.serialization import Deserializer, Serializer
 from bokeh.document import Document
 from bokeh.document.events import DocumentPatchedEvent
 from bokeh.document.json import PatchJson
@@ -84,6 +86,23 @@ class _Patch(Serializer):
         return models.get_by_id(obj.id) is obj and obj not in models._new_models
 
 
+class _Received(Deserializer):
+    """Looks up the models that a browser's message names, instead of naming all of the page beforehand.
+
+    Parameters
+    ----------
+    models : sequence of bokeh.model.Model
+        All models of one document.
+    setter : object
+        The session that the message came to.
+    """
+
+    def __init__(self, models: Sequence[Model] = (), *, setter: Any = None) -> None:
+        super().__init__(setter=setter)
+        if models:
+            self._references = ChainMap({}, models[0].document.models._models)
+
+
 def _create(kind: type[patch_doc], events: list[DocumentPatchedEvent], **metadata: Any) -> patch_doc:
     [document] = {event.document for event in events}
     serializer = _Patch(document)
@@ -105,6 +124,7 @@ def complete(write: Write) -> Write:
 
 
 def install() -> None:
-    """Have messages to browsers made and written as told above, in this process; once is enough."""
+    """Have messages made, written and read as told above, in this process; once is enough."""
     patch_doc.create = classmethod(_create)
+    bokeh.document.document.Deserializer = _Received
     panel.io.document._dispatch_msgs = complete(panel.io.document._dispatch_msgs)

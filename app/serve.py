@@ -20,7 +20,7 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from app import delivery, processes, runner, thrift, url
+from app import defaults, delivery, processes, runner, thrift, url
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages.live import Live
@@ -194,6 +194,7 @@ def prepare() -> None:
     threadpool_limits(1, user_api="blas")
     pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
     delivery.install()
+    defaults.install()
     processes.prepare()
     smoothed(Curve().columns(), 1.0)
     # What is loaded stays: to look through all of it for garbage would hold up every page for a third of a second.

@@ -29,3 +29,25 @@ class Words(JSComponent):
     html = param.String("")
 
     _esm = ESM
+
+    @property
+    def _linked_properties(self) -> tuple[str, ...]:
+        """What browsers may change: nothing."""
+        return ()
+
+    def show(self, html: str) -> None:
+        """Show something else, within the frame that is being drawn.
+
+        A changed parameter would do the same through Panel, at seven times the cost; a page has twenty such texts.
+
+        Parameters
+        ----------
+        html : str
+            What to show. Escape what comes from outside.
+        """
+        if html == self.html:
+            return
+        with param.parameterized.discard_events(self):
+            self.html = html
+        for model, _ in self._models.values():
+            model.data.html = html

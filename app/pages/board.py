@@ -166,21 +166,21 @@ class Board:
 
     def _draw_words(self, shot: Shot) -> None:
         self._told_running = shot.running
-        self.status.html = status.html(status.columns(shot))
-        self.happening.html = happening.html(shot)
+        self.status.show(status.html(status.columns(shot)))
+        self.happening.show(happening.html(shot))
         if shot.record is not None:
             trial = f"trial {shot.record.trial:,} · sample {shot.record.sample + 1}"
-            self.activity_head.html = head_html("Activity", KEY + TWIN_KEY * (shot.twin is not None), trial)
+            self.activity_head.show(head_html("Activity", KEY + TWIN_KEY * (shot.twin is not None), trial))
         if shot.snapshot is not None:
-            self.asked_head.html = head_html("Asked vs applied", asked.note(shot.snapshot[self.layer.value]))
+            self.asked_head.show(head_html("Asked vs applied", asked.note(shot.snapshot[self.layer.value])))
         if shot.look is not None:
             self._draw_look(shot)
-        self.honesty.html = asked.honesty(shot.honesty)
+        self.honesty.show(asked.honesty(shot.honesty))
         for words in self.covers:
             words.visible = shot.config.scheme.digital
 
     def _draw_look(self, shot: Shot) -> None:
-        self.budget.html = budget.html(shot.look.budget)
+        self.budget.show(budget.html(shot.look.budget))
         self.views["budget"].show(shown := budget.columns(shot.look.wear))
         budget.fit(self.views["budget"], shown)
         self.inspector.draw(shot.look, shot.record.trial)

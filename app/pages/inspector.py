@@ -72,15 +72,15 @@ class Inspector:
         shown = cell.columns(report, self._palette)
         view.show(shown)
         cell.fit(view, shown, trial)
-        text.html = cell.table(report)
-        self._title.html = head_html("Synapse", f"{report.pre} → {report.post} · {report.layer}")
+        text.show(cell.table(report))
+        self._title.show(head_html("Synapse", f"{report.pre} → {report.post} · {report.layer}"))
 
     def _draw_neuron(self, report: Any, trial: int) -> None:
         view, text = self._body("neuron", neuron)
         view.show(neuron.columns(report))
         neuron.fit(view, report)
-        text.html = neuron.table(report)
-        self._title.html = head_html("Neuron", f"hidden {report.neuron}")
+        text.show(neuron.table(report))
+        self._title.show(head_html("Neuron", f"hidden {report.neuron}"))
 
     def _body(self, name: str, module: Any) -> tuple[View, Words]:
         if name not in self._views:

@@ -170,7 +170,7 @@ class Sidebar:
 
     def show_aging(self, aging: Aging | None) -> None:
         """What the latest fast-forward left of the accuracy."""
-        self.aged.html = "" if aging is None else aging_html(aging)
+        self.aged.show("" if aging is None else aging_html(aging))
 
     def _costs(self) -> list[Any]:
         """A button that unfolds the energy of each event, to be edited."""

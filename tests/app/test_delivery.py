@@ -6,8 +6,10 @@ import asyncio
 import json
 from typing import Any
 
+import bokeh.document.document as module
 import numpy as np
 import pytest
+from bokeh.core.serialization import Deserializer, UnknownReferenceError
 from bokeh.document import Document
 from bokeh.model import Model
 from bokeh.models import ColumnDataSource, FixedTicker, Range1d, Title
@@ -161,3 +163,36 @@ def test_a_task_that_finds_its_mark_taken_writes_all_the_same(monkeypatch: pytes
 
     assert asyncio.run(run(DISPATCH)) == []
     assert asyncio.run(run(delivery.complete(DISPATCH))) == ["stuck"]
+
+
+def received(document: Document, kind: type[Any], new: Any) -> Any:
+    """The range of a page's plot after a browser's message about it, read by `kind`."""
+    plot = document.roots[0]
+    content = {"events": [{"kind": "ModelChanged", "model": plot.ref, "attr": "x_range", "new": new}]}
+    original, module.Deserializer = module.Deserializer, kind
+    try:
+        document.apply_json_patch(content)
+    finally:
+        module.Deserializer = original
+    return plot.x_range
+
+
+@pytest.mark.parametrize("kind", [Deserializer, delivery._Received])
+def test_a_browsers_message_may_name_a_known_model_or_bring_a_new_one(kind: type[Any]) -> None:
+    document, plot, _ = page()
+    assert received(document, kind, plot.y_range.ref) is plot.y_range
+    new = {"type": "object", "name": "Range1d", "id": "new", "attributes": {"start": 2, "end": 3}}
+    assert received(document, kind, new).end == 3
+    assert document.models.get_by_id("new").start == 2
+
+
+@pytest.mark.parametrize("kind", [Deserializer, delivery._Received])
+def test_a_browsers_message_about_an_unknown_model_is_refused(kind: type[Any]) -> None:
+    document, _, _ = page()
+    with pytest.raises(UnknownReferenceError):
+        received(document, kind, {"id": "p9999"})
+
+
+def test_a_page_reads_messages_as_told_here() -> None:
+    delivery.install()
+    assert module.Deserializer is delivery._Received
