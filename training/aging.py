@@ -9,16 +9,19 @@ drift; what devices do apart from the mean, and the read noise, which the gain l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pcmsim.errors import FieldError, UnknownNameError
 from pcmsim.quantity import Quantity
-from training.network import LAYERS, Arrays, ReadNoise
+from training.evaluation import answers, next_trial, thinned
+from training.network import LAYERS, Arrays
+from training.objectives import Sample
 from training.records import finite
 from training.session import Session
+from training.tasks.base import MOST_SAMPLES
 
 DAY = 86_400.0
 
@@ -33,12 +36,10 @@ SPANS: dict[str, float] = {
 
 WAIT = Quantity(float, unit="s", above=0.0, maximum=3.2e9, doc="Waiting time; at most about a century")
 
-"""Samples that one measurement takes at most."""
-
 
 @dataclass(frozen=True)
 class Aging:
-    """What a wait does to a network that does not learn meanwhile; errors are mean squared, over all samples.
+    """What a wait does to a network that does not learn meanwhile; errors are the task's loss over its test samples.
 
     Parameters
     ----------
@@ -120,12 +121,12 @@ def outlook(session: Session, times: Mapping[str, float] = SPANS) -> list[Aging]
     for seconds in times.values():
         if not WAIT.accepts(seconds):
             raise FieldError("seconds", WAIT.allowed, seconds)
-    before = measure(session, _next_trial(session, session.device_time))
+    before = measure(session, next_trial(session, session.device_time))
     return [_aged(session, float(seconds), before) for seconds in times.values()]
 
 
 def measure(session: Session, now: float, gains: Mapping[str, float] | None = None) -> float:
-    """Error of the session's network over all samples of its task, without learning.
+    """Error of the session's network over the test samples of its task, at most a thousand, without learning.
 
     Read noise comes from streams of its own, addressed by the sample alone: measurements of one run
     meet the same noise, whatever their time and gains, and training never meets it. Nothing in the
@@ -144,7 +145,7 @@ def measure(session: Session, now: float, gains: Mapping[str, float] | None = No
     Returns
     -------
     float
-        Mean squared error; 1e30 stands for one that is not finite.
+        Mean loss; 1e30 stands for one that is not finite.
 
     Raises
     ------
@@ -153,37 +154,28 @@ def measure(session: Session, now: float, gains: Mapping[str, float] | None = No
     FieldError
         If an array cannot be read with its gain.
     """
-    arrays = _rescaled(session.arrays, gains or {})
-    shape = (session.sampler.steps, session.config.network.hidden, session.sampler.outputs)
-    errors = []
-    for sample in session.sampler.evaluation():
-        noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose="evaluate")
-        activity = session.network.run(arrays, sample.inputs, noise, now, read_mode=session.config.device.read_mode)
-        errors.append(session.sampler.objective.loss(activity.output, sample))
-    return finite(float(np.mean(errors)))
+    arrays, judge = _rescaled(session.arrays, gains or {}), session.sampler.objective
+    found = answers(session, _judged(session), now, arrays)
+    return finite(float(np.mean([judge.loss(activity.output, sample) for sample, activity in found])))
 
 
 def _aged(session: Session, seconds: float, before: float) -> Aging:
     device_time = session.device_time + seconds
-    then, now = _next_trial(session, session.device_time), _next_trial(session, device_time)
+    then, now = next_trial(session, session.device_time), next_trial(session, device_time)
     gains = {layer: array.drift_gain(then, now) for layer, array in zip(LAYERS, session.arrays, strict=True)}
     return Aging(
         seconds=seconds,
         before=before,
         after=measure(session, now),
         compensated=measure(session, now, gains),
-        silent=float(np.mean([session.sampler.objective.baseline(sample) for sample in session.sampler.evaluation()])),
+        silent=float(np.mean([session.sampler.objective.baseline(sample) for sample in _judged(session)])),
         gains=gains,
         device_time=device_time,
     )
 
 
-def _next_trial(session: Session, device_time: float) -> float:
-    """When a trial that follows `device_time` begins [s]: the latest pulses then have the age that training reads at.
-
-    At `device_time` itself they are no older than a read delay, and read far too high.
-    """
-    return device_time + session.config.device.update_interval - session.config.task.duration
+def _judged(session: Session) -> Sequence[Sample]:
+    return thinned(session.sampler.evaluation(), MOST_SAMPLES)
 
 
 def _rescaled(arrays: Arrays, gains: Mapping[str, float]) -> Arrays:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pcmsim.errors import PCMLabError
@@ -27,7 +28,7 @@ class Sample:
     Parameters
     ----------
     index : int
-        Which sample of the training set.
+        Which sample of the task's data.
     inputs : Spikes
         Input events.
     target : numpy.ndarray
@@ -77,6 +78,10 @@ class Objective(ABC):
     def decide(self, output: Floats, sample: Sample) -> int:
         """The class that the network answers; -1 in regression."""
         return UNDECIDED
+
+    def running(self, output: Floats, sample: Sample) -> npt.NDArray[np.int64]:
+        """The class that it would answer if the window ended with each of its steps; empty in regression."""
+        return np.empty(0, np.int64)
 
 
 class SquaredError(Objective):
@@ -138,6 +143,11 @@ class CrossEntropy(Objective):
         """The class with the largest output on average over the window."""
         return int(output[slice(*sample.window)].mean(0).argmax())
 
+    def running(self, output: Floats, sample: Sample) -> npt.NDArray[np.int64]:
+        """See `Objective.running`."""
+        leading: npt.NDArray[np.int64] = output[slice(*sample.window)].cumsum(0).argmax(1)
+        return leading
+
 
 class SummedCrossEntropy(CrossEntropy):
     """Classification by the softmax of each output's mean over the window."""
@@ -177,6 +187,11 @@ class LargestCrossEntropy(CrossEntropy):
     def decide(self, output: Floats, sample: Sample) -> int:
         """The class whose output gets largest in the window."""
         return int(output[slice(*sample.window)].max(0).argmax())
+
+    def running(self, output: Floats, sample: Sample) -> npt.NDArray[np.int64]:
+        """See `Objective.running`."""
+        leading: npt.NDArray[np.int64] = np.maximum.accumulate(output[slice(*sample.window)]).argmax(1)
+        return leading
 
 
 READOUTS: Registry[Objective] = Registry("readout")

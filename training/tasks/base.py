@@ -6,27 +6,57 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from pcmsim.errors import UnknownNameError
 from pcmsim.registry import Registry
 from pcmsim.streams import Streams
+from training.neurons import Floats
 from training.objectives import Objective, Sample, SquaredError
 
 MOST_SAMPLES = 1000
+PARTS = ("validation", "test")
+"""Parts of a task by which a network can be judged: one to choose settings by, one to report."""
 
 
 class Sampler(ABC):
-    """A task made concrete by a seed."""
+    """A task made concrete by a seed.
+
+    Attributes
+    ----------
+    inputs, outputs, steps : int
+        Input channels, readout units, time steps of a trial.
+    objective : Objective
+        How answers are judged.
+    classes : tuple of str
+        Names of the classes; empty in regression.
+    held_out : bool
+        Whether `evaluation` gives samples that are never trained on; otherwise it gives the training set.
+    """
 
     inputs: int
     outputs: int
     steps: int
     objective: Objective = SquaredError()
+    classes: tuple[str, ...] = ()
+    held_out: bool = False
 
     @abstractmethod
     def sample(self, trial: int) -> Sample:
         """The sample of a trial: the same trial always gives the same sample."""
 
-    def evaluation(self) -> Sequence[Sample]:
-        """The samples by which a network is judged: each of the training set once, unless the task has others."""
+    def evaluation(self, part: str = "test") -> Sequence[Sample]:
+        """The samples by which a network is judged: each of the training set once, unless the task has others.
+
+        Parameters
+        ----------
+        part : str
+            ``validation`` or ``test``; their samples differ where there are any held out.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such part.
+        """
+        check_part(part)
         seen: dict[int, Sample] = {}
         for trial in range(MOST_SAMPLES):
             sample = self.sample(trial)
@@ -34,6 +64,10 @@ class Sampler(ABC):
                 break
             seen[sample.index] = sample
         return list(seen.values())
+
+    def image(self, sample: Sample) -> Floats | None:
+        """What a sample shows, ``height, width`` from 0 to 1; none where it shows nothing."""
+        return None
 
 
 class Task(ABC):
@@ -48,7 +82,21 @@ class Task(ABC):
 
     @abstractmethod
     def sampler(self, dt: float, *, streams: Streams) -> Sampler:
-        """The task for a time step `dt` [s] and a seed's streams."""
+        """The task for a time step `dt` [s] and a seed's streams.
+
+        Files are read here, and not before.
+
+        Raises
+        ------
+        PCMLabError
+            If the settings do not fit together or a file is not what it should be.
+        """
+
+
+def check_part(part: str) -> None:
+    """Raise `UnknownNameError` if `part` is none of `PARTS`."""
+    if part not in PARTS:
+        raise UnknownNameError("part", part, PARTS)
 
 
 TASKS: Registry[type[Task]] = Registry("task")

@@ -14,7 +14,7 @@ from pcmsim.streams import Streams
 from training.neurons import Floats
 from training.objectives import READOUTS, Sample
 from training.spikes import from_raster
-from training.tasks.base import TASKS, Sampler, Task
+from training.tasks.base import TASKS, Sampler, Task, check_part
 
 GROUPS = 4
 SOURCE = "Bellec 2020"
@@ -93,6 +93,7 @@ class EvidenceSampler(Sampler):
 
     def __init__(self, task: Evidence, dt: float, streams: Streams) -> None:
         self.inputs, self.outputs = task.channels, 2
+        self.classes, self.held_out = ("left", "right"), True
         self.objective = READOUTS[task.readout]
         self._task, self._dt, self._streams = task, dt, streams
         self._cue, self._gap, self._recall = (max(0, round(t / dt)) for t in (task.cue, task.gap, task.recall))
@@ -102,9 +103,10 @@ class EvidenceSampler(Sampler):
         """See `Sampler.sample`."""
         return self._drawn(trial, self._streams.at("task/input", trial))
 
-    def evaluation(self) -> list[Sample]:
-        """Trials of their own stream: none of them is trained on."""
-        return [self._drawn(index, self._streams.at("task/test", index)) for index in range(EVALUATED)]
+    def evaluation(self, part: str = "test") -> list[Sample]:
+        """Trials of the part's own stream: none of them is trained on."""
+        check_part(part)
+        return [self._drawn(index, self._streams.at(f"task/{part}", index)) for index in range(EVALUATED)]
 
     def _drawn(self, index: int, generator: torch.Generator) -> Sample:
         task = self._task

@@ -1,0 +1,162 @@
+"""How well a network answers, without learning: accuracy, confusion, loss, speed and spikes on samples held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training import spikes
+from training.kernels import Activity
+from training.network import Arrays, ReadNoise
+from training.objectives import UNDECIDED, Objective, Sample
+from training.records import finite
+from training.session import Session
+from training.tasks.base import MOST_SAMPLES
+
+PURPOSE = "evaluate"
+"""Read noise of whoever only looks: training never meets it."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network makes of samples that it does not learn from.
+
+    Parameters
+    ----------
+    part : str
+        ``validation`` or ``test``.
+    held_out : bool
+        Whether these samples are never trained on; otherwise they are the training set.
+    samples : int
+        How many were asked.
+    loss : float
+        Mean loss; 1e30 stands for one that is not finite.
+    accuracy : float
+        Share of right answers; not a number in regression.
+    confusion : numpy.ndarray
+        Samples by right class and answer, int64, ``class, answer``; empty in regression.
+    latency : float
+        Mean decision latency [s]; not a number in regression. See `decision_latency`.
+    hidden_spikes : float
+        Spikes per hidden neuron and inference.
+    input_spikes : float
+        Input spikes per inference.
+    """
+
+    part: str
+    held_out: bool
+    samples: int
+    loss: float
+    accuracy: float
+    confusion: npt.NDArray[np.int64]
+    latency: float
+    hidden_spikes: float
+    input_spikes: float
+
+
+def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> Evaluation:
+    """Ask the session's network about samples of a part, as the next trial would find its devices.
+
+    Read noise has streams of its own, reads are not counted, nothing in the session changes: a run that
+    is evaluated goes on as one that is not, to the bit.
+
+    Parameters
+    ----------
+    session : Session
+        Only looked at.
+    part : str
+        ``validation``, to choose settings by, or ``test``, to report.
+    most : int
+        Samples that are asked at most, >= 1; fewer than there are come evenly from all over the part.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    PCMLabError
+        If there is no such part.
+
+    Examples
+    --------
+    >>> from training.presets import PRESETS
+    >>> found = evaluate(Session(PRESETS["digits"].config), most=50)
+    >>> found.confusion.sum(), found.held_out
+    (np.int64(50), True)
+    """
+    sampler, dt = session.sampler, session.config.network.dt
+    asked = thinned(sampler.evaluation(part), most)
+    confusion = np.zeros((len(sampler.classes), len(sampler.classes)), np.int64)
+    loss, fired, arrived, latencies = 0.0, 0, 0, []
+    for sample, activity in answers(session, asked, next_trial(session, session.device_time)):
+        loss += sampler.objective.loss(activity.output, sample)
+        fired, arrived = fired + activity.hidden.neuron.size, arrived + sample.inputs.neuron.size
+        if sample.label != UNDECIDED:
+            confusion[sample.label, sampler.objective.decide(activity.output, sample)] += 1
+            latencies.append(decision_latency(sampler.objective, activity, sample) * dt)
+    count = len(asked)
+    return Evaluation(
+        part=part,
+        held_out=sampler.held_out,
+        samples=count,
+        loss=finite(loss / count),
+        accuracy=float(np.trace(confusion) / count) if sampler.classes else float("nan"),
+        confusion=confusion,
+        latency=float(np.mean(latencies)) if latencies else float("nan"),
+        hidden_spikes=fired / (count * session.config.network.hidden),
+        input_spikes=arrived / count,
+    )
+
+
+def answers(
+    session: Session, samples: Sequence[Sample], now: float, arrays: Arrays | None = None
+) -> Iterator[tuple[Sample, Activity]]:
+    """What the session's network does with each sample; nothing in the session changes.
+
+    Parameters
+    ----------
+    session : Session
+        Only looked at.
+    samples : sequence of Sample
+        Their numbers address the read noise: whoever asks again meets the same.
+    now : float
+        Device time at the first step of each sample [s].
+    arrays : Arrays, optional
+        Weights in place of the session's.
+    """
+    arrays = arrays or session.arrays
+    shape = (session.sampler.steps, session.config.network.hidden, session.sampler.outputs)
+    noisy, exact = any(array.noisy for array in arrays), ReadNoise.none(shape)
+    for sample in samples:
+        noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
+        yield sample, session.network.run(arrays, sample.inputs, noise, now, read_mode=session.config.device.read_mode)
+
+
+def next_trial(session: Session, device_time: float) -> float:
+    """When a trial that follows `device_time` begins [s]: the latest pulses then have the age that training reads at.
+
+    At `device_time` itself they are no older than a read delay, and read far too high.
+    """
+    return device_time + session.config.device.update_interval - session.config.task.duration
+
+
+def decision_latency(objective: Objective, activity: Activity, sample: Sample) -> int:
+    """Steps from the first input spike until the running decision is the final one and stays so.
+
+    The running decision is what the network would answer if its window ended there. One that stands
+    before the first spike has latency 0, and so has one without any input.
+    """
+    running = objective.running(activity.output, sample)
+    others = np.flatnonzero(running != running[-1])
+    settled = sample.window[0] + (int(others[-1]) + 1 if others.size else 0)
+    return max(0, settled - int(spikes.times(sample.inputs)[:1].sum())) if sample.inputs.neuron.size else 0
+
+
+def thinned(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+    """At most so many of the samples, evenly from all over."""
+    count = len(samples)
+    return samples if count <= most else [samples[place * count // most] for place in range(most)]

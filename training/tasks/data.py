@@ -1,0 +1,205 @@
+"""What tasks share that draw from a fixed set of samples: parts, order of epochs, one-hot targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pcmsim.errors import FieldError
+from pcmsim.quantity import quantity
+from pcmsim.streams import Streams
+from training.neurons import Floats
+from training.objectives import READOUTS, UNDECIDED, Sample
+from training.spikes import Spikes
+from training.tasks.base import Sampler, check_part
+
+REMEMBERED = 2048
+"""Samples that stay encoded; a trial of a hundred steps takes about a kilobyte."""
+
+Indices = npt.NDArray[np.int64]
+
+
+class Parts(NamedTuple):
+    """Numbers of the samples of each part; no sample is in two."""
+
+    train: Indices
+    validation: Indices
+    test: Indices
+
+
+class DataSampler(Sampler):
+    """Samples of a fixed set: each once per epoch, in an order that each epoch draws anew.
+
+    Parameters
+    ----------
+    parts : Parts
+        Which samples train and which judge.
+    make : callable
+        The sample of a number; called lazily, the latest `REMEMBERED` are kept.
+    streams : Streams
+        Source of the orders.
+    """
+
+    def __init__(self, parts: Parts, make: Callable[[int], Sample], streams: Streams) -> None:
+        self.parts, self._streams = parts, streams
+        self.held_out = parts.test.size > 0
+        self._make = lru_cache(REMEMBERED)(make)
+        self._order = lru_cache(2)(self._drawn_order)
+
+    def sample(self, trial: int) -> Sample:
+        """See `Sampler.sample`."""
+        epoch, place = divmod(trial, self.parts.train.size)
+        return self._make(int(self._order(epoch)[place]))
+
+    def evaluation(self, part: str = "test") -> Sequence[Sample]:
+        """See `Sampler.evaluation`; samples are made when they are looked at."""
+        check_part(part)
+        numbers: Indices = getattr(self.parts, part) if self.held_out else self.parts.train
+        if not numbers.size:
+            raise FieldError("task.validation", "> 0 where a validation part is asked for", 0.0)
+        return _Lazy(numbers, self._make)
+
+    def _drawn_order(self, epoch: int) -> Indices:
+        order = torch.randperm(self.parts.train.size, generator=self._streams.at("task/order", epoch))
+        drawn: Indices = self.parts.train[order.numpy()]
+        return drawn
+
+
+class _Lazy(Sequence[Sample]):
+    """Samples by their numbers, made when they are looked at."""
+
+    def __init__(self, numbers: Indices, make: Callable[[int], Sample]) -> None:
+        self._numbers, self._make = numbers, make
+
+    def __len__(self) -> int:
+        return self._numbers.size
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(place, slice):
+            return _Lazy(self._numbers[place], self._make)
+        return self._make(int(self._numbers[place]))
+
+
+class Answers:
+    """Targets of classification: 1 for the right class from `begin` on, one array per class.
+
+    Parameters
+    ----------
+    classes : int
+        How many there are.
+    steps : int
+        Time steps of a trial.
+    begin : int
+        First step in which the answer counts.
+    """
+
+    def __init__(self, classes: int, steps: int, begin: int = 0) -> None:
+        self._window = (min(begin, steps - 1), steps)
+        self._targets = np.zeros((classes, steps, classes))
+        self._targets[range(classes), self._window[0] :, range(classes)] = 1.0
+        self._targets.flags.writeable = False
+
+    def sample(self, index: int, inputs: Spikes, label: int) -> Sample:
+        """A sample with this right answer."""
+        return Sample(index, inputs, self._targets[label], label, self._window)
+
+
+def stratified(numbers: Indices, labels: Indices, share: float, generator: torch.Generator) -> tuple[Indices, Indices]:
+    """Take a share of each class at random.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        Samples to take from.
+    labels : numpy.ndarray
+        Class of every sample there is; all alike where there are no classes.
+    share : float
+        From 0 to 1.
+    generator : torch.Generator
+        Decides which.
+
+    Returns
+    -------
+    rest, taken : numpy.ndarray
+        In ascending order.
+    """
+    shuffled = numbers[torch.randperm(numbers.size, generator=generator).numpy()]
+    groups = [shuffled[labels[shuffled] == label] for label in np.unique(labels[shuffled])]
+    taken = np.concatenate([group[: round(share * group.size)] for group in groups] or [shuffled])
+    return np.setdiff1d(numbers, taken), np.sort(taken)
+
+
+def parts_with_validation(train: Indices, test: Indices, labels: Indices, share: float, streams: Streams) -> Parts:
+    """Carve the validation part from the training part."""
+    rest, validation = stratified(train, labels, share, streams.at("task/validation"))
+    return Parts(rest, validation, test)
+
+
+def unlabelled(count: int) -> Indices:
+    """Labels of samples without classes."""
+    return np.full(count, UNDECIDED, np.int64)
+
+
+def readout_field(default: str) -> Any:
+    """A task's field for how the answer is read."""
+    return quantity(
+        default,
+        choices=tuple(READOUTS),
+        structural=True,
+        doc="How the answer is read from the outputs: at every step, from their mean, or from their maximum",
+        source="Bellec 2020: at every step; Cramer 2022: the maximum",
+    )
+
+
+def validation_field() -> Any:
+    """A task's field for the share of the training part that is held out to choose settings by."""
+    return quantity(
+        0.1,
+        minimum=0.0,
+        maximum=0.5,
+        structural=True,
+        doc="Share of the training part that is not trained on, drawn by the seed, to choose settings by",
+        source="common practice",
+    )
+
+
+def tau_in_field() -> Any:
+    """A task's field for the time constant of latency coding."""
+    return quantity(
+        10e-3,
+        unit="s",
+        above=0.0,
+        maximum=10.0,
+        structural=True,
+        doc="Time constant of the input's latency code",
+        source="code: Cramer 2022; value: chosen by hand",
+    )
+
+
+def theta_in_field() -> Any:
+    """A task's field for the intensity below which nothing spikes."""
+    return quantity(
+        0.2,
+        above=0.0,
+        maximum=0.99,
+        structural=True,
+        doc="Intensity, of 1, up to which an input stays silent",
+        source="code: Cramer 2022; value: chosen by hand",
+    )
+
+
+def picture(values: npt.NDArray[np.generic], largest: float) -> Floats:
+    """An image scaled to the range from 0 to 1."""
+    scaled: Floats = values.astype(np.float64) / largest
+    return scaled

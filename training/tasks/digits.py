@@ -1,0 +1,124 @@
+"""Scikit-learn's handwritten digits, one spike per pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import ClassVar
+
+import numpy as np
+
+from pcmsim.quantity import check, quantity
+from pcmsim.registry import Registry
+from pcmsim.streams import Streams
+from training.coding import events, latency
+from training.neurons import Floats
+from training.objectives import READOUTS, Sample
+from training.tasks.base import TASKS, Task
+from training.tasks.data import (
+    Answers,
+    DataSampler,
+    Indices,
+    parts_with_validation,
+    picture,
+    readout_field,
+    stratified,
+    tau_in_field,
+    theta_in_field,
+    validation_field,
+)
+
+BRIGHTEST, CLASSES = 16.0, 10
+TEST_SHARE = 0.2
+
+Split = Callable[[Indices, Streams], tuple[Indices, Indices]]
+SPLITS: Registry[Split] = Registry("split")
+"""Ways to tell training and test samples apart: labels and streams in, numbers of the samples out."""
+
+
+@TASKS.register("digits")
+@dataclass(frozen=True)
+class Digits(Task):
+    """Each sample: an 8 x 8 image of a digit, each pixel a spike that comes the earlier the brighter it is.
+
+    1797 images that scikit-learn carries (`sklearn.datasets.load_digits`, from the UCI repository: Alpaydin
+    and Kaynak 1998, doi:10.24432/C50P49). The split ``half`` trains on the first half and tests on the
+    second, in the order of the file, as scikit-learn's own example does; their writers differ.
+    """
+
+    summary: ClassVar[str] = "Read handwritten digits, 8 x 8 pixels, from the times of 64 spikes: ten classes."
+    inputs: ClassVar[int] = 64
+
+    duration: float = quantity(
+        0.06,
+        unit="s",
+        above=0.0,
+        maximum=10.0,
+        structural=True,
+        doc="Duration of a trial",
+        source="chosen by hand: nearly all pixels spike within 40 ms",
+    )
+    split: str = quantity(
+        "half",
+        choices=("half", "stratified"),
+        structural=True,
+        doc="First half against second half, or a fifth of each class, drawn by the seed, as test",
+        source="scikit-learn's example: half",
+    )
+    validation: float = validation_field()
+    tau_in: float = tau_in_field()
+    theta_in: float = theta_in_field()
+    readout: str = readout_field("sum")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def sampler(self, dt: float, *, streams: Streams) -> DigitsSampler:
+        """See `Task.sampler`."""
+        return DigitsSampler(self, dt, streams)
+
+
+class DigitsSampler(DataSampler):
+    """The images of a seed's parts."""
+
+    def __init__(self, task: Digits, dt: float, streams: Streams) -> None:
+        self._images, self._labels = _load()
+        self.inputs, self.outputs = task.inputs, CLASSES
+        self.classes = tuple(map(str, range(CLASSES)))
+        self.steps = max(1, round(task.duration / dt))
+        self.objective = READOUTS[task.readout]
+        self._task, self._dt, self._answers = task, dt, Answers(CLASSES, self.steps)
+        train, test = SPLITS[task.split](self._labels, streams)
+        parts = parts_with_validation(train, test, self._labels, task.validation, streams)
+        super().__init__(parts, self._encoded, streams)
+
+    def image(self, sample: Sample) -> Floats:
+        """See `Sampler.image`."""
+        shown: Floats = self._images[sample.index]
+        return shown
+
+    def _encoded(self, index: int) -> Sample:
+        times = latency(self._images[index].ravel(), self._task.tau_in, self._task.theta_in)
+        return self._answers.sample(index, events(times, self.steps, self._dt), int(self._labels[index]))
+
+
+@lru_cache(1)
+def _load() -> tuple[Floats, Indices]:
+    """Images from 0 to 1, ``sample, height, width``, and labels; scikit-learn takes seconds to import."""
+    bundle = import_module("sklearn.datasets").load_digits()
+    images, labels = picture(bundle.images, BRIGHTEST), bundle.target.astype(np.int64)
+    images.flags.writeable = labels.flags.writeable = False
+    return images, labels
+
+
+@SPLITS.register("half")
+def _half(labels: Indices, streams: Streams) -> tuple[Indices, Indices]:
+    numbers = np.arange(labels.size)
+    return numbers[: labels.size // 2], numbers[labels.size // 2 :]
+
+
+@SPLITS.register("stratified")
+def _stratified(labels: Indices, streams: Streams) -> tuple[Indices, Indices]:
+    return stratified(np.arange(labels.size), labels, TEST_SHARE, streams.at("task/split"))

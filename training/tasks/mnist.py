@@ -1,0 +1,141 @@
+"""MNIST from a user's own files: 16 x 16 pixels, one spike each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from pcmsim.errors import FileError
+from pcmsim.quantity import check, quantity
+from pcmsim.streams import Streams
+from training.coding import events, latency
+from training.neurons import Floats
+from training.objectives import READOUTS, Sample
+from training.tasks import files, idx
+from training.tasks.base import TASKS, Task
+from training.tasks.data import (
+    Answers,
+    DataSampler,
+    Indices,
+    parts_with_validation,
+    picture,
+    readout_field,
+    tau_in_field,
+    theta_in_field,
+    validation_field,
+)
+
+SIDE, DROPPED, SMALLER, CLASSES = 28, 2, 16, 10
+BRIGHTEST = 255.0
+FILES = {"train": ("train-images", "train-labels"), "test": ("t10k-images", "t10k-labels")}
+EXPECTED = "MNIST's four idx files (train-images-idx3-ubyte and so on, plain or .gz)"
+
+
+@TASKS.register("mnist")
+@dataclass(frozen=True)
+class Mnist(Task):
+    """Each sample: an image of a digit, each pixel a spike that comes the earlier the brighter it is.
+
+    Two outer rows and columns of the 28 x 28 pixels are dropped, the rest is averaged to 16 x 16, after
+    Cramer et al. 2022 (doi:10.1073/pnas.2109194119).
+    """
+
+    summary: ClassVar[str] = "Read MNIST's digits, from your own files, from the times of 256 spikes: ten classes."
+    inputs: ClassVar[int] = SMALLER**2
+
+    folder: str = files.path_field(f"Folder with {EXPECTED}")
+    duration: float = quantity(
+        0.06,
+        unit="s",
+        above=0.0,
+        maximum=10.0,
+        structural=True,
+        doc="Duration of a trial",
+        source="chosen by hand: nearly all pixels spike within 40 ms",
+    )
+    validation: float = validation_field()
+    tau_in: float = tau_in_field()
+    theta_in: float = theta_in_field()
+    readout: str = readout_field("max")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def sampler(self, dt: float, *, streams: Streams) -> MnistSampler:
+        """See `Task.sampler`."""
+        return MnistSampler(self, dt, streams)
+
+
+class MnistSampler(DataSampler):
+    """The images of a folder; they stay bytes until they are looked at."""
+
+    def __init__(self, task: Mnist, dt: float, streams: Streams) -> None:
+        folder = files.folder("Mnist.folder", task.folder, EXPECTED)
+        loaded = [_load(folder, *names) for names in FILES.values()]
+        self._pixels = [pixels for pixels, _ in loaded]
+        self._labels = np.concatenate([labels for _, labels in loaded]).astype(np.int64)
+        self.inputs, self.outputs = task.inputs, CLASSES
+        self.classes = tuple(map(str, range(CLASSES)))
+        self.steps = max(1, round(task.duration / dt))
+        self.objective = READOUTS[task.readout]
+        self._task, self._dt, self._answers = task, dt, Answers(CLASSES, self.steps)
+        train, test = np.split(np.arange(self._labels.size), [len(self._pixels[0])])
+        parts = parts_with_validation(train, test, self._labels, task.validation, streams)
+        super().__init__(parts, self._encoded, streams)
+
+    def image(self, sample: Sample) -> Floats:
+        """See `Sampler.image`."""
+        return self._shrunk(sample.index)
+
+    def _shrunk(self, index: int) -> Floats:
+        first = len(self._pixels[0])
+        pixels = self._pixels[0][index] if index < first else self._pixels[1][index - first]
+        return shrunk(picture(pixels, BRIGHTEST))
+
+    def _encoded(self, index: int) -> Sample:
+        times = latency(self._shrunk(index).ravel(), self._task.tau_in, self._task.theta_in)
+        return self._answers.sample(index, events(times, self.steps, self._dt), int(self._labels[index]))
+
+
+def shrunk(image: Floats) -> Floats:
+    """The 16 x 16 image of area means of a 28 x 28 image without its two outer rows and columns."""
+    inner = image[DROPPED:-DROPPED, DROPPED:-DROPPED]
+    small: Floats = SHARES @ inner @ SHARES.T
+    return small
+
+
+def _shares(large: int, small: int) -> Floats:
+    """How much of each small pixel each large one covers, ``small, large``: rows sum to 1."""
+    edges = np.arange(small + 1)[:, None] * (large / small)
+    covered = np.clip(edges - np.arange(large), 0.0, 1.0)
+    shares: Floats = np.diff(covered, axis=0) * (small / large)
+    return shares
+
+
+SHARES = _shares(SIDE - 2 * DROPPED, SMALLER)
+
+
+def _load(folder: Path, images: str, labels: str) -> tuple[idx.Bytes, Indices]:
+    image_path, label_path = _found(folder, images, 3), _found(folder, labels, 1)
+    pixels, answers = idx.images(image_path), idx.labels(label_path)
+    if pixels.shape[1:] != (SIDE, SIDE):
+        rows, columns = pixels.shape[1:]
+        raise FileError(image_path, f"holds images of {rows} x {columns} pixels; expected {SIDE} x {SIDE}")
+    if len(pixels) != len(answers):
+        raise FileError(label_path, f"holds {len(answers)} labels for the {len(pixels)} images of {image_path.name}")
+    if answers.max() >= CLASSES:
+        place = int(answers.argmax())
+        raise FileError(label_path, f"label {answers[place]} of image {place}; expected 0 to {CLASSES - 1}")
+    return pixels, answers.astype(np.int64)
+
+
+def _found(folder: Path, name: str, sizes: int) -> Path:
+    """The file under any of the names by which it is handed around."""
+    names = [f"{name}{dot}idx{sizes}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
+    for path in (folder / known for known in names):
+        if path.exists():
+            return path
+    raise FileError(folder / names[0], f"is missing; expected {EXPECTED}")
