@@ -116,7 +116,7 @@ class Answers:
 
 
 def stratified(numbers: Indices, labels: Indices, share: float, generator: torch.Generator) -> tuple[Indices, Indices]:
-    """Take a share of each class at random.
+    """Take a share of each class at random: one at least, and one at least stays, where it has two.
 
     Parameters
     ----------
@@ -136,8 +136,12 @@ def stratified(numbers: Indices, labels: Indices, share: float, generator: torch
     """
     shuffled = numbers[torch.randperm(numbers.size, generator=generator).numpy()]
     groups = [shuffled[labels[shuffled] == label] for label in np.unique(labels[shuffled])]
-    taken = np.concatenate([group[: round(share * group.size)] for group in groups] or [shuffled])
+    taken = np.concatenate([group[: _number(share, group.size)] for group in groups] or [shuffled])
     return np.setdiff1d(numbers, taken), np.sort(taken)
+
+
+def _number(share: float, size: int) -> int:
+    return min(max(1, round(share * size)), size - 1) if share else 0
 
 
 def parts_with_validation(train: Indices, test: Indices, labels: Indices, share: float, streams: Streams) -> Parts:
