@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pcmsim.errors import PCMLabError
 from pcmsim.presets import parse_yaml
 from training import benchmark, results
 from training.config import RunConfig
+from training.evaluation import evaluate
 from training.presets import PRESETS
 from training.session import Session
 
@@ -81,6 +83,12 @@ def _training_options(parser: argparse.ArgumentParser, trials: int) -> None:
     parser.add_argument(
         "--out", metavar="FOLDER", help="write config.yaml, trials.csv and checkpoint.safetensors there"
     )
+    parser.add_argument(
+        "--evaluate-every",
+        type=benchmark.count,
+        metavar="N",
+        help="ask about the validation part every N trials, about the test part at the end; written to evaluations.csv",
+    )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -136,49 +144,77 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _train(session: Session, options: argparse.Namespace) -> int:
     folder = results.prepare(options.out) if options.out else None
+    if options.evaluate_every:
+        session.sampler.evaluation("validation")  # what is missing is said before training
     trials: list[dict[str, Any]] = []
+    judged: list[dict[str, Any]] = []
     interrupted = False
     try:
-        _follow(session, options, trials)
+        _follow(session, options, trials, judged)
     except KeyboardInterrupt:
         interrupted = True
+    if options.evaluate_every and not interrupted:
+        judged.append(results.judged(session.trial, evaluate(session, "test")))
     if folder is not None:
-        results.write(folder, session, trials)
+        results.write(folder, session, trials, judged)
     if trials:
-        print(_summary(session, trials, as_json=options.json))
+        facts = _facts(session, trials, judged)
+        print(json.dumps(facts) if options.json else _sentence(facts, min(len(trials), RECENT)))
     return INTERRUPTED if interrupted else 0
 
 
-def _follow(session: Session, options: argparse.Namespace, trials: list[dict[str, Any]]) -> None:
+def _follow(
+    session: Session, options: argparse.Namespace, trials: list[dict[str, Any]], judged: list[dict[str, Any]]
+) -> None:
     hidden = options.quiet or not sys.stderr.isatty()
     with tqdm(total=options.trials, unit="trial", disable=hidden, file=sys.stderr) as bar:
         for record in session.run(options.trials):
             trials.append(record.scalars())
+            if options.evaluate_every and session.trial % options.evaluate_every == 0:
+                judged.append(results.judged(session.trial, evaluate(session, "validation")))
             bar.update()
             bar.set_postfix(
                 loss=f"{record.loss:.4f}", rate=f"{record.rate:.1f} Hz", status=record.status, refresh=False
             )
 
 
-def _summary(session: Session, trials: list[dict[str, Any]], *, as_json: bool) -> str:
+def _facts(session: Session, trials: list[dict[str, Any]], judged: list[dict[str, Any]]) -> dict[str, Any]:
     recent = trials[-RECENT:]
-    facts = {
+    right = [trial["decision"] == trial["label"] for trial in recent]
+    tested = {name: value for name, value in (judged[-1] if judged else {}).items() if not _undefined(value)}
+    return {
         "trials": session.trial,
         "loss": float(np.mean([trial["loss"] for trial in recent])),
         "best_loss": min(trial["loss"] for trial in trials),
         "baseline": float(np.mean([trial["baseline"] for trial in recent])),
+        **({"accuracy": float(np.mean(right))} if session.sampler.classes else {}),
+        **({"test": tested} if tested.get("part") == "test" else {}),
         **{name: trials[-1][name] for name in LAST},
         "wall_seconds": sum(trial["seconds"] for trial in trials),
         "seed": session.config.seed,
     }
-    if as_json:
-        return json.dumps(facts)
+
+
+def _undefined(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _sentence(facts: dict[str, Any], recent: int) -> str:
+    classes = "accuracy" in facts
+    right = f", {100.0 * facts['accuracy']:.1f} % right" if classes else ""
     line = (
-        f"trial {facts['trials']}: mean squared error {facts['loss']:.4f} over the last {len(recent)} trials "
-        f"(silent network {facts['baseline']:.3f}), {facts['rate']:.1f} Hz, {facts['total_sets']} SETs, "
-        f"{facts['total_resets']} RESETs, {facts['wall_seconds']:.1f} s"
+        f"trial {facts['trials']}: mean {'cross-entropy' if classes else 'squared error'} {facts['loss']:.4f}{right} "
+        f"over the last {recent} trials (silent network {facts['baseline']:.3f}), {facts['rate']:.1f} Hz, "
+        f"{facts['total_sets']} SETs, {facts['total_resets']} RESETs, {facts['wall_seconds']:.1f} s"
     )
-    return f"{line}\n{facts['message']}" if facts["message"] else line
+    told = [line, _tested(facts["test"]) if "test" in facts else "", facts["message"]]
+    return "\n".join(text for text in told if text)
+
+
+def _tested(test: dict[str, Any]) -> str:
+    where = "test samples, never trained on" if test["held_out"] else "samples of the training set"
+    right = f"{100.0 * test['accuracy']:.1f} % right, " if "accuracy" in test else ""
+    return f"{test['samples']} {where}: {right}loss {test['loss']:.4f}, {test['hidden_spikes']:.2f} spikes per neuron"
 
 
 def _presets(options: argparse.Namespace) -> None:

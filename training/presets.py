@@ -38,6 +38,7 @@ PRESETS: Registry[Preset] = Registry("preset")
 
 DEMIRAG_DEFAULTS = "Demirag et al. 2021 (arXiv:2108.01804), defaults of the published code"
 DEMIRAG_MIXED = "Demirag et al. 2021 (arXiv:2108.01804), published mixed-precision settings"
+CHOSEN = "task: tasks' own sources; learning settings chosen on the validation part by a short search"
 UNTUNED = "Demirag 2021's mixed-precision settings; the scheme's own setting chosen by hand, not tuned"
 
 MIXED: dict[str, Any] = {
@@ -151,5 +152,45 @@ _add(
         "learning.rate_trace": "unfiltered",
         "learning.gradient_clip": 1e12,
         "learning.batch": 64,
+    },
+)
+
+SPIKE_TIMES: dict[str, Any] = {
+    "scheme": "adam",
+    "precision.weight_bits": None,
+    "network.surrogate_normalised": True,
+    "network.readout_normalised": True,
+    "network.threshold": 0.6,
+    "network.initial_gain": 0.7,
+    "network.refractory": 5e-3,
+    "network.tau_membrane": 20e-3,
+    "network.tau_readout": 20e-3,
+    "learning.feedback": "symmetric",
+    "learning.lr_input": 2e-3,
+    "learning.lr_recurrent": 1e-3,
+    "learning.lr_output": 1e-2,
+    "learning.rate_strength": 1e-4,
+    "learning.rate_target": 30.0,
+    "learning.rate_trace": "unfiltered",
+    "learning.gradient_clip": 1e12,
+}
+_add(
+    "digits",
+    "Handwritten digits of 8 x 8 pixels, each a spike: plain neurons, Adam on digital weights.",
+    CHOSEN,
+    {**SPIKE_TIMES, "task": "digits", "learning.batch": 16},
+)
+_add(
+    "yin-yang",
+    "Parts of a yin-yang figure from the times of five spikes: plain neurons, Adam on digital weights.",
+    CHOSEN,
+    {
+        **SPIKE_TIMES,
+        "task": "yin-yang",
+        "network.hidden": 120,
+        "network.tau_membrane": 30e-3,
+        "network.tau_readout": 30e-3,
+        "learning.rate_target": 20.0,
+        "learning.batch": 32,
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,48 @@ def test_layers_know_nothing_of_the_screen() -> None:
     code = "import sys, pcmsim.crossbar, training.session, training.cli; print([m for m in ('panel', 'bokeh', 'holoviews', 'param', 'app') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+SPOTS = ["--set", "network.hidden=20", "--set", "task={name: yin-yang, train: 30, validation: 12, test: 9}", "--quiet"]
+
+
+def evaluations(folder: Path) -> list[dict[str, str]]:
+    with (folder / "evaluations.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_held_out_samples_are_asked_on_the_way_and_at_the_end(tmp_path: Path, capsys) -> None:
+    arguments = ["yin-yang", *SPOTS, "--evaluate-every", 4, "--out", tmp_path]
+    code, out, _ = call(capsys, "run", *arguments, "--trials", 9)
+    assert code == 0
+    assert re.match(r"trial 9: mean cross-entropy \d\.\d{4}, \d+\.\d % right over the last 9 trials", out)
+    assert "\n9 test samples, never trained on: " in out
+    rows = evaluations(tmp_path)
+    assert [(row["trial"], row["part"], row["samples"]) for row in rows] == [
+        ("4", "validation", "12"), ("8", "validation", "12"), ("9", "test", "9"),
+    ]  # fmt: skip
+    _, out, _ = call(capsys, "resume", tmp_path, "--trials", 3, "--evaluate-every", 4, "--quiet", "--json")
+    assert [row["trial"] for row in evaluations(tmp_path)] == ["4", "8", "9", "12", "12"]
+    facts = json.loads(out)
+    assert facts["test"]["accuracy"] == float(evaluations(tmp_path)[-1]["accuracy"])
+    assert 0.0 <= facts["accuracy"] <= 1.0
+
+
+def test_evaluating_on_the_way_changes_no_trial(tmp_path: Path, capsys) -> None:
+    for folder, more in (("looked", ["--evaluate-every", 2]), ("alone", [])):
+        call(capsys, "run", "yin-yang", *SPOTS, "--trials", 6, "--out", tmp_path / folder, *more)
+    for looked, alone in zip(table(tmp_path / "looked"), table(tmp_path / "alone"), strict=True):
+        assert {**looked, "seconds": ""} == {**alone, "seconds": ""}
+
+
+def test_regression_has_no_accuracy(capsys) -> None:
+    _, out, _ = call(capsys, "run", "sign", *SMALL, "--trials", 2, "--evaluate-every", 2, "--json")
+    facts = json.loads(out)
+    assert "accuracy" not in facts | facts["test"]
+    assert facts["test"]["held_out"] is False
+
+
+def test_a_missing_validation_part_is_said_before_training(capsys) -> None:
+    arguments = ["run", "digits", "--set", "task.validation=0", "--trials", 10**9, "--evaluate-every", 5, "--quiet"]
+    code, _, err = call(capsys, *arguments)
+    assert (code, err) == (2, "pcmlab: task.validation: must be > 0 where a validation part is asked for, got 0.0\n")

@@ -36,7 +36,7 @@ BAD = {
     "scheme": ({"scheme": "momentum"}, "unknown update scheme 'momentum'; known: adam, float32"),
     "scheme field": ({"scheme": {"name": "sign", "lr": 1}}, "unknown field of RunConfig.scheme 'lr'; known: threshold"),
     "scheme name": ({"scheme": {"threshold": 1.0}}, "RunConfig.scheme.name: must be one of adam, .* got None"),
-    "task": ({"task": "xor"}, "unknown task 'xor'; known: evidence, pattern"),
+    "task": ({"task": "xor"}, "unknown task 'xor'; known: csv, digits, evidence, mnist, pattern, shd, yin-yang"),
     "key": ({"sed": 1}, "unknown field of RunConfig 'sed' .did you mean 'seed'"),
     "nested key": ({"learning": {"lr": 1.0}}, "unknown field of RunConfig.learning 'lr'"),
     "not a mapping": ({"network": 5}, "RunConfig.network: must be a mapping of names to values, got 5"),
