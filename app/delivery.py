@@ -99,8 +99,16 @@ class _Received(Deserializer):
 
     def __init__(self, models: Sequence[Model] = (), *, setter: Any = None) -> None:
         super().__init__(setter=setter)
-        if models:
-            self._references = ChainMap({}, models[0].document.models._models)
+        self._brought: dict[Any, Model] = {}
+        known = models[0].document.models._models if models else {}
+        self._references = ChainMap(self._brought, known)
+
+    def has_ref(self, obj: Model) -> bool:
+        """Whether the browser knows a new model by now: it has brought it along.
+
+        Models that came up here meanwhile, perhaps in answer to this very message, are still to be told.
+        """
+        return obj.id in self._brought
 
 
 def _create(kind: type[patch_doc], events: list[DocumentPatchedEvent], **metadata: Any) -> patch_doc:

@@ -17,7 +17,7 @@ from training.records import TrialRecord
 SMOOTHING = 30.0
 """Trials over which the smoothed loss forgets."""
 
-CURVE = ("trial", "loss", "smooth", "baseline", "rate")
+CURVE = ("trial", "loss", "smooth", "baseline", "rate", "correct", "held")
 
 
 class Point(NamedTuple):
@@ -27,6 +27,7 @@ class Point(NamedTuple):
     loss: float
     baseline: float
     rate: float
+    correct: float
 
 
 Table = dict[str, npt.NDArray[np.float64]]
@@ -71,7 +72,9 @@ class _Rows:
 
 
 class Curve:
-    """Loss and firing rate against trials; when full, every second point goes.
+    """Loss, firing rate and accuracy against trials; when full, every second point goes.
+
+    Of decisions, a point keeps the share that was right since the point before.
 
     Parameters
     ----------
@@ -84,11 +87,22 @@ class Curve:
         self._tip = np.empty((0, len(CURVE)))
         self._every, self._seen = 1, 0
         self._loss, self._weight, self._baseline = 0.0, 0.0, 0.0
+        self._correct, self._decisions = 0.0, 0
 
-    def append(self, record: TrialRecord | Point) -> None:
-        """Take in the next trial."""
+    def append(self, record: TrialRecord | Point, held: float = math.nan) -> None:
+        """Take in the next trial.
+
+        Parameters
+        ----------
+        record : TrialRecord or Point
+            The trial.
+        held : float
+            Accuracy on samples held out; not a number where none is known.
+        """
         self._smooth(record)
-        row = (record.trial, record.loss, self._loss / self._weight, self._baseline / self._seen, record.rate)
+        level, smooth = self._baseline / self._seen, self._loss / self._weight
+        correct = self._correct / self._decisions
+        row = (record.trial, record.loss, smooth, level, record.rate, correct, held)
         if (self._seen - 1) % self._every == 0:
             self._keep(row)
         self._tip = np.array([row])
@@ -106,6 +120,8 @@ class Curve:
         self._weight = keep * self._weight + (1.0 - keep)
         self._baseline += record.baseline
         self._seen += 1
+        self._correct += record.correct
+        self._decisions += 1
 
     def _keep(self, row: tuple[float, ...]) -> None:
         if self._rows.full:
@@ -113,6 +129,7 @@ class Curve:
             self._every *= 2
         if (self._seen - 1) % self._every == 0:
             self._rows.append(row)
+            self._correct, self._decisions = 0.0, 0
 
 
 class Drift:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from app.exam import Scores
 from app.history import Curve, Drift
 from pcmsim.energy import Budget
 from training.aging import Aging
@@ -53,6 +54,8 @@ class Look:
         The picked neuron.
     twin : Snapshot or None
         The twin's devices.
+    scores : Scores or None
+        What a classifier gets right.
     """
 
     meters: Meters
@@ -61,6 +64,7 @@ class Look:
     cell: CellReport | None = None
     neuron: NeuronReport | None = None
     twin: Snapshot | None = None
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True)

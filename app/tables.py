@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app.history import Table
+from app.history import CURVE, Table
 from app.shot import Shot
 from training import spikes
 from training.records import LayerSnapshot
@@ -20,8 +20,7 @@ def learning(shot: Shot, curves: Curves) -> Columns:
     """Learning curves: this run, then the others by name; one row per trial."""
     every = [("this run", shot.curve.columns()), *curves]
     names = np.repeat([name for name, _ in every], [len(table["trial"]) for _, table in every])
-    fields = ("trial", "loss", "smooth", "baseline", "rate")
-    return {"run": names, **{field: np.concatenate([table[field] for _, table in every]) for field in fields}}
+    return {"run": names, **{field: np.concatenate([table[field] for _, table in every]) for field in CURVE}}
 
 
 def output(shot: Shot, curves: Curves) -> Columns:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from app.exam import Exam
 from app.history import Curve, Drift
 from app.priority import be_modest
 from app.shot import Look, Shot, Twin
@@ -52,6 +53,7 @@ class Trainer:
         self._comparing = threading.Lock()
         self._session: Session | None = None
         self._twin: Session | None = None
+        self._exam: Exam | None = None
         self._cell: tuple[str, int, int] | None = None
         self._neuron: int | None = None
         self._due, self._measured, self._version = 0.0, 0.0, 0
@@ -92,7 +94,7 @@ class Trainer:
 
     def _tell(self, record: TrialRecord, with_snapshot: bool, running: bool) -> None:
         shot = replace(self._latest(), running=running)
-        shot.curve.append(record)
+        shot.curve.append(record, self._exam.take(record))
         shot.drift.append(record)
         news = {"record": record, "running": running, "speed": self._speed(shot), **self._settings()}
         news["twin"] = self._step_twin(shot.twin)
@@ -178,8 +180,9 @@ class Trainer:
         mate = twin.twin(session, paired.name) if paired is not None else None
         record = session.step()
         self._session, self._twin, self._version = session, mate, version
+        self._exam = Exam(session)
         curve, drift = Curve(), Drift()
-        curve.append(record)
+        curve.append(record, self._exam.take(record))
         drift.append(record)
         self.mark()
         news: dict[str, Any] = {"run": self._latest().run + 1, **self._settings()}
@@ -243,6 +246,7 @@ class Trainer:
             cell=None if self._cell is None else inspection.cell(session, *self._cell),
             neuron=None if self._neuron is None else inspection.neuron(session, shot.record, self._neuron),
             twin=None if self._twin is None else self._twin.snapshot(),
+            scores=self._exam.scores(),
         )
 
     def _speed(self, shot: Shot) -> float:

@@ -54,6 +54,15 @@ class TrialRecord:
     target: Floats
     error: Floats
     probe: Floats
+    channels: int = 0
+    """Input channels."""
+    window: tuple[int, int] = (0, 0)
+    """First step in which the answer counts, and one past the last."""
+
+    @property
+    def correct(self) -> float:
+        """1 for the right decision, 0 for a wrong one; not a number in regression."""
+        return float("nan") if self.label < 0 else float(self.decision == self.label)
 
     def scalars(self) -> dict[str, Any]:
         """The one-number fields, by name."""

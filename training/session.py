@@ -246,6 +246,8 @@ class Session:
             target=sample.target,
             error=answer.error(activity.output, sample),
             probe=memory.probe(self.arrays.recurrent, self._probed, self.device_time),
+            channels=self.sampler.inputs,
+            window=(sample.window[0], min(sample.window[1], self.sampler.steps)),
         )
 
     def _progress(self) -> Progress:

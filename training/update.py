@@ -86,7 +86,9 @@ class Updater:
         for layer, array, gradient, lr in zip(LAYERS, self._arrays, gradients, rates, strict=True):
             wanted = self._wanted(layer, array, gradient, lr)
             plan = self._plan(layer, array, wanted, lr, (trial, number))
-            with self._watching(layer, array, Update(wanted * -lr, plan, now, trial)):
+            # Of a digital optimiser, the step that it asks for; it may be scaled quite unlike the gradient.
+            change = wanted * -lr if isinstance(plan, PulsePlan) else plan.change
+            with self._watching(layer, array, Update(change, plan, now, trial)):
                 array.apply(plan, now, generator=self._streams.at(f"write/{layer}", trial, number))
             if isinstance(plan, PulsePlan):
                 sets, resets = sets + plan.sets, resets + plan.resets

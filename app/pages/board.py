@@ -11,30 +11,28 @@ import panel_material_ui as pmui
 from bokeh.plotting import figure
 
 from app.controls import responsive
-from app.pages.cards import BOARD, SMALL_BUTTON, WORDS, card, cover, head, head_html, plot
-from app.pages.comparison import Comparison
+from app.pages.cards import BOARD, CHOICE, SMALL_BUTTON, WORDS, card, cover, head, head_html, plot, row
 from app.pages.inspector import Inspector
+from app.pages.progress import Progress
 from app.shot import Look, Shot
 from app.stream import TURNS
 from app.theme import palette
-from app.views import activity, asked, budget, conductance, crossbar, drift, happening, learning, status
+from app.views import activity, asked, budget, conductance, crossbar, drift, happening, status
 from app.views.base import View
 from app.words import Words
 from training.network import LAYERS
 from training.records import TrialRecord
 
 CROSSBAR_TURN, LEARNING_TURN, CONDUCTANCE_TURN, ASKED_TURN, DRIFT_TURN, WORDS_TURN = range(TURNS)
-NO_DEVICES = "Float32 keeps its weights in digital memory: there are no devices{}. Choose another scheme to see them."
+NO_DEVICES = "These weights are kept in digital memory: there are no devices{}. Choose another scheme to see them."
 VIEWS = {
     "activity": activity,
-    "learning": learning,
     "crossbar": crossbar,
     "conductance": conductance,
     "drift": drift,
     "asked": asked,
     "budget": budget,
 }
-KEY = '<i class="run">━━ network</i> &nbsp; ╍╍ target'
 TWIN_KEY = ' &nbsp; <i class="twin">━━ twin</i>'
 
 
@@ -76,7 +74,7 @@ class Board:
         self.views["crossbar"].on_pick(lambda pre, post: page.pick_cell(self.layer.value, pre, post))
         self.views["activity"].on_pick(page.pick_neuron)
         self.inspector = Inspector(self._palette, page.drop_pick)
-        self.comparison = Comparison(self._redraw_learning)
+        self.progress = Progress(self._palette)
         self._shot: Shot | None = None
         self._run, self._devices = -1, drift.Choice()
         self._told_running = False
@@ -92,13 +90,15 @@ class Board:
         for view in self.views.values():
             view.paint(self._palette)
         self.inspector.paint(self._palette)
+        self.progress.paint(self._palette)
         if self._shot is not None:
             self._drawn = None, None
             self.draw(self._shot, None)
 
     def figures(self) -> dict[str, list[figure]]:
         """The plots by name, each from top to bottom."""
-        return {name: list(view.figures.values()) for name, view in (self.views | self.inspector.views).items()}
+        views = {name: list(view.figures.values()) for name, view in (self.views | self.inspector.views).items()}
+        return views | self.progress.figures()
 
     def draw(self, shot: Shot, turn: int | None) -> None:
         """Bring the plots up to date; `turn` as in `app.stream.Stream`."""
@@ -120,7 +120,7 @@ class Board:
 
     def _draw_histories(self, shot: Shot, turn: int | None) -> None:
         if turn in (None, LEARNING_TURN):
-            self._draw_learning(shot)
+            self.progress.draw(shot)
         if turn in (None, DRIFT_TURN):
             shown, view = drift.columns(self._chosen(shot), self._palette), self.views["drift"]
             view.show(shown)
@@ -131,17 +131,6 @@ class Board:
         if shot.run != self._run:
             self._run, self._devices = shot.run, drift.Choice()
         return self._devices.of(shot.drift.table())
-
-    def _draw_learning(self, shot: Shot) -> None:
-        view, trials = self.views["learning"], self.comparison.trials
-        table = learning.smoothed(shot.curve.columns(), trials)
-        ghosts = [ghost.smoothed(trials) for ghost in self.comparison.ghosts(shot)]
-        view.show(learning.columns(table, ghosts))
-        learning.fit(view, table)
-
-    def _redraw_learning(self) -> None:
-        if self._shot is not None and self._shot.record is not None:
-            self._draw_learning(self._shot)
 
     def _draw_devices(self, shot: Shot, turn: int | None) -> None:
         if turn in (None, CROSSBAR_TURN) and (shot.running or shot.snapshot_of != shot.moment):
@@ -170,7 +159,9 @@ class Board:
         self.happening.show(happening.html(shot))
         if shot.record is not None:
             trial = f"trial {shot.record.trial:,} · sample {shot.record.sample + 1}"
-            self.activity_head.show(head_html("Activity", KEY + TWIN_KEY * (shot.twin is not None), trial))
+            names = () if shot.look is None or shot.look.scores is None else shot.look.scores.names
+            key = activity.key(shot.record, names, self._palette) + TWIN_KEY * (shot.twin is not None)
+            self.activity_head.show(head_html("Activity", key, trial))
         if shot.snapshot is not None:
             self.asked_head.show(head_html("Asked vs applied", asked.note(shot.snapshot[self.layer.value])))
         if shot.look is not None:
@@ -204,14 +195,17 @@ class Board:
         )  # fmt: skip
         kinds = {kind.label: name for name, kind in crossbar.KINDS.items()}
         self.kind = pmui.Select(
-            options=kinds, value="weight", size="small", label="Show", width=96, margin=0, stylesheets=[KIND]
+            options=kinds, value="weight", size="small", label="Show", width=96, margin=0, stylesheets=[CHOICE]
         )
         for widget in (self.layer, self.kind):
             responsive(widget).param.watch(self._redraw_devices, "value")
         look: dict[str, Any] = {"size": "small", "variant": "text", "margin": (3, 4), "stylesheets": [SMALL_BUTTON]}
         self.bptt = responsive(pmui.Button(label="Compare with BPTT", **look))
         self.bptt.on_click(lambda _: self._page.compare_gradients())
-        self.activity_head, self.asked_head = head("Activity", KEY, ""), head("Asked vs applied", "no change yet")
+        self.activity_head, self.asked_head = (
+            head("Activity", activity.KEY, ""),
+            head("Asked vs applied", "no change yet"),
+        )
         self.honesty = Words(html="", margin=(0, 12, 4, 12), sizing_mode="stretch_width", stylesheets=[WORDS])
         self.status = Words(
             margin=0, sizing_mode="stretch_width", min_height=20, styles={"grid-area": "s"}, stylesheets=[WORDS]
@@ -227,16 +221,10 @@ class Board:
     def _arrange(self) -> pn.Column:
         figures = {name: view.figures for name, view in self.views.items()}
         raster, output = plot(figures["activity"]["raster"], 1.25), plot(figures["activity"]["output"])
-        learning_note = '<i class="run">━━ run</i> &nbsp; ╍╍ silent'
         return pn.Column(
             card("a", self.activity_head, raster, output),
-            card(
-                "l",
-                _row(head("Learning", learning_note), self.comparison.ideal, self.comparison.smoothing),
-                self.comparison.pins,
-                plot(figures["learning"]["curve"]),
-            ),
-            card("x", _row(head("Crossbar"), self.kind, self.layer), plot(figures["crossbar"]["weights"])),
+            self.progress.view,
+            card("x", row(head("Crossbar"), self.kind, self.layer), plot(figures["crossbar"]["weights"])),
             card(
                 "c",
                 head("Conductance", '<i class="plus">▲ G+</i> &nbsp; <i class="minus">▼ G−</i>', "devices, log"),
@@ -249,7 +237,7 @@ class Board:
                 plot(figures["drift"]["devices"]),
                 self.covers[1],
             ),
-            card("q", _row(self.asked_head, self.bptt), plot(figures["asked"]["asked"]), self.honesty),
+            card("q", row(self.asked_head, self.bptt), plot(figures["asked"]["asked"]), self.honesty),
             card("h", head("What is happening"), self.happening),
             card(
                 "b",
@@ -263,21 +251,10 @@ class Board:
         )  # fmt: skip
 
 
-def _row(*parts: Any) -> pn.Row:
-    return pn.Row(*parts, margin=0, sizing_mode="stretch_width", stylesheets=[TOP])
-
-
-TOP = ":host { height: 32px; flex: none !important; overflow: hidden; align-items: center }"
 LAYER = """
 :host { margin: 4px 8px 0 0 !important }
 .MuiToggleButton-root { font-size: calc(12px * var(--text, 1)) !important;
   padding: 1px 2px !important; text-transform: none !important;
   line-height: 1.3 !important; letter-spacing: 0 !important }
 .MuiFormLabel-root { display: none }
-"""
-KIND = """
-:host { margin: 4px 8px 0 0 !important }
-.MuiInputBase-root { font-size: calc(12px * var(--text, 1)); height: 24px }
-label, .MuiInputLabel-root, legend { display: none !important } fieldset { top: 0 !important }
-.MuiSelect-select { padding: 2px 24px 2px 8px !important }
 """

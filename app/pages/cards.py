@@ -118,3 +118,18 @@ def plot(shown: figure, weight: float = 1.0) -> pn.pane.Bokeh:
 def cover(text: str) -> pn.pane.HTML:
     """Words that hide a plot that has nothing to show."""
     return pn.pane.HTML(f'<div class="cover"><p>{text}</p></div>', visible=False, margin=0, stylesheets=[COVER])
+
+
+def row(*parts: Any) -> pn.Row:
+    """The top of a card, of several parts."""
+    return pn.Row(*parts, margin=0, sizing_mode="stretch_width", stylesheets=[TOP])
+
+
+TOP = ":host { height: 32px; flex: none !important; overflow: hidden; align-items: center }"
+CHOICE = """
+:host { margin: 4px 8px 0 0 !important }
+.MuiInputBase-root { font-size: calc(12px * var(--text, 1)); height: 24px }
+label, .MuiInputLabel-root, legend { display: none !important } fieldset { top: 0 !important }
+.MuiSelect-select { padding: 2px 24px 2px 8px !important }
+"""
+"""A drop-down list that fits into a card's top."""

@@ -112,7 +112,7 @@ class Live:
     def pin(self) -> None:
         """Keep the learning curve as a ghost."""
         if self.runner.latest.record is not None:
-            self.tell(self.board.comparison.pin(self.runner.latest))
+            self.tell(self.board.progress.comparison.pin(self.runner.latest))
 
     def share(self) -> None:
         """Put the run's address on the clipboard."""
@@ -140,7 +140,7 @@ class Live:
 
     def curves(self) -> Curves:
         """The curves that the run is compared with, by name."""
-        return [(ghost.label, ghost.table) for ghost in self.board.comparison.ghosts(self.runner.latest)]
+        return [(ghost.label, ghost.table) for ghost in self.board.progress.comparison.ghosts(self.runner.latest)]
 
     def loaded(self, config: RunConfig) -> None:
         """A checkpoint's run is in force."""

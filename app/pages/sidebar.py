@@ -42,7 +42,7 @@ ANALOG = (
 )
 PICO = 1e-12
 NO_TWIN = ""
-NO_DEVICES = "Float32 keeps its weights in digital memory: there are no devices to set."
+NO_DEVICES = "These weights are kept in digital memory: there are no devices to set."
 
 
 class Sidebar:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 
 import numpy as np
 import numpy.typing as npt
-from bokeh.models import ColumnDataSource, FixedTicker, ImageRGBA, Line, Range1d, Scatter, Segment
+from bokeh.models import (
+    ColumnDataSource,
+    FixedTicker,
+    ImageRGBA,
+    Line,
+    MultiLine,
+    Quad,
+    Range1d,
+    Scatter,
+    Segment,
+)
 from bokeh.plotting import figure
 
 from app.theme import Palette, blank_figure, rgba
@@ -19,6 +30,12 @@ from training.spikes import Spikes, times
 
 COLUMNS, MOST_ROWS = 500, 128
 BANDS = {"hidden": (0.0, 0.96), "input": (1.04, 2.0)}
+CLASS_COLUMNS = ("times", "values", "colour", "width", "number")
+NO_TRACE: Mapping[str, Sequence[float]] = {"time": [], "output": [], "target": []}
+MOST_NAMES = 4
+"""Classes up to which each is named beside its colour."""
+
+KEY = '<i class="run">━━ network</i> &nbsp; ╍╍ target'
 ROOM = {"min_border_left": 48, "min_border_right": 10}
 
 
@@ -33,8 +50,9 @@ def build(palette: Palette) -> View:
     Returns
     -------
     View
-        Figures and sources ``raster`` (input above, hidden below) and ``output``, sources ``twin``: its
-        output, and ``picked``: the picked neuron. Picks are numbers of hidden neurons.
+        Figures and sources ``raster`` (input above, hidden below) and ``output``, sources ``twin``: its output,
+        ``classes``: one line of evidence per class, ``window``: while the answer counts, and ``picked``: the
+        picked neuron. Picks are numbers of hidden neurons.
     """
     time = Range1d(0.0, 1.0)
     view = View({}, {}, borders={"raster": {**ROOM, "min_border_bottom": 2}, "output": ROOM})
@@ -64,17 +82,43 @@ def columns(record: TrialRecord, config: RunConfig, colours: Palette, twin: Tria
     Returns
     -------
     Columns
-        Of several readouts, the first.
+        In classification the output is in ``classes``, the right class in a broad line.
     """
     duration = record.inputs.steps * config.network.dt
     hidden = raster(record.hidden, config.network.hidden) * rgba(colours.spikes)
-    inputs = raster(record.inputs, config.task.inputs) * rgba(colours.inputs)
-    sizes = [config.network.hidden, config.task.inputs]
+    inputs = raster(record.inputs, record.channels) * rgba(colours.inputs)
+    sizes = [config.network.hidden, record.channels]
     return {
         "raster": {"image": [hidden, inputs], "dw": [duration, duration], "neurons": sizes},
-        "output": _trace(record, config, ("output", "target")),
+        "output": _trace(record, config, ("output", "target")) if record.label < 0 else NO_TRACE,
         "twin": {"time": [], "output": []} if twin is None else _trace(twin, config, ("output",)),
+        **_evidence(record, config, colours),
     }
+
+
+def key(record: TrialRecord, names: tuple[str, ...], colours: Palette) -> str:
+    """What the lines of the output are, as HTML: the classes' names, where there are few."""
+    if record.label < 0:
+        return KEY
+    answer = "✓" if record.correct else "✗"
+    told = f"{escape(names[record.label])} → {escape(names[record.decision])} {answer}" if names else ""
+    if not 0 < len(names) <= MOST_NAMES:
+        return told
+    shades = class_colours(colours, len(names))
+    lines = (f'<i style="color: {shade}">━ {escape(name)}</i>' for name, shade in zip(names, shades, strict=True))
+    return f"{' '.join(lines)} &nbsp; {told}"
+
+
+def class_colours(colours: Palette, classes: int) -> list[str]:
+    """One colour per class; beyond eight they come again.
+
+    Examples
+    --------
+    >>> from app.theme import palette
+    >>> len(set(class_colours(palette(dark=False), 10)))
+    8
+    """
+    return [colours.devices[place % len(colours.devices)] for place in range(classes)]
 
 
 def mark_neuron(view: View, neuron: int | None) -> None:
@@ -127,9 +171,10 @@ def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
     output = view.figures["output"]
     view.loose = PATIENCE if record.trial == 0 else view.loose
     move(output.x_range, (0.0, record.inputs.steps * config.network.dt))
-    shown = np.concatenate((record.output, record.target))
+    shown = np.concatenate((record.output, record.target)) if record.label < 0 else record.output
     low, high = max(float(shown.min()), -1e6), min(float(shown.max()), 1e6)
-    move(output.y_range, follow_slowly(view, span_of(output.y_range), min(low, -1.0), max(high, 1.0), slack=1.7))
+    least = 1.0 if record.label < 0 else 0.1
+    move(output.y_range, follow_slowly(view, span_of(output.y_range), min(low, -least), max(high, least), slack=1.7))
     view.settle()
 
 
@@ -153,6 +198,25 @@ def _trace(record: TrialRecord, config: RunConfig, names: tuple[str, ...]) -> di
     return {"time": _chained(np.repeat(time[:, None], units, 1))} | {
         name: _chained(getattr(record, name)[::thin]) for name in names
     }
+
+
+def _evidence(record: TrialRecord, config: RunConfig, colours: Palette) -> Columns:
+    """A line per class, and while the answer counts; nothing in regression."""
+    if record.label < 0:
+        return {"classes": {name: [] for name in CLASS_COLUMNS}, "window": {"left": [], "right": []}}
+    steps, classes = record.output.shape
+    thin, dt = max(1, steps // COLUMNS), config.network.dt
+    time = (np.arange(0, steps, thin) * dt).astype(np.float32)
+    series = record.output[::thin].T.astype(np.float32)
+    right = np.arange(classes) == record.label
+    lines = {
+        "times": [time] * classes,
+        "values": list(series),
+        "colour": class_colours(colours, classes),
+        "width": np.where(right, 3.0, 1.3).tolist(),
+        "number": list(range(classes)),
+    }
+    return {"classes": lines, "window": {"left": [record.window[0] * dt], "right": [record.window[1] * dt]}}
 
 
 def _chained(series: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -203,6 +267,7 @@ def _output(view: View, time: Range1d) -> None:
     plot.xgrid.visible = False
     plot.yaxis.ticker = FixedTicker(ticks=[])
     view.followers.append(marking(plot.yaxis[0], plot.y_range, even))
+    _classes(view, plot)
     source = ColumnDataSource({"time": [], "output": [], "target": []})
     twin = ColumnDataSource({"time": [], "output": []})
     lines: list[tuple[ColumnDataSource, str, Callable[[Palette], str]]] = [
@@ -217,3 +282,15 @@ def _output(view: View, time: Range1d) -> None:
     view.figures["output"], view.sources["output"], view.sources["twin"] = plot, source, twin
     rows = [("time", "@time{%.3f} s"), ("output", "@output{%.3g}"), ("target", "@target{%.3g}")]
     hover.hover(view, plot, [pointed], rows, dict.fromkeys(("@time", "@output", "@target"), "printf"))
+
+
+def _classes(view: View, plot: figure) -> None:
+    window = ColumnDataSource({"left": [], "right": []})
+    classes = ColumnDataSource({name: [] for name in CLASS_COLUMNS})
+    span = Quad(left="left", right="right", bottom=-1e9, top=1e9, fill_alpha=0.5, line_color=None)
+    lines = MultiLine(xs="times", ys="values", line_color="colour", line_width="width")
+    plot.add_glyph(window, span)
+    pointed = plot.add_glyph(classes, lines)
+    view.sources |= {"window": window, "classes": classes}
+    view.colours.append((span, "fill_color", lambda colours: colours.grid))
+    hover.hover(view, plot, [pointed], [("class", "@number"), ("evidence", "$y{0.000}")], {}, mode="mouse")

@@ -38,7 +38,7 @@ def build(palette: Palette) -> View:
     equal = ColumnDataSource({"asked": [-1e9, 1e9], "applied": [-1e9, 1e9]})
     line = Line(x="asked", y="applied", line_width=1.5, line_dash=[5, 4])
     dots = Scatter(x="asked", y="applied", size=4, line_color=None, fill_alpha=0.55)
-    view = View({"asked": plot}, {"asked": points, "equal": equal}, borders={"asked": {"min_border_right": 18}})
+    view = View({"asked": plot}, {"asked": points, "equal": equal}, borders={"asked": {"min_border_right": 28}})
     for axis, axis_range, marks in ((plot.xaxis[0], plot.x_range, plain), (plot.yaxis[0], plot.y_range, even)):
         axis.ticker = FixedTicker(ticks=[])
         view.followers.append(marking(axis, axis_range, marks))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from bokeh.core.properties import value
 from bokeh.core.property.descriptors import UnsetValueError
-from bokeh.models import ColumnDataSource, Line, LinearColorMapper, Text
+from bokeh.models import ColumnDataSource, Line, LinearColorMapper, LogScale, Text
 from bokeh.plotting import figure
 from numba import njit
 
@@ -54,13 +54,13 @@ class Ghost:
     table: Table
     kind: str
 
-    def smoothed(self, trials: float) -> Ghost:
+    def smoothed(self, trials: float, column: str = "loss") -> Ghost:
         """The same, smoothed over so many trials."""
-        return replace(self, table=smoothed(self.table, trials))
+        return replace(self, table=smoothed(self.table, trials, column))
 
 
-def smoothed(table: Table, trials: float) -> Table:
-    """A learning curve with its loss smoothed anew.
+def smoothed(table: Table, trials: float, column: str = "loss") -> Table:
+    """A learning curve with its loss, or another column, smoothed anew.
 
     An exponential mean that forgets over `trials` and is not biased toward its beginning, as in
     `app.history`. A loss stands for all trials since the row before it, so that a thinned curve is
@@ -72,6 +72,8 @@ def smoothed(table: Table, trials: float) -> Table:
         From `app.history.Curve.columns`.
     trials : float
         Trials over which it forgets; greater than 0.
+    column : str
+        What to smooth.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def smoothed(table: Table, trials: float) -> Table:
     """
     gaps = np.diff(table["trial"], prepend=table["trial"][:1] - 1.0)
     keep = np.exp(-gaps / trials)
-    sums = _forgetting(keep, (1.0 - keep) * table["loss"])
+    sums = _forgetting(keep, (1.0 - keep) * table[column])
     return table | {"smooth": sums / _forgetting(keep, 1.0 - keep)}
 
 
@@ -109,7 +111,7 @@ def columns(ghosts: Sequence[Ghost]) -> Columns:
 
 
 def draw(view: View, plot: figure) -> None:
-    """Make the lines and their names, empty, on a figure with a logarithmic vertical axis."""
+    """Make the lines and their names, empty, on a figure."""
     for place, slot in enumerate(SLOTS):
         view.sources[slot] = ColumnDataSource({"trial": [], "smooth": []})
         line = Line(x="trial", y="smooth", line_width=1.6, line_dash=DASHES.get(slot, []))
@@ -182,15 +184,15 @@ def _names(view: View, plot: figure) -> dict[str, list[Any]]:
         (_end(view.sources[SLOTS[slot]].data, plot), slot, label) for slot, label in zip(*known.values(), strict=True)
     ]
     kept = [(*end, slot, label) for end, slot, label in ends if end is not None]
-    y = plot.y_range
-    per_pixel = math.log(y.end / y.start) / _inner(plot, "inner_height", HEIGHT)
+    there, back = (math.log, math.exp) if isinstance(plot.y_scale, LogScale) else (float, float)
+    bottom, height = there(plot.y_range.start), _inner(plot, "inner_height", HEIGHT)
+    per_pixel = (there(plot.y_range.end) - bottom) / height
     line = LINE_HEIGHT * (view.palette.pixels if view.palette else SMALL_TEXT)
-    pixels = [math.log(loss / y.start) / per_pixel for _, loss, _, _ in kept]
-    moved = spread(pixels, line, math.log(y.end / y.start) / per_pixel - line)
+    moved = spread([(there(value) - bottom) / per_pixel for _, value, _, _ in kept], line, height - line)
     spare = len(SLOTS) - len(kept)
     shown: dict[str, list[Any]] = {
         "x": [trial for trial, _, _, _ in kept],
-        "y": [y.start * math.exp(place * per_pixel) for place in moved],
+        "y": [back(bottom + place * per_pixel) for place in moved],
         "text": [label for _, _, _, label in kept],
         "align": [_side(trial, label, view, plot) for trial, _, _, label in kept],
         "slot": [slot for _, _, slot, _ in kept],

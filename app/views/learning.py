@@ -47,7 +47,8 @@ def build(palette: Palette) -> View:
     plot.yaxis.ticker = FixedTicker(ticks=[])
     view = View({"curve": plot}, {}, borders={"curve": {"min_border_left": 44, "min_border_right": 12}})
     view.followers.append(marking(plot.yaxis[0], plot.y_range, loss_marks))
-    _draw(view, plot)
+    rows = [("trial", "@trial{%d}"), ("loss", "@loss{%.3g}"), ("smoothed", "@smooth{%.3g}")]
+    draw(view, plot, "loss", rows)
     zoom.zoomable(view)
     view.settle()
     view.paint(palette)
@@ -123,25 +124,37 @@ def loss_marks(low: float, high: float) -> Marks:
     return first_enough(low, high, COARSE if high > WIDE * low else FINE, plain)
 
 
-def _draw(view: View, plot: figure) -> None:
-    curve = ColumnDataSource({"trial": [], "loss": [], "smooth": []})
+def draw(view: View, plot: figure, column: str, rows: Sequence[tuple[str, str]]) -> None:
+    """The glyphs of a curve over trials, empty: sources ``curve``, ``baseline``, ``tip`` and those of the ghosts.
+
+    Parameters
+    ----------
+    view : View
+        Gets them.
+    plot : figure
+        Where they are drawn.
+    column : str
+        What is drawn faintly behind its smoothed course.
+    rows : sequence of tuple of str
+        What to say beside the pointer.
+    """
+    curve = ColumnDataSource({"trial": [], column: [], "smooth": []})
     baseline = ColumnDataSource({"trial": [], "baseline": []})
     tip = ColumnDataSource({"trial": [], "smooth": []})
     view.sources |= {"curve": curve, "baseline": baseline, "tip": tip}
     silent = Line(x="trial", y="baseline", line_width=1.5, line_dash=[5, 4])
-    loss = Line(x="trial", y="loss", line_width=1.0, line_alpha=0.3)
+    each = Line(x="trial", y=column, line_width=1.0, line_alpha=0.3)
     smooth = Line(x="trial", y="smooth", line_width=2.2)
     now = Scatter(x="trial", y="smooth", size=7, line_color=None)
     plot.add_glyph(baseline, silent)
     ghosts.draw(view, plot)
-    plot.add_glyph(curve, loss)
+    plot.add_glyph(curve, each)
     pointed = plot.add_glyph(curve, smooth)
     plot.add_glyph(tip, now)
     view.colours += [
         (silent, "line_color", lambda colours: colours.target),
-        (loss, "line_color", lambda colours: colours.run),
+        (each, "line_color", lambda colours: colours.run),
         (smooth, "line_color", lambda colours: colours.run),
         (now, "fill_color", lambda colours: colours.run),
     ]
-    rows = [("trial", "@trial{%d}"), ("loss", "@loss{%.3g}"), ("smoothed", "@smooth{%.3g}")]
-    hover.hover(view, plot, [pointed], rows, dict.fromkeys(("@trial", "@loss", "@smooth"), "printf"))
+    hover.hover(view, plot, [pointed], rows, dict.fromkeys(("@trial", f"@{column}", "@smooth"), "printf"))

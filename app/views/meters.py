@@ -53,6 +53,8 @@ def words(meters: Meters, config: RunConfig) -> dict[str, str]:
         By the setting's name.
     """
     lines = {name: _say(meters, name) for name in SAYINGS}
+    if config.scheme.digital:
+        lines |= {name: "no devices" for name in SAYINGS if name not in ("scheme", "weight_bits")}
     return lines if bits_act(config) else {**lines, "weight_bits": NO_BITS}
 
 

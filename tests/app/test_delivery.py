@@ -193,6 +193,13 @@ def test_a_browsers_message_about_an_unknown_model_is_refused(kind: type[Any]) -
         received(document, kind, {"id": "p9999"})
 
 
+def test_a_model_that_a_browsers_message_has_called_up_is_still_to_be_told() -> None:
+    document, plot, _ = page()
+    plot.on_change("x_range", lambda attr, old, new: setattr(plot.xaxis[0], "ticker", FixedTicker(ticks=[1, 2])))
+    received(document, delivery._Received, plot.y_range.ref)
+    assert plot.xaxis[0].ticker in document.models._new_models
+
+
 def test_a_page_reads_messages_as_told_here() -> None:
     delivery.install()
     assert module.Deserializer is delivery._Received

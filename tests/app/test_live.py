@@ -19,7 +19,7 @@ from app.controls import DEBOUNCE_MS
 from app.pages.live import Live
 from app.stream import TURNS
 
-LATER = {"pin0", "pin1", "pin2", "pin3", "twin", "picked", "reference", "ghosts", "names"}
+LATER = {"classes", "window", "pin0", "pin1", "pin2", "pin3", "twin", "picked", "reference", "ghosts", "names"}
 """Sources that fill when somebody pins, picks, twins, or when the reference has begun."""
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from pcmsim.errors import UnknownNameError
 from pcmsim.registry import Registry
@@ -91,6 +94,27 @@ class Task(ABC):
         PCMLabError
             If the settings do not fit together or a file is not what it should be.
         """
+
+
+class Lazy(Sequence[Sample]):
+    """Samples by their numbers, made when they are looked at."""
+
+    def __init__(self, numbers: Sequence[int] | npt.NDArray[np.int64], make: Callable[[int], Sample]) -> None:
+        self._numbers, self._make = numbers, make
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(place, slice):
+            return Lazy(self._numbers[place], self._make)
+        return self._make(int(self._numbers[place]))
 
 
 def check_part(part: str) -> None:

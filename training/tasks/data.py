@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from pcmsim.streams import Streams
 from training.neurons import Floats
 from training.objectives import READOUTS, UNDECIDED, Sample
 from training.spikes import Spikes
-from training.tasks.base import Sampler, check_part
+from training.tasks.base import Lazy, Sampler, check_part
 
 REMEMBERED = 2048
 """Samples that stay encoded; a trial of a hundred steps takes about a kilobyte."""
@@ -62,33 +62,12 @@ class DataSampler(Sampler):
         numbers: Indices = getattr(self.parts, part) if self.held_out else self.parts.train
         if not numbers.size:
             raise FieldError("task.validation", "> 0 where a validation part is asked for", 0.0)
-        return _Lazy(numbers, self._make)
+        return Lazy(numbers, self._make)
 
     def _drawn_order(self, epoch: int) -> Indices:
         order = torch.randperm(self.parts.train.size, generator=self._streams.at("task/order", epoch))
         drawn: Indices = self.parts.train[order.numpy()]
         return drawn
-
-
-class _Lazy(Sequence[Sample]):
-    """Samples by their numbers, made when they are looked at."""
-
-    def __init__(self, numbers: Indices, make: Callable[[int], Sample]) -> None:
-        self._numbers, self._make = numbers, make
-
-    def __len__(self) -> int:
-        return self._numbers.size
-
-    @overload
-    def __getitem__(self, place: int) -> Sample: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Sample]: ...
-
-    def __getitem__(self, place: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(place, slice):
-            return _Lazy(self._numbers[place], self._make)
-        return self._make(int(self._numbers[place]))
 
 
 class Answers:

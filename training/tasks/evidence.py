@@ -14,7 +14,7 @@ from pcmsim.streams import Streams
 from training.neurons import Floats
 from training.objectives import READOUTS, Sample
 from training.spikes import from_raster
-from training.tasks.base import TASKS, Sampler, Task, check_part
+from training.tasks.base import TASKS, Lazy, Sampler, Task, check_part
 
 GROUPS = 4
 SOURCE = "Bellec 2020"
@@ -83,6 +83,11 @@ class Evidence(Task):
         """Duration of a trial [s]."""
         return self.cues * (self.cue + self.gap) + self.delay + self.recall
 
+    @property
+    def inputs(self) -> int:
+        """Input channels."""
+        return self.channels
+
     def sampler(self, dt: float, *, streams: Streams) -> EvidenceSampler:
         """See `Task.sampler`."""
         return EvidenceSampler(self, dt, streams)
@@ -103,10 +108,10 @@ class EvidenceSampler(Sampler):
         """See `Sampler.sample`."""
         return self._drawn(trial, self._streams.at("task/input", trial))
 
-    def evaluation(self, part: str = "test") -> list[Sample]:
+    def evaluation(self, part: str = "test") -> Lazy:
         """Trials of the part's own stream: none of them is trained on."""
         check_part(part)
-        return [self._drawn(index, self._streams.at(f"task/{part}", index)) for index in range(EVALUATED)]
+        return Lazy(range(EVALUATED), lambda index: self._drawn(index, self._streams.at(f"task/{part}", index)))
 
     def _drawn(self, index: int, generator: torch.Generator) -> Sample:
         task = self._task
