@@ -129,6 +129,8 @@ class Crossbar(WeightArray):
         """RESET, then SET the devices of a plan, at device time `now` [s]."""
         if not isinstance(plan, PulsePlan):
             raise TypeError(f"a crossbar takes a PulsePlan, got {type(plan).__name__}")
+        if plan.empty:
+            return
         reset_key, set_key = draw_key(generator), draw_key(generator)
         if plan.reset_devices.numel():
             self._reset(plan.reset_devices, now, reset_key)

@@ -54,5 +54,5 @@ class Ledger:
 
     def count(self, set_devices: torch.Tensor, set_counts: torch.Tensor, reset_devices: torch.Tensor) -> None:
         """Add the events of one plan; indices are flat and without repeats."""
-        self.sets.view(-1)[set_devices] += set_counts.int()
-        self.resets.view(-1)[reset_devices] += 1
+        self.sets.put_(set_devices, set_counts.int(), accumulate=True)
+        self.resets.put_(reset_devices, torch.ones_like(reset_devices, dtype=torch.int32), accumulate=True)

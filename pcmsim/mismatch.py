@@ -95,7 +95,7 @@ class Spread:
         """The factors of the devices at flat `indices`."""
 
         def pick(value: torch.Tensor | float) -> torch.Tensor | float:
-            return value.view(-1)[indices] if isinstance(value, torch.Tensor) else value
+            return value.take(indices) if isinstance(value, torch.Tensor) else value
 
         return Spread(**{name: pick(getattr(self, name)) for name in self.FIELDS})
 

@@ -39,6 +39,11 @@ class PulsePlan:
         return cls(sets, counts, none if reset_devices is None else reset_devices)
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing happens."""
+        return self.set_devices.numel() == self.reset_devices.numel() == 0
+
+    @property
     def sets(self) -> int:
         """Number of SET pulses."""
         return int(self.set_counts.sum())

@@ -48,12 +48,12 @@ class DeviceState:
 
     def take(self, indices: torch.Tensor) -> DeviceState:
         """The devices at flat `indices`, as a one-dimensional state."""
-        return DeviceState(**{name: value.view(-1)[indices] for name, value in self.items()})
+        return DeviceState(**{name: value.take(indices) for name, value in self.items()})
 
     def put(self, indices: torch.Tensor, cells: DeviceState) -> None:
         """Write `cells` back at flat `indices`, in place."""
         for name, value in self.items():
-            value.view(-1)[indices] = getattr(cells, name)
+            value.put_(indices, getattr(cells, name))
 
     def copy(self) -> DeviceState:
         """An independent copy."""

@@ -86,9 +86,7 @@ class Updater:
         for layer, array, gradient, lr in zip(LAYERS, self._arrays, gradients, rates, strict=True):
             wanted = self._wanted(layer, array, gradient, lr)
             plan = self._plan(layer, array, wanted, lr, (trial, number))
-            # Of a digital optimiser, the step that it asks for; it may be scaled quite unlike the gradient.
-            change = wanted * -lr if isinstance(plan, PulsePlan) else plan.change
-            with self._watching(layer, array, Update(change, plan, now, trial)):
+            with self._watching(layer, array, plan, wanted, lr, (now, trial)):
                 array.apply(plan, now, generator=self._streams.at(f"write/{layer}", trial, number))
             if isinstance(plan, PulsePlan):
                 sets, resets = sets + plan.sets, resets + plan.resets
@@ -121,5 +119,11 @@ class Updater:
         self._feedback.sub_(lr * gradient.T + decay * self._feedback)
         return gradient + decay * array.stored_weights() / lr if lr > 0.0 else gradient
 
-    def _watching(self, layer: str, array: WeightArray, update: Update) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self.watch is None else self.watch[layer].writing(array, update)
+    def _watching(
+        self, layer: str, array: WeightArray, plan: Plan, gradient: torch.Tensor, lr: float, at: tuple[float, int]
+    ) -> contextlib.AbstractContextManager[None]:
+        """Around the writing. A digital optimiser asks for its own step, which may be scaled unlike the gradient."""
+        if self.watch is None:
+            return contextlib.nullcontext()
+        change = gradient * -lr if isinstance(plan, PulsePlan) else plan.change
+        return self.watch[layer].writing(array, Update(change, plan, *at))

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from numba import njit, vectorize
 
 from pcmsim.array import ArrayView
 from pcmsim.plan import Plan, PulsePlan
@@ -18,11 +21,13 @@ from pcmsim.registry import Registry
 from training.precision import PrecisionConfig
 
 SchemeState = dict[str, torch.Tensor]
+Indices = npt.NDArray[np.int64]
+Singles = npt.NDArray[np.float32]
 
 LONGEST_TRAIN = 100
 """SET pulses that one device gets in one update at most: by then it is saturated."""
 
-ALMOST_ONE = 1e-4
+ALMOST_ONE = np.float32(1e-4)
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,15 @@ class UpdateScheme(ABC):
 SCHEMES: Registry[type[UpdateScheme]] = Registry("update scheme")
 
 
+@vectorize(["float32(float32)"], nopython=True, cache=True)
+def whole_number(ratio: Any) -> Any:
+    """Truncated toward zero, forgiving a rounding error just below a whole number; for compiled code."""
+    return np.trunc(ratio + ALMOST_ONE * np.sign(ratio))
+
+
 def whole(ratio: torch.Tensor) -> torch.Tensor:
-    """Truncated toward zero, forgiving a rounding error just below a whole number."""
-    return (ratio + ALMOST_ONE * ratio.sign()).trunc()
+    """Each element's `whole_number`; float32."""
+    return torch.from_numpy(whole_number(ratio.numpy()))
 
 
 def selection(view: ArrayView) -> SchemeState:
@@ -106,9 +117,9 @@ def deal(synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: S
     Parameters
     ----------
     synapses : torch.Tensor
-        Flat synapse indices (``pre, post``), without repeats.
+        Flat synapse indices (``pre, post``), int64, without repeats.
     pulses : torch.Tensor
-        Whole numbers: positive go to G+, negative to G-.
+        Whole numbers, float32: positive go to G+, negative to G-, none where 0.
     view : ArrayView
         Shape and number of devices.
     state : SchemeState
@@ -118,21 +129,32 @@ def deal(synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: S
     -------
     PulsePlan
     """
-    asked = pulses != 0
-    synapses, pulses = synapses[asked], pulses[asked].long()
-    if synapses.numel() == 0:
-        return PulsePlan.build()
     cells = view.shape[0] * view.shape[1]
-    polarity, number = (pulses < 0).long(), pulses.abs()
-    place = polarity * cells + synapses
-    first = state["selection"].view(-1)[place] if view.devices > 1 else torch.zeros_like(place)
-    turn = (torch.arange(view.devices)[:, None] - first) % view.devices
-    counts = (number + view.devices - 1 - turn) // view.devices
-    devices = (polarity * view.devices + torch.arange(view.devices)[:, None]) * cells + synapses
-    if view.devices > 1:
-        state["selection"].view(-1)[place] = (first + number) % view.devices
-    given = counts > 0
-    return PulsePlan.build(devices[given], counts[given].clamp(max=LONGEST_TRAIN))
+    upcoming = state["selection"] if view.devices > 1 else torch.empty(0, dtype=torch.int64)
+    devices, counts = _dealt(synapses.numpy(), pulses.numpy(), view.devices, cells, upcoming.view(-1).numpy())
+    return PulsePlan.build(torch.from_numpy(devices), torch.from_numpy(counts))
+
+
+@njit(nogil=True, cache=True)
+def _dealt(
+    synapses: Indices, pulses: Singles, devices: int, cells: int, upcoming: Indices
+) -> tuple[Indices, Indices]:
+    """Flat devices and their counts, in the order of the devices; `upcoming` counters advance in place."""
+    flat, counts = np.empty(devices * synapses.size, np.int64), np.empty(devices * synapses.size, np.int64)
+    given = 0
+    for device in range(devices):
+        for i in range(synapses.size):
+            side, number = cells * int(pulses[i] < 0.0), int(abs(pulses[i]))
+            first = upcoming[side + synapses[i]] if devices > 1 else 0
+            count = (number + devices - 1 - (device - first) % devices) // devices
+            if count > 0:
+                flat[given] = side * devices + device * cells + synapses[i]
+                counts[given] = min(count, LONGEST_TRAIN)
+                given += 1
+    for i in range(synapses.size if devices > 1 else 0):
+        place = cells * int(pulses[i] < 0.0) + synapses[i]
+        upcoming[place] = (upcoming[place] + int(abs(pulses[i]))) % devices
+    return flat[:given], counts[:given]
 
 
 def polarity_devices(synapses: torch.Tensor, polarity: torch.Tensor, view: ArrayView) -> torch.Tensor:

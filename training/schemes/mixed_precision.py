@@ -5,12 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numba import njit
 
 from pcmsim.array import ArrayView
 from pcmsim.digital import quantise
 from pcmsim.plan import PulsePlan
-from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme, deal, selection, whole
+from training.schemes.base import (
+    SCHEMES,
+    Asked,
+    Indices,
+    SchemeState,
+    Singles,
+    UpdateScheme,
+    deal,
+    selection,
+    whole_number,
+)
 
 
 @SCHEMES.register("mixed-precision")
@@ -38,9 +50,22 @@ class MixedPrecision(UpdateScheme):
         if precision.accumulator_bits is not None:
             gathered.copy_(quantise(gathered, precision.accumulator_bits))
         quantum = precision.weight_grain or view.weight_step * view.devices
-        flat = gathered.view(-1)
-        synapses = (flat.abs() >= quantum * (1.0 - 1e-6)).nonzero().squeeze(1)
-        quanta = whole(flat[synapses] / quantum) * quantum
-        pulses = whole(quanta / view.weight_step)
-        flat[synapses] -= torch.where(pulses != 0, quanta, 0.0)
-        return deal(synapses, pulses, view, state)
+        synapses, pulses = _take_quanta(gathered.view(-1).numpy(), quantum, view.weight_step)
+        return deal(torch.from_numpy(synapses), torch.from_numpy(pulses), view, state)
+
+
+@njit(nogil=True, cache=True)
+def _take_quanta(gathered: Singles, quantum: float, step: float) -> tuple[Indices, Singles]:
+    """Subtract the whole quanta of all synapses where they make a pulse; which synapses, and how many pulses."""
+    grain, pulse, due = np.float32(quantum), np.float32(step), np.float32(quantum * (1.0 - 1e-6))
+    synapses, pulses = np.empty(gathered.size, np.int64), np.empty(gathered.size, np.float32)
+    taken = 0
+    for i in range(gathered.size):
+        if abs(gathered[i]) >= due:
+            quanta = whole_number(gathered[i] / grain) * grain
+            number = whole_number(quanta / pulse)
+            if number != 0.0:
+                gathered[i] -= quanta
+                synapses[taken], pulses[taken] = i, number
+                taken += 1
+    return synapses[:taken], pulses[:taken]
