@@ -6,13 +6,19 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from numba import njit
 
 from pcmsim.errors import FieldError
 from pcmsim.mismatch import Spread
 from pcmsim.state import DeviceState
 
+Floats = npt.NDArray[np.floating[Any]]
+Indices = npt.NDArray[np.int64]
 Noise = Callable[[int], torch.Tensor]
 """Standard normals for the k-th random event of a write, one per device."""
 
@@ -121,7 +127,7 @@ def drift_factor(age: torch.Tensor, exponent: torch.Tensor | float, reference: f
     torch.Tensor
         Shape and dtype of `age`.
     """
-    return torch.exp(torch.log(age / reference) * -exponent)
+    return (age / reference).log_().mul_(-exponent).exp_()
 
 
 def clipped_normal_moments(
@@ -148,20 +154,55 @@ def clipped_normal_moments(
     mean, variance : torch.Tensor
         Shape and dtype of `location`.
     """
-    a = (location - lower).div_(scale)
-    tail, excess = _tail(a)
-    second = a.mul_(excess).add_(tail).neg_().add_(1.0)
-    b = (upper - location).div_(scale)
-    if float(b.min()) < NEGLIGIBLE_TAIL:
-        upper_tail, upper_excess = _tail(b)
-        second.sub_(upper_tail).sub_(b.mul_(upper_excess))
-        excess.sub_(upper_excess)
-    variance = second.sub_(excess * excess).clamp_(min=0.0).mul_(scale).mul_(scale)
-    return excess.mul_(scale).add_(location), variance
+    place, width = location.reshape(-1).numpy(), scale.reshape(-1).numpy()
+    ceiling = torch.as_tensor(upper, dtype=location.dtype).reshape(-1).numpy()
+    near, distance, tail, bell = _distances(place, width, lower, ceiling)
+    torch.from_numpy(tail).erfc_()
+    torch.from_numpy(bell).exp_()
+    mean, variance = _moments(place, width, near, distance, tail, bell)
+    return torch.from_numpy(mean).view(location.shape), torch.from_numpy(variance).view(location.shape)
 
 
-def _tail(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Q(x) and d(x) = phi(x) - x Q(x)."""
-    tail = torch.erfc(x * math.sqrt(0.5)).mul_(0.5)
-    density = torch.exp_((x * x).mul_(-0.5)).mul_(INV_SQRT_2PI)
-    return tail, density.addcmul_(x, tail, value=-1.0)
+@njit(nogil=True, cache=True, error_model="numpy")
+def _distances(
+    location: Floats, scale: Floats, lower: float, upper: Floats
+) -> tuple[Indices, Floats, Floats, Floats]:
+    """Which locations are near the upper bound; distances x of all from the lower bound, then of those from the upper.
+
+    And ``x / sqrt(2)`` and ``-x^2 / 2``.
+    """
+    dtype, size, last = location.dtype.type, location.size, upper.size - 1
+    floor, negligible, root, half = dtype(lower), dtype(NEGLIGIBLE_TAIL), dtype(math.sqrt(0.5)), dtype(-0.5)
+    near, count = np.empty(size, np.int64), 0
+    for i in range(size):
+        if upper[min(i, last)] - location[i] < negligible * scale[i]:
+            near[count] = i
+            count += 1
+    distance = np.empty(size + count, location.dtype)
+    for i in range(size):
+        distance[i] = min((location[i] - floor) / scale[i], negligible)
+    for j in range(count):
+        distance[size + j] = (upper[min(near[j], last)] - location[near[j]]) / scale[near[j]]
+    return near[:count], distance, distance * root, distance * distance * half
+
+
+@njit(nogil=True, cache=True)
+def _moments(
+    location: Floats, scale: Floats, near: Indices, distance: Floats, tail: Floats, bell: Floats
+) -> tuple[Floats, Floats]:
+    """Mean and variance, given ``tail = erfc(x / sqrt(2))`` and ``bell = exp(-x^2 / 2)`` of the distances x."""
+    dtype, size = location.dtype.type, location.size
+    half, one, zero, density = dtype(0.5), dtype(1.0), dtype(0.0), dtype(INV_SQRT_2PI)
+    excess, second = np.empty_like(distance), np.empty_like(distance)
+    for i in range(distance.size):
+        q = half * tail[i]
+        excess[i] = np.float64(bell[i] * density) - np.float64(distance[i]) * np.float64(q)
+        second[i] = one - (distance[i] * excess[i] + q)
+    for j in range(near.size):
+        q, x = half * tail[size + j], distance[size + j]
+        second[near[j]] = second[near[j]] - q - x * excess[size + j]
+        excess[near[j]] -= excess[size + j]
+    for i in range(size):
+        second[i] = max(second[i] - excess[i] * excess[i], zero) * scale[i] * scale[i]
+        excess[i] = excess[i] * scale[i] + location[i]
+    return excess[:size], second[:size]
