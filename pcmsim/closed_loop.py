@@ -129,8 +129,7 @@ class ClosedLoopModel(DeviceModel):
 
     def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
         """Drifted conductance with 1/f noise that grows with the logarithm of time."""
-        age = (now - cells.written_at).float().clamp_(min=self.read_time)
-        since = age + self.drift_reference
+        since = cells.age(now, self.read_time) + self.drift_reference
         drifted = cells.conductance * drift_factor(since, self.exponents(cells, spread), self.drift_reference)
         scale = None
         if self.noisy:

@@ -164,9 +164,7 @@ def clipped_normal_moments(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _distances(
-    location: Floats, scale: Floats, lower: float, upper: Floats
-) -> tuple[Indices, Floats, Floats, Floats]:
+def _distances(location: Floats, scale: Floats, lower: float, upper: Floats) -> tuple[Indices, Floats, Floats, Floats]:
     """Which locations are near the upper bound; distances x of all from the lower bound, then of those from the upper.
 
     And ``x / sqrt(2)`` and ``-x^2 / 2``.

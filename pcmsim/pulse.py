@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from numba import njit
+from numba.extending import register_jitable
 
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range, drift_factor
@@ -20,7 +25,23 @@ from pcmsim.state import DeviceState
 SMALLEST_SCALE = 1e-9
 """Read noise of a device at 0 µS [µS] where noise is proportional: not 0, so that nothing divides by it."""
 
+Singles = npt.NDArray[np.float32]
+Line = tuple[float, float, float]
+"""A quantity linear in conductance and history: slope, value at 0 µS without history, share of the history."""
+
 N18 = "Nandakumar 2018, as in Demirag 2021's code"
+
+
+class Steps(NamedTuple):
+    """SET steps for compiled code: single precision, one factor and ceiling for all devices or one for each."""
+
+    mean: Singles
+    sigma: Singles
+    write_noise: np.float32
+    fade: np.float32
+    floor: np.float32
+    factor: Singles
+    ceiling: Singles
 
 
 @dataclass(frozen=True)
@@ -161,24 +182,35 @@ class PulseModel(DeviceModel):
         self, cells: DeviceState, counts: torch.Tensor, spread: Spread, now: float, noise: Noise
     ) -> DeviceState:
         """One noisy, history-dependent step per pulse."""
-        g, history = cells.conductance, cells.history
-        ceiling = torch.as_tensor(self._ceiling(spread), dtype=torch.float32)
-        for k in range(int(counts.max()) if counts.numel() else 0):
-            faded = history * math.exp(-1.0 / self.history_decay)
-            mean, sigma = self.step(g, faded)
-            stepped = (g + mean * spread.step + sigma * noise(k)).clamp(min=self.g_min).minimum(ceiling)
-            pulsed = counts > k
-            g, history = torch.where(pulsed, stepped, g), torch.where(pulsed, faded, history)
-        written_at = torch.where(counts > 0, now, cells.written_at)
-        return replace(
-            cells, conductance=g.float(), history=history, written_at=written_at, pulses=cells.pulses + counts.int()
+        most = int(counts.max()) if counts.numel() else 0
+        if most == 0:
+            return cells
+        g, history = (v.clone(memory_format=torch.contiguous_format) for v in (cells.conductance, cells.history))
+        drawn = torch.stack([noise(k).float() for k in range(most)]).view(most, -1)
+        _pulse(
+            g.view(-1).numpy(), history.view(-1).numpy(), counts.reshape(-1).numpy(), drawn.numpy(), self._steps(spread)
         )
+        written_at = torch.where(counts > 0, now, cells.written_at)
+        return replace(cells, conductance=g, history=history, written_at=written_at, pulses=cells.pulses + counts.int())
 
     def step(self, conductance: torch.Tensor, history: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the next SET step [µS], given G [µS] and the faded history."""
-        mean = self.step_slope * conductance + self.step_offset + self.step_history * history
-        sigma = self.spread_slope * conductance + self.spread_offset + self.spread_history * history
+        mean, sigma = (_at(line, conductance, history) for line in self._lines)
         return mean, sigma * self.write_noise
+
+    @property
+    def _lines(self) -> tuple[Line, Line]:
+        """Mean and spread of a SET step."""
+        mean = (self.step_slope, self.step_offset, self.step_history)
+        return mean, (self.spread_slope, self.spread_offset, self.spread_history)
+
+    def _steps(self, spread: Spread) -> Steps:
+        """What compiled SET pulses need to know."""
+        mean, sigma = (np.array(line, np.float32) for line in self._lines)
+        noise, floor = np.float32(self.write_noise), np.float32(self.g_min)
+        fade = np.float32(math.exp(-1.0 / self.history_decay))
+        factor, ceiling = (_each(value) for value in (spread.step, self._ceiling(spread)))
+        return Steps(mean, sigma, noise, fade, floor, factor, ceiling)
 
     def reset(self, cells: DeviceState, now: float, noise: Noise) -> DeviceState:
         """Back to the amorphous phase, history renewed."""
@@ -189,7 +221,7 @@ class PulseModel(DeviceModel):
         """Drifted conductance with noise that grows linearly with it."""
         drifted = cells.conductance
         if self.drift_exponent > 0.0:
-            age = (now - cells.written_at).float().clamp_(min=self.read_delay)
+            age = cells.age(now, self.read_delay)
             factor = drift_factor(age, self.drift_exponent * spread.drift_exponent, self.drift_reference)
             drifted = factor.mul_(cells.conductance)
         if not self.noisy:
@@ -206,3 +238,27 @@ class PulseModel(DeviceModel):
         """Largest conductance of each device [µS]; mismatch never takes it below the smallest."""
         ceiling = self.g_max * spread.g_max
         return ceiling.clamp(min=self.g_min) if isinstance(ceiling, torch.Tensor) else ceiling
+
+
+def _each(value: torch.Tensor | float) -> Singles:
+    """One value for all devices, or one for each."""
+    return torch.as_tensor(value, dtype=torch.float32).reshape(-1).numpy()
+
+
+@register_jitable
+def _at(line: Line | Singles, conductance: Any, history: Any) -> Any:
+    """The value of a line."""
+    return line[0] * conductance + line[1] + line[2] * history
+
+
+@njit(nogil=True, cache=True)
+def _pulse(g: Singles, history: Singles, counts: npt.NDArray[np.integer[Any]], noise: Singles, steps: Steps) -> None:
+    """Give every device its SET pulses, in place; `noise` holds one row per pulse."""
+    for i in range(g.size):
+        factor = steps.factor[min(i, steps.factor.size - 1)]
+        ceiling = steps.ceiling[min(i, steps.ceiling.size - 1)]
+        for k in range(counts[i]):
+            history[i] *= steps.fade
+            sigma = _at(steps.sigma, g[i], history[i]) * steps.write_noise
+            stepped = g[i] + _at(steps.mean, g[i], history[i]) * factor + sigma * noise[k, i]
+            g[i] = min(max(stepped, steps.floor), ceiling)

@@ -55,6 +55,10 @@ class DeviceState:
         for name, value in self.items():
             value.put_(indices, getattr(cells, name))
 
+    def age(self, now: float, shortest: float) -> torch.Tensor:
+        """Time since the last write [s] at device time `now` [s], not below `shortest`; float32."""
+        return (now - self.written_at).float().clamp_(min=shortest)
+
     def copy(self) -> DeviceState:
         """An independent copy."""
         return DeviceState(**{name: value.clone() for name, value in self.items()})

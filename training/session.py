@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,25 @@ from training.online import OnlineEprop
 from training.records import Snapshot, TrialRecord, finite, judge
 from training.tasks import Sample
 from training.update import Updater
+
+
+class Learned(NamedTuple):
+    """What a trial came to.
+
+    Parameters
+    ----------
+    activity : Activity
+        What the network did.
+    error : numpy.ndarray
+        ``time, output``: derivative of the loss by the output.
+    sets, resets : int
+        SET pulses and RESETs of its updates.
+    """
+
+    activity: Activity
+    error: Floats
+    sets: int
+    resets: int
 
 
 class Session:
@@ -71,10 +91,10 @@ class Session:
         start = self.device_time + self.config.device.update_interval - self.config.task.duration
         noise = self._read_noise()
         learn = self._learn_online if self.config.learning.update_every else self._learn_after
-        activity, sets, resets = learn(sample, noise, start)
-        self._count_reads(sample, activity)
+        learned = learn(sample, noise, start)
+        self._count_reads(sample, learned.activity)
         self.device_time += self.config.device.update_interval
-        record = self._record(sample, activity, sets, resets, began)
+        record = self._record(sample, learned, began)
         self.trial += 1
         return record
 
@@ -161,24 +181,19 @@ class Session:
         self.trial, self.device_time = progress.trial, progress.device_time
         self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
 
-    def _learn_after(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
+    def _learn_after(self, sample: Sample, noise: ReadNoise, start: float) -> Learned:
         """Run the whole trial, then update once."""
         activity = self.network.run(self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode)
-        driving = eprop.signals(
-            self.config.learning,
-            self.present_feedback(),
-            self.sampler.objective.error(activity.output, sample),
-            activity,
-            self.config.network.dt,
-        )
+        error = self.sampler.objective.error(activity.output, sample)
+        driving = eprop.signals(self.config.learning, self.present_feedback(), error, activity, self.config.network.dt)
         assumed = self.network.assumed(self.config.learning.eligibility)
         gradients = eprop.trial_gradients(assumed, driving, activity, sample.inputs, self.sampler.inputs)
         averaged = self.batch.add(gradients)
         if averaged is None:
-            return activity, 0, 0
-        return activity, *self.updates.apply(averaged, start + self.config.task.duration, self.trial)
+            return Learned(activity, error, 0, 0)
+        return Learned(activity, error, *self.updates.apply(averaged, start + self.config.task.duration, self.trial))
 
-    def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> tuple[Activity, int, int]:
+    def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> Learned:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
         learner = OnlineEprop(self.network, self.config.learning, self.sampler.inputs)
         carry, parts, sets, resets, answer = self.network.rest(), [], 0, 0, self.sampler.objective
@@ -195,7 +210,8 @@ class Session:
             update = self.updates.apply(learner.take_gradients(), now, self.trial, number)
             sets, resets = sets + update[0], resets + update[1]
             parts.append(part)
-        return joined(parts), sets, resets
+        activity = joined(parts)
+        return Learned(activity, answer.error(activity.output, sample), sets, resets)
 
     def _read_noise(self) -> ReadNoise:
         shape = (self.sampler.steps, self.config.network.hidden, self.sampler.outputs)
@@ -215,8 +231,8 @@ class Session:
         for array, reads in zip(self.arrays, (arrived, fired, fired), strict=True):
             array.count_reads(reads)
 
-    def _record(self, sample: Sample, activity: Activity, sets: int, resets: int, began: float) -> TrialRecord:
-        answer = self.sampler.objective
+    def _record(self, sample: Sample, learned: Learned, began: float) -> TrialRecord:
+        answer, activity = self.sampler.objective, learned.activity
         loss, baseline = finite(answer.loss(activity.output, sample)), answer.baseline(sample)
         decision = answer.decide(activity.output, sample)
         per_step = activity.hidden.neuron.size / activity.voltage.size
@@ -229,8 +245,8 @@ class Session:
             rate=per_step / self.config.network.dt,
             label=sample.label,
             decision=decision,
-            sets=sets,
-            resets=resets,
+            sets=learned.sets,
+            resets=learned.resets,
             total_sets=self.updates.sets,
             total_resets=self.updates.resets,
             total_reads=sum(a.ledger.total_reads for a in self.arrays if isinstance(a, Crossbar)),
@@ -244,7 +260,7 @@ class Session:
             raised=activity.raised,
             output=np.nan_to_num(activity.output),
             target=sample.target,
-            error=answer.error(activity.output, sample),
+            error=learned.error,
             probe=memory.probe(self.arrays.recurrent, self._probed, self.device_time),
             channels=self.sampler.inputs,
             window=(sample.window[0], min(sample.window[1], self.sampler.steps)),

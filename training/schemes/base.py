@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit, vectorize
+from numba import njit
 
 from pcmsim.array import ArrayView
 from pcmsim.plan import Plan, PulsePlan
@@ -95,15 +95,23 @@ class UpdateScheme(ABC):
 SCHEMES: Registry[type[UpdateScheme]] = Registry("update scheme")
 
 
-@vectorize(["float32(float32)"], nopython=True, cache=True)
+@njit(nogil=True, cache=True)
 def whole_number(ratio: Any) -> Any:
-    """Truncated toward zero, forgiving a rounding error just below a whole number; for compiled code."""
+    """Truncated toward zero, forgiving a rounding error just below a whole number."""
     return np.trunc(ratio + ALMOST_ONE * np.sign(ratio))
 
 
-def whole(ratio: torch.Tensor) -> torch.Tensor:
-    """Each element's `whole_number`; float32."""
-    return torch.from_numpy(whole_number(ratio.numpy()))
+@njit(nogil=True, cache=True)
+def _whole(ratios: Singles) -> Singles:
+    whole = np.empty_like(ratios)
+    for i in range(ratios.size):
+        whole[i] = whole_number(ratios[i])
+    return whole
+
+
+def whole(ratios: torch.Tensor) -> torch.Tensor:
+    """The `whole_number` of each of some ratios, one-dimensional, float32."""
+    return torch.from_numpy(_whole(ratios.numpy()))
 
 
 def selection(view: ArrayView) -> SchemeState:
@@ -136,9 +144,7 @@ def deal(synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: S
 
 
 @njit(nogil=True, cache=True)
-def _dealt(
-    synapses: Indices, pulses: Singles, devices: int, cells: int, upcoming: Indices
-) -> tuple[Indices, Indices]:
+def _dealt(synapses: Indices, pulses: Singles, devices: int, cells: int, upcoming: Indices) -> tuple[Indices, Indices]:
     """Flat devices and their counts, in the order of the devices; `upcoming` counters advance in place."""
     flat, counts = np.empty(devices * synapses.size, np.int64), np.empty(devices * synapses.size, np.int64)
     given = 0

@@ -58,8 +58,8 @@ class MixedPrecision(UpdateScheme):
 def _take_quanta(gathered: Singles, quantum: float, step: float) -> tuple[Indices, Singles]:
     """Subtract the whole quanta of all synapses where they make a pulse; which synapses, and how many pulses."""
     grain, pulse, due = np.float32(quantum), np.float32(step), np.float32(quantum * (1.0 - 1e-6))
-    synapses, pulses = np.empty(gathered.size, np.int64), np.empty(gathered.size, np.float32)
-    taken = 0
+    most, taken = np.count_nonzero(np.abs(gathered) >= due), 0
+    synapses, pulses = np.empty(most, np.int64), np.empty(most, np.float32)
     for i in range(gathered.size):
         if abs(gathered[i]) >= due:
             quanta = whole_number(gathered[i] / grain) * grain
