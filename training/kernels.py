@@ -128,15 +128,20 @@ def _read_devices(reads: RowReads, row: int, time: int, current: Floats) -> None
 
 
 @njit(nogil=True, cache=True)
+def _add(total: Floats, row: Floats) -> None:
+    """Add a row of a matrix; as a function of its own it becomes vector instructions."""
+    for j in range(total.size):
+        total[j] += row[j]
+
+
+@njit(nogil=True, cache=True)
 def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: Floats) -> None:
     if reads.location.size > 0:
         _read_devices(reads, row, time, current)
         return
-    for j in range(current.size):
-        current[j] += reads.mean[row, j]
+    _add(current, reads.mean[row])
     if reads.variance.size > 0:
-        for j in range(variance.size):
-            variance[j] += reads.variance[row, j]
+        _add(variance, reads.variance[row])
 
 
 @njit(nogil=True, cache=True)
@@ -225,10 +230,17 @@ def simulate(
     return Activity(voltage, Spikes(start, events[:count].copy()), output, raised)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def pseudo_derivative(voltage: float, threshold: float, raised: Any, surrogate: float) -> float:
     """Triangular stand-in for the derivative of the spike; as wide as the threshold at rest."""
     return surrogate * max(0.0, 1.0 - abs(voltage - (threshold + raised)) / threshold)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _slopes(voltage: Floats, threshold: Floats, raised: Floats, surrogate: Floats, slope: Floats) -> None:
+    """Pseudo-derivative of every neuron at one step."""
+    for j in range(slope.size):
+        slope[j] = pseudo_derivative(voltage[j], threshold[j], raised[j], surrogate[j])
 
 
 @njit(nogil=True, cache=True)
@@ -263,7 +275,7 @@ def gradients(
     g_in, g_rec = np.zeros((fan_in, width), dtype), np.zeros((width, width), dtype)
     g_out = np.zeros((width, outputs), dtype)
     q, psi_m, later_rise = np.zeros(width, dtype), np.zeros(width, dtype), np.zeros(width, dtype)
-    plain = activity.raised.shape[0] == 0
+    plain, level, slope = activity.raised.shape[0] == 0, np.zeros(width, dtype), np.empty(width)
     later_error, later_error_out = np.zeros(outputs, dtype), np.zeros(outputs, dtype)
     later_one = dtype.type(0.0)
     for t in range(steps - 1, -1, -1):
@@ -274,23 +286,21 @@ def gradients(
         for j in range(width):
             psi_m[j] = signals.filtered[j] * later_one + signals.unfiltered[j]
         for k in range(outputs):
+            feedback, later = signals.feedback[k], later_error[k]
             for j in range(width):
-                psi_m[j] += signals.feedback[k, j] * later_error[k]
+                psi_m[j] += feedback[j] * later
+        _slopes(voltage[t], cell.threshold, level if plain else activity.raised[t], cell.surrogate, slope)
         for j in range(width):
-            raised = dtype.type(0.0) if plain else activity.raised[t, j]
-            slope = pseudo_derivative(voltage[t, j], cell.threshold[j], raised, cell.surrogate[j])
-            q[j] = cell.alpha[j] * q[j] + cell.gain[j] * slope * (psi_m[j] + later_rise[j])
-            later_rise[j] = cell.rho[j] * later_rise[j] - slope * cell.beta[j] * (psi_m[j] + later_rise[j])
+            signal = psi_m[j] + later_rise[j]
+            q[j] = cell.alpha[j] * q[j] + cell.gain[j] * slope[j] * signal
+            later_rise[j] = cell.rho[j] * later_rise[j] - slope[j] * cell.beta[j] * signal
         for e in range(inputs.start[t], inputs.start[t + 1]):
-            for j in range(width):
-                g_in[inputs.neuron[e], j] += q[j]
+            _add(g_in[inputs.neuron[e]], q)
         if t > 0:
             for e in range(hidden.start[t - 1], hidden.start[t]):
-                for j in range(width):
-                    g_rec[hidden.neuron[e], j] += q[j]
+                _add(g_rec[hidden.neuron[e]], q)
         for e in range(hidden.start[t], hidden.start[t + 1]):
-            for k in range(outputs):
-                g_out[hidden.neuron[e], k] += later_error_out[k]
+            _add(g_out[hidden.neuron[e]], later_error_out)
     for j in range(width):
         g_rec[j, j] = 0.0
     return g_in, g_rec, g_out

@@ -81,6 +81,15 @@ def test_upper_bound_some_standard_deviations_away(distance: float) -> None:
     assert variance.item() == pytest.approx(expected[1], rel=16 * EPS)
 
 
+def test_a_bound_acts_on_its_neighbours_alone() -> None:
+    """A device far from the upper bound reads the same whether or not another one is near it."""
+    location, scale = torch.tensor([3.0, 11.9, 0.2, 25.0]), torch.full((4,), 0.4)
+    together = clipped_normal_moments(location, scale, 0.1, 12.0)
+    alone = [clipped_normal_moments(location[i : i + 1], scale[i : i + 1], 0.1, 12.0) for i in range(4)]
+    for moment, single in zip(together, zip(*alone, strict=True), strict=True):
+        assert torch.equal(moment, torch.cat(single))
+
+
 def test_half_normal_at_a_bound() -> None:
     """At the bound itself: mean scale / sqrt(2 pi), variance scale^2 (1/2 - 1/(2 pi))."""
     mean, variance = clipped_normal_moments(torch.tensor([0.1]), torch.tensor([0.133]), 0.1, 12.0)

@@ -53,3 +53,9 @@ def test_copies_are_independent() -> None:
     for _, value in copy.items():
         value.zero_()
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(cells.items(), numbered().items(), strict=True))
+
+
+def test_age_counts_from_each_write_and_has_a_floor() -> None:
+    cells = DeviceState.fresh(torch.ones(3), 10.0)
+    cells.written_at[1:] = torch.tensor([39.5, 40.0], dtype=torch.float64)
+    assert cells.age(40.0, 1e-3).tolist() == torch.tensor([30.0, 0.5, 1e-3]).tolist()
