@@ -150,10 +150,11 @@ def decision_latency(objective: Objective, activity: Activity, sample: Sample) -
     The running decision is what the network would answer if its window ended there. One that stands
     before the first spike has latency 0, and so has one without any input.
     """
+    arrivals = spikes.times(sample.inputs)
     running = objective.running(activity.output, sample)
     others = np.flatnonzero(running != running[-1])
-    settled = sample.window[0] + (int(others[-1]) + 1 if others.size else 0)
-    return max(0, settled - int(spikes.times(sample.inputs)[:1].sum())) if sample.inputs.neuron.size else 0
+    settled = sample.window[0] + others[-1] + 1 if others.size else sample.window[0]
+    return max(0, int(settled - arrivals[0])) if arrivals.size else 0
 
 
 def thinned(samples: Sequence[Sample], most: int) -> Sequence[Sample]:

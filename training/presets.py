@@ -190,6 +190,8 @@ _add(
         "network.hidden": 120,
         "network.tau_membrane": 30e-3,
         "network.tau_readout": 30e-3,
+        "learning.lr_input": 5e-3,
+        "learning.rate_strength": 1e-5,
         "learning.rate_target": 20.0,
         "learning.batch": 32,
     },

@@ -251,3 +251,18 @@ def test_tables_that_are_no_text_missing_or_huge_are_named(write_csv: Callable[.
     refused(Csv(spikes="https://example.org/spikes.csv"), r"cannot be found \(No such file or directory\)")
     with pytest.raises(FieldError, match=r"^Csv.spikes: must be the path of a CSV table of spikes, got ''$"):
         sampled(Csv())
+
+
+def test_sample_numbers_are_no_sizes(write_csv: Callable[..., Csv]) -> None:
+    """A number of ten digits asks for no memory of that size."""
+    refused(
+        write_csv(SPIKES, "sample,label\n0,a\n2000000000,b\n"), "has no sample 1; expected 2 samples numbered from 0"
+    )
+
+
+def test_many_large_samples_are_not_all_kept(write_csv: Callable[..., Csv]) -> None:
+    targets = "sample,time,output,value\n" + "".join(f"{k},0,999,1\n" for k in range(30))
+    sampler = sampled(write_csv(SPIKES, targets))
+    for trial in range(30):
+        assert sampler.sample(trial).target.nbytes == 8 * 1000 * 1000
+    assert sampler._make.cache_info().currsize <= 8

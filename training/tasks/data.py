@@ -19,7 +19,10 @@ from training.spikes import Spikes
 from training.tasks.base import Lazy, Sampler, check_part
 
 REMEMBERED = 2048
-"""Samples that stay encoded; a trial of a hundred steps takes about a kilobyte."""
+"""Samples that stay encoded at most."""
+
+MEMORY = 2**26
+"""Bytes that they take at most, about."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -35,12 +38,14 @@ class Parts(NamedTuple):
 class DataSampler(Sampler):
     """Samples of a fixed set: each once per epoch, in an order that each epoch draws anew.
 
+    `steps` and `outputs` must be known before: they decide how many samples stay encoded.
+
     Parameters
     ----------
     parts : Parts
         Which samples train and which judge.
     make : callable
-        The sample of a number; called lazily, the latest `REMEMBERED` are kept.
+        The sample of a number; called lazily, the latest ones are kept.
     streams : Streams
         Source of the orders.
     """
@@ -48,7 +53,8 @@ class DataSampler(Sampler):
     def __init__(self, parts: Parts, make: Callable[[int], Sample], streams: Streams) -> None:
         self.parts, self._streams = parts, streams
         self.held_out = parts.test.size > 0
-        self._make = lru_cache(REMEMBERED)(make)
+        size = 8 * self.steps * (self.outputs + 1)
+        self._make = lru_cache(min(REMEMBERED, max(1, MEMORY // size)))(make)
         self._order = lru_cache(2)(self._drawn_order)
 
     def sample(self, trial: int) -> Sample:
@@ -70,28 +76,13 @@ class DataSampler(Sampler):
         return drawn
 
 
-class Answers:
-    """Targets of classification: 1 for the right class from `begin` on, one array per class.
+def labelled(index: int, inputs: Spikes, label: int, classes: int) -> Sample:
+    """A sample whose right answer is a class, asked for in every step.
 
-    Parameters
-    ----------
-    classes : int
-        How many there are.
-    steps : int
-        Time steps of a trial.
-    begin : int
-        First step in which the answer counts.
+    Its target is one row, seen once per step: it takes no memory and cannot be written.
     """
-
-    def __init__(self, classes: int, steps: int, begin: int = 0) -> None:
-        self._window = (min(begin, steps - 1), steps)
-        self._targets = np.zeros((classes, steps, classes))
-        self._targets[range(classes), self._window[0] :, range(classes)] = 1.0
-        self._targets.flags.writeable = False
-
-    def sample(self, index: int, inputs: Spikes, label: int) -> Sample:
-        """A sample with this right answer."""
-        return Sample(index, inputs, self._targets[label], label, self._window)
+    right = (np.arange(classes) == label).astype(np.float64)
+    return Sample(index, inputs, np.broadcast_to(right, (inputs.steps, classes)), label, (0, inputs.steps))
 
 
 def stratified(numbers: Indices, labels: Indices, share: float, generator: torch.Generator) -> tuple[Indices, Indices]:

@@ -17,9 +17,9 @@ from training.objectives import READOUTS, Sample
 from training.tasks import files, idx
 from training.tasks.base import TASKS, Task
 from training.tasks.data import (
-    Answers,
     DataSampler,
     Indices,
+    labelled,
     parts_with_validation,
     picture,
     readout_field,
@@ -81,7 +81,7 @@ class MnistSampler(DataSampler):
         self.classes = tuple(map(str, range(CLASSES)))
         self.steps = max(1, round(task.duration / dt))
         self.objective = READOUTS[task.readout]
-        self._task, self._dt, self._answers = task, dt, Answers(CLASSES, self.steps)
+        self._task, self._dt = task, dt
         train, test = np.split(np.arange(self._labels.size), [len(self._pixels[0])])
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
         super().__init__(parts, self._encoded, streams)
@@ -97,7 +97,7 @@ class MnistSampler(DataSampler):
 
     def _encoded(self, index: int) -> Sample:
         times = latency(self._shrunk(index).ravel(), self._task.tau_in, self._task.theta_in)
-        return self._answers.sample(index, events(times, self.steps, self._dt), int(self._labels[index]))
+        return labelled(index, events(times, self.steps, self._dt), int(self._labels[index]), CLASSES)
 
 
 def shrunk(image: Floats) -> Floats:

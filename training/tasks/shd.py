@@ -18,7 +18,7 @@ from training.neurons import Floats
 from training.objectives import READOUTS, Sample
 from training.tasks import files
 from training.tasks.base import TASKS, Task
-from training.tasks.data import Answers, DataSampler, Indices, parts_with_validation, readout_field, validation_field
+from training.tasks.data import DataSampler, Indices, labelled, parts_with_validation, readout_field, validation_field
 
 UNITS, DROPPED, EVERY, CLASSES = 700, 70, 9, 20
 FILES = ("shd_train.h5", "shd_test.h5")
@@ -102,7 +102,7 @@ class ShdSampler(DataSampler):
         self.inputs, self.outputs, self.classes = task.inputs, CLASSES, NAMES
         self.steps = max(1, round(task.duration / dt))
         self.objective = READOUTS[task.readout]
-        self._dt, self._answers = dt, Answers(CLASSES, self.steps)
+        self._dt = dt
         train, test = np.split(np.arange(self._labels.size), [self._first_test])
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
         super().__init__(parts, self._encoded, streams)
@@ -110,7 +110,8 @@ class ShdSampler(DataSampler):
     def _encoded(self, index: int) -> Sample:
         late = index >= self._first_test
         times, channels = self._recordings[late].sample(index - late * self._first_test)
-        return self._answers.sample(index, events(times, self.steps, self._dt, channels), int(self._labels[index]))
+        inputs = events(times, self.steps, self._dt, channels)
+        return labelled(index, inputs, int(self._labels[index]), CLASSES)
 
 
 @files.remembered

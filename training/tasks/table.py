@@ -22,9 +22,9 @@ from training.spikes import Spikes
 from training.tasks import files
 from training.tasks.base import TASKS, Task
 from training.tasks.data import (
-    Answers,
     DataSampler,
     Indices,
+    labelled,
     parts_with_validation,
     readout_field,
     stratified,
@@ -115,15 +115,16 @@ class CsvSampler(DataSampler):
     def _classes(self, table: Any, task: Csv, path: Path) -> Indices:
         """Take up classification; the number of each sample's class."""
         samples, texts = table["sample"], table["label"]
-        repeated = np.flatnonzero(np.bincount(samples) > 1)
-        if repeated.size:
-            raise FileError(path, f"sample {repeated[0]} has more than one label; expected one line per sample")
-        _without_gap(samples, path)
+        different, lines = np.unique(samples, return_counts=True)
+        if different.size < samples.size:
+            raise FileError(
+                path, f"sample {different[lines > 1][0]} has more than one label; expected one line per sample"
+            )
+        _without_gap(different, path)
         self.classes = tuple(sorted(set(texts), key=_by_number))
         if len(self.classes) > MOST_OUTPUTS:
             raise FileError(path, f"has {len(self.classes)} different labels; at most {MOST_OUTPUTS}")
         self.outputs, self.objective = len(self.classes), READOUTS[task.readout]
-        self._answers = Answers(self.outputs, self.steps)
         number = {name: place for place, name in enumerate(self.classes)}
         self._labels = np.array([number[text] for text in texts[np.argsort(samples)]], np.int64)
         return self._labels
@@ -141,7 +142,7 @@ class CsvSampler(DataSampler):
     def _made(self, index: int) -> Sample:
         inputs = self._spikes.events(index, self.steps, self._dt)
         if self.classes:
-            return self._answers.sample(index, inputs, int(self._labels[index]))
+            return labelled(index, inputs, int(self._labels[index]), self.outputs)
         return Sample(index, inputs, self._target(index))
 
     def _target(self, index: int) -> Floats:

@@ -15,7 +15,7 @@ from training.coding import events, linear
 from training.neurons import Floats
 from training.objectives import READOUTS, Sample
 from training.tasks.base import TASKS, Task
-from training.tasks.data import Answers, DataSampler, Indices, Parts, readout_field
+from training.tasks.data import DataSampler, Indices, Parts, labelled, readout_field
 
 CLASSES = ("yin", "yang", "dot")
 SOURCE = "Kriener 2022"
@@ -99,7 +99,7 @@ class YinYangSampler(DataSampler):
         self.inputs, self.outputs, self.classes = task.inputs, len(CLASSES), CLASSES
         self.steps = max(1, round(task.duration / dt))
         self.objective = READOUTS[task.readout]
-        self._task, self._dt, self._answers = task, dt, Answers(len(CLASSES), self.steps)
+        self._task, self._dt = task, dt
         sizes = {name: getattr(task, name) for name in Parts._fields}
         drawn = [draw(size, task.r_big, task.r_small, streams.at(f"task/{name}")) for name, size in sizes.items()]
         self.points = np.concatenate([points for points, _ in drawn])
@@ -111,7 +111,7 @@ class YinYangSampler(DataSampler):
         x, y = self.points[index]
         times = linear([x, y, 1.0 - x, 1.0 - y, 0.0], self._task.early, self._task.late)
         times[-1] = self._task.bias
-        return self._answers.sample(index, events(times, self.steps, self._dt), int(self.labels[index]))
+        return labelled(index, events(times, self.steps, self._dt), int(self.labels[index]), len(CLASSES))
 
 
 def classify(points: Floats, r_big: float, r_small: float) -> Indices:
