@@ -151,7 +151,7 @@ def validation_field() -> Any:
 def tau_in_field() -> Any:
     """A task's field for the time constant of latency coding."""
     return quantity(
-        10e-3,
+        20e-3,
         unit="s",
         above=0.0,
         maximum=10.0,
