@@ -76,13 +76,14 @@ class DataSampler(Sampler):
         return drawn
 
 
-def labelled(index: int, inputs: Spikes, label: int, classes: int) -> Sample:
-    """A sample whose right answer is a class, asked for in every step.
+def labelled(index: int, inputs: Spikes, label: int, classes: int, begin: int = 0) -> Sample:
+    """A sample whose right answer is a class, asked for from step `begin` on.
 
     Its target is one row, seen once per step: it takes no memory and cannot be written.
     """
     right = (np.arange(classes) == label).astype(np.float64)
-    return Sample(index, inputs, np.broadcast_to(right, (inputs.steps, classes)), label, (0, inputs.steps))
+    window = (min(begin, inputs.steps - 1), inputs.steps)
+    return Sample(index, inputs, np.broadcast_to(right, (inputs.steps, classes)), label, window)
 
 
 def stratified(numbers: Indices, labels: Indices, share: float, generator: torch.Generator) -> tuple[Indices, Indices]:
@@ -133,6 +134,19 @@ def readout_field(default: str) -> Any:
         structural=True,
         doc="How the answer is read from the outputs: at every step, from their mean, or from their maximum",
         source="Bellec 2020: at every step; Cramer 2022: the maximum",
+    )
+
+
+def asked_field() -> Any:
+    """A task's field for when the answer begins to count."""
+    return quantity(
+        0.0,
+        unit="s",
+        minimum=0.0,
+        maximum=10.0,
+        structural=True,
+        doc="When the answer begins to count; at the latest in the last step",
+        source="Bellec 2020: in the recall window",
     )
 
 

@@ -20,6 +20,7 @@ from training.tasks.base import TASKS, Task
 from training.tasks.data import (
     DataSampler,
     Indices,
+    asked_field,
     labelled,
     parts_with_validation,
     picture,
@@ -70,6 +71,7 @@ class Digits(Task):
     validation: float = validation_field()
     tau_in: float = tau_in_field()
     theta_in: float = theta_in_field()
+    asked: float = asked_field()
     readout: str = readout_field("sum")
 
     def __post_init__(self) -> None:
@@ -89,7 +91,7 @@ class DigitsSampler(DataSampler):
         self.classes = tuple(map(str, range(CLASSES)))
         self.steps = max(1, round(task.duration / dt))
         self.objective = READOUTS[task.readout]
-        self._task, self._dt = task, dt
+        self._task, self._dt, self._begin = task, dt, round(task.asked / dt)
         train, test = SPLITS[task.split](self._labels, streams)
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
         super().__init__(parts, self._encoded, streams)
@@ -101,7 +103,8 @@ class DigitsSampler(DataSampler):
 
     def _encoded(self, index: int) -> Sample:
         times = latency(self._images[index].ravel(), self._task.tau_in, self._task.theta_in)
-        return labelled(index, events(times, self.steps, self._dt), int(self._labels[index]), CLASSES)
+        inputs = events(times, self.steps, self._dt)
+        return labelled(index, inputs, int(self._labels[index]), CLASSES, self._begin)
 
 
 @lru_cache(1)

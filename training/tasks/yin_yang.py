@@ -15,7 +15,7 @@ from training.coding import events, linear
 from training.neurons import Floats
 from training.objectives import READOUTS, Sample
 from training.tasks.base import TASKS, Task
-from training.tasks.data import DataSampler, Indices, Parts, labelled, readout_field
+from training.tasks.data import DataSampler, Indices, Parts, asked_field, labelled, readout_field
 
 CLASSES = ("yin", "yang", "dot")
 SOURCE = "Kriener 2022"
@@ -77,6 +77,7 @@ class YinYang(Task):
     train: int = _size(5000, "Training samples")
     validation: int = _size(1000, "Validation samples")
     test: int = _size(1000, "Test samples")
+    asked: float = asked_field()
     readout: str = readout_field("sum")
 
     def __post_init__(self) -> None:
@@ -99,7 +100,7 @@ class YinYangSampler(DataSampler):
         self.inputs, self.outputs, self.classes = task.inputs, len(CLASSES), CLASSES
         self.steps = max(1, round(task.duration / dt))
         self.objective = READOUTS[task.readout]
-        self._task, self._dt = task, dt
+        self._task, self._dt, self._begin = task, dt, round(task.asked / dt)
         sizes = {name: getattr(task, name) for name in Parts._fields}
         drawn = [draw(size, task.r_big, task.r_small, streams.at(f"task/{name}")) for name, size in sizes.items()]
         self.points = np.concatenate([points for points, _ in drawn])
@@ -111,7 +112,8 @@ class YinYangSampler(DataSampler):
         x, y = self.points[index]
         times = linear([x, y, 1.0 - x, 1.0 - y, 0.0], self._task.early, self._task.late)
         times[-1] = self._task.bias
-        return labelled(index, events(times, self.steps, self._dt), int(self.labels[index]), len(CLASSES))
+        inputs = events(times, self.steps, self._dt)
+        return labelled(index, inputs, int(self.labels[index]), len(CLASSES), self._begin)
 
 
 def classify(points: Floats, r_big: float, r_small: float) -> Indices:
