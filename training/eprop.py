@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from pcmsim.streams import Streams
-from training import kernels, spikes
+from training import kernels, spikes, torch_loop
 from training.config import LearningConfig
 from training.kernels import Activity, Signals
 from training.neurons import Dynamics, Floats
@@ -89,22 +89,22 @@ def matrix_gradients(
 ) -> Gradients:
     """The same gradients as the dense product ``p^T (psi M)``, in torch: the reference.
 
-    Holds only where all hidden neurons share one membrane time constant. Arguments as in
+    Holds only where all hidden neurons share their time constants and gain. Arguments as in
     `trial_gradients`.
     """
     cell, out = dynamics.cell, dynamics.out
     v = torch.from_numpy(activity.voltage)
     threshold, surrogate = torch.from_numpy(cell.threshold), torch.from_numpy(cell.surrogate)
-    psi = surrogate * (1.0 - (v - threshold).abs() / threshold).clamp(min=0.0)
+    psi = surrogate * torch_loop.pseudo_derivative((v - threshold).abs() / threshold, dynamics.steepness)
     x = torch.from_numpy(spikes.to_raster(inputs, fan_in)).to(v.dtype)
     z = torch.from_numpy(spikes.to_raster(activity.hidden, v.shape[1])).to(v.dtype)
     before = torch.cat([torch.zeros_like(z[:1]), z[:-1]])
     error = torch.from_numpy(driving.error)
     signal = error @ torch.from_numpy(driving.feedback) + torch.from_numpy(driving.filtered)
     later = leaky(signal.flip(0), dynamics.decay, dynamics.gain).flip(0) + torch.from_numpy(driving.unfiltered)
-    alpha, gain = float(cell.alpha[0]), float(cell.gain[0])
-    g_in = leaky(x, alpha, gain).T @ (psi * later)
-    g_rec = (leaky(before, alpha, gain).T @ (psi * later)).fill_diagonal_(0.0)
+    alpha, gain, synapse = float(cell.alpha[0]), float(cell.gain[0]), float(cell.synapse[0])
+    g_in = leaky(leaky(x, synapse, 1.0), alpha, gain).T @ (psi * later)
+    g_rec = (leaky(leaky(before, synapse, 1.0), alpha, gain).T @ (psi * later)).fill_diagonal_(0.0)
     return g_in, g_rec, leaky(z, float(out.kappa[0]), float(out.gain[0])).T @ error
 
 

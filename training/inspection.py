@@ -180,10 +180,12 @@ def neuron(session: Session, record: TrialRecord, number: int) -> NeuronReport:
     raised = record.raised[:, number] if record.raised.size else np.zeros_like(voltage)
     threshold, height = assumed.cell.threshold[number], assumed.cell.surrogate[number]
     steps = zip(voltage, raised, strict=True)
-    surrogate = np.array([pseudo_derivative(v, threshold, rise, height) for v, rise in steps], np.float32)
+    steepness = assumed.steepness
+    surrogate = np.array([pseudo_derivative(v, threshold, rise, height, steepness) for v, rise in steps], np.float32)
     source = int(spikes.counts(record.inputs, session.sampler.inputs).argmax())
     arrived = spikes.to_raster(record.inputs, session.sampler.inputs)[:, source].astype(np.float32)
-    presynaptic = _filtered(arrived, float(assumed.cell.alpha[number]), float(assumed.cell.gain[number]))
+    current = _filtered(arrived, float(assumed.cell.synapse[number]), 1.0)
+    presynaptic = _filtered(current, float(assumed.cell.alpha[number]), float(assumed.cell.gain[number]))
     rho, beta = float(assumed.cell.rho[number]), float(assumed.cell.beta[number])
     eligibility = _filtered(_eligible(presynaptic, surrogate, rho, beta), assumed.decay, assumed.gain)
     fired = spikes.times(record.hidden)[record.hidden.neuron == number] * config.dt

@@ -6,7 +6,8 @@ filters backwards over time, ``M = kappa-filter(L)`` and ``Q_j = alpha_j-filter(
 the gradient is the sum of ``Q_j[t]`` over the presynaptic spikes that arrive at t. Its cost
 follows the spikes, not the synapses times the steps. For adaptive neurons the trace's recursion
 ``eps[t] = psi[t-1] p[t-1] + (rho - psi[t-1] beta) eps[t-1]``, ``e = psi (p - beta eps)`` runs backwards
-the same way, once per neuron: ``R[t] = rho R[t+1] - beta psi[t] (M[t] + R[t+1])`` joins M[t].
+the same way, once per neuron: ``R[t] = rho R[t+1] - beta psi[t] (M[t] + R[t+1])`` joins M[t]. Where
+synapses filter, p is filtered twice forward, and so is Q backward: ``S = synapse-filter(Q)`` is summed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from numba import njit
 
 from pcmsim.counter import normal
-from training.neurons import Dynamics, Floats
+from training.neurons import Dynamics, Floats, Neurons
 from training.spikes import Spikes
 
 
@@ -61,6 +62,8 @@ class Carry(NamedTuple):
         Decaying count of each neuron's spikes, ``hidden``.
     resting : numpy.ndarray
         Steps for which each neuron stays silent, ``hidden``.
+    current : numpy.ndarray
+        Synaptic current, ``hidden``; unused where synapses do not filter.
     """
 
     voltage: Floats
@@ -68,6 +71,7 @@ class Carry(NamedTuple):
     output: Floats
     adaptation: Floats
     resting: npt.NDArray[np.int64]
+    current: Floats
 
 
 class Activity(NamedTuple):
@@ -157,6 +161,16 @@ def _raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
 
 
 @njit(nogil=True, cache=True)
+def _filter(dynamics: Dynamics, carry: Carry, current: Floats, variance: Floats, noise: Floats) -> None:
+    """Let what arrives, noise included, pass through the synapses."""
+    for j in range(current.size):
+        arriving = current[j] + math.sqrt(variance[j]) * noise[j]
+        carry.current[j] = dynamics.cell.synapse[j] * carry.current[j] + arriving
+        current[j] = carry.current[j]
+        variance[j] = 0.0
+
+
+@njit(nogil=True, cache=True)
 def simulate(
     dynamics: Dynamics,
     arrays: tuple[RowReads, RowReads, RowReads],
@@ -208,6 +222,8 @@ def simulate(
         for i in range(hidden):
             if z[i]:
                 _read_row(w_rec, i, first_step + t, current, variance)
+        if dynamics.filtered:
+            _filter(dynamics, carry, current, variance, noise_hidden[t])
         for j in range(hidden):
             received = current[j] + math.sqrt(variance[j]) * noise_hidden[t, j]
             v[j] = cell.alpha[j] * v[j] + cell.gain[j] * received - (cell.threshold[j] if z[j] else 0.0)
@@ -217,7 +233,7 @@ def simulate(
         drive[:] = 0.0
         drive_variance[:] = 0.0
         for j in range(hidden):
-            z[j] = v[j] > (cell.threshold[j] if plain else cell.threshold[j] + raised[t, j])
+            z[j] = v[j] > (cell.limit[j] if plain else cell.limit[j] + raised[t, j])
             if z[j]:
                 events[count] = j
                 count += 1
@@ -231,16 +247,43 @@ def simulate(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pseudo_derivative(voltage: float, threshold: float, raised: Any, surrogate: float) -> float:
-    """Triangular stand-in for the derivative of the spike; as wide as the threshold at rest."""
-    return surrogate * max(0.0, 1.0 - abs(voltage - (threshold + raised)) / threshold)
+def pseudo_derivative(voltage: float, threshold: float, raised: Any, surrogate: float, steepness: float) -> float:
+    """Stand-in for the derivative of the spike, of height `surrogate`.
+
+    With d the distance to the present threshold over the threshold at rest: the triangle
+    ``max(0, 1 - d)`` where `steepness` is 0, else SuperSpike's ``1 / (1 + steepness d)^2``.
+    """
+    distance = abs(voltage - (threshold + raised)) / threshold
+    if steepness > 0.0:
+        return surrogate / (1.0 + steepness * distance) ** 2
+    return surrogate * max(0.0, 1.0 - distance)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _slopes(voltage: Floats, threshold: Floats, raised: Floats, surrogate: Floats, slope: Floats) -> None:
-    """Pseudo-derivative of every neuron at one step."""
+def _slopes(cell: Neurons, steepness: float, voltage: Floats, raised: Floats, slope: Floats) -> None:
     for j in range(slope.size):
-        slope[j] = pseudo_derivative(voltage[j], threshold[j], raised[j], surrogate[j])
+        slope[j] = pseudo_derivative(voltage[j], cell.threshold[j], raised[j], cell.surrogate[j], steepness)
+
+
+@njit(nogil=True, cache=True)
+def slopes(dynamics: Dynamics, activity: Activity, t: int, level: Floats, slope: Floats) -> None:
+    """Pseudo-derivative of every hidden neuron at step t, into `slope`; `level`: zeros, for thresholds at rest."""
+    raised = level if activity.raised.shape[0] == 0 else activity.raised[t]
+    _slopes(dynamics.cell, dynamics.steepness, activity.voltage[t], raised, slope)
+
+
+@njit(nogil=True, cache=True)
+def gather(spikes: Spikes, t: int, arriving: Floats, gradient: Floats) -> None:
+    """Add what arrives at each target to the row of every source that spiked at step t."""
+    for e in range(spikes.start[t], spikes.start[t + 1]):
+        _add(gradient[spikes.neuron[e]], arriving)
+
+
+@njit(nogil=True, cache=True)
+def no_self(gradient: Floats) -> None:
+    """No gradient from a neuron to itself."""
+    for j in range(gradient.shape[0]):
+        gradient[j, j] = 0.0
 
 
 @njit(nogil=True, cache=True)
@@ -268,14 +311,15 @@ def gradients(
         Gradients of input, recurrent and output weights, ``pre, post`` each.
     """
     cell, out, decay, gain = dynamics.cell, dynamics.out, dynamics.decay, dynamics.gain
-    voltage, hidden = activity.voltage, activity.hidden
-    steps, width = voltage.shape
+    hidden = activity.hidden
+    steps, width = activity.voltage.shape
     outputs = out.kappa.size
     dtype = cell.alpha.dtype
     g_in, g_rec = np.zeros((fan_in, width), dtype), np.zeros((width, width), dtype)
     g_out = np.zeros((width, outputs), dtype)
     q, psi_m, later_rise = np.zeros(width, dtype), np.zeros(width, dtype), np.zeros(width, dtype)
-    plain, level, slope = activity.raised.shape[0] == 0, np.zeros(width, dtype), np.empty(width)
+    level, slope = np.zeros(width, dtype), np.empty(width)
+    arriving = np.zeros(width, dtype) if dynamics.filtered else q
     later_error, later_error_out = np.zeros(outputs, dtype), np.zeros(outputs, dtype)
     later_one = dtype.type(0.0)
     for t in range(steps - 1, -1, -1):
@@ -289,18 +333,17 @@ def gradients(
             feedback, later = signals.feedback[k], later_error[k]
             for j in range(width):
                 psi_m[j] += feedback[j] * later
-        _slopes(voltage[t], cell.threshold, level if plain else activity.raised[t], cell.surrogate, slope)
+        slopes(dynamics, activity, t, level, slope)
         for j in range(width):
             signal = psi_m[j] + later_rise[j]
             q[j] = cell.alpha[j] * q[j] + cell.gain[j] * slope[j] * signal
             later_rise[j] = cell.rho[j] * later_rise[j] - slope[j] * cell.beta[j] * signal
-        for e in range(inputs.start[t], inputs.start[t + 1]):
-            _add(g_in[inputs.neuron[e]], q)
+        if dynamics.filtered:
+            for j in range(width):
+                arriving[j] = cell.synapse[j] * arriving[j] + q[j]
+        gather(inputs, t, arriving, g_in)
         if t > 0:
-            for e in range(hidden.start[t - 1], hidden.start[t]):
-                _add(g_rec[hidden.neuron[e]], q)
-        for e in range(hidden.start[t], hidden.start[t + 1]):
-            _add(g_out[hidden.neuron[e]], later_error_out)
-    for j in range(width):
-        g_rec[j, j] = 0.0
+            gather(hidden, t - 1, arriving, g_rec)
+        gather(hidden, t, later_error_out, g_out)
+    no_self(g_rec)
     return g_in, g_rec, g_out

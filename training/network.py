@@ -119,9 +119,9 @@ class Network:
     def rest(self) -> Carry:
         """The state at the start of a trial: no voltage, no spike, no output, nothing adapted."""
         hidden, outputs = self.dynamics.cell.alpha.size, self.dynamics.out.kappa.size
-        voltage, adaptation = np.zeros((2, hidden), self.dtype)
+        voltage, adaptation, current = np.zeros((3, hidden), self.dtype)
         output = np.zeros(outputs, self.dtype)
-        return Carry(voltage, np.zeros(hidden, np.bool_), output, adaptation, np.zeros(hidden, np.int64))
+        return Carry(voltage, np.zeros(hidden, np.bool_), output, adaptation, np.zeros(hidden, np.int64), current)
 
     def run(
         self,

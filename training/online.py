@@ -16,7 +16,7 @@ from numba import njit
 from training import spikes
 from training.config import LearningConfig
 from training.eprop import Gradients
-from training.kernels import Activity, pseudo_derivative
+from training.kernels import Activity, slopes
 from training.network import Network
 from training.neurons import Dynamics, Floats
 from training.spikes import Spikes
@@ -27,8 +27,10 @@ class Traces(NamedTuple):
 
     Parameters
     ----------
+    current : numpy.ndarray
+        Presynaptic spikes through the synapse's filter; empty where synapses do not filter.
     membrane : numpy.ndarray
-        Presynaptic spikes through the postsynaptic membrane's filter.
+        The same through the postsynaptic membrane's filter.
     rise : numpy.ndarray
         What those spikes contributed to the postsynaptic neuron's adaptation.
     filtered : numpy.ndarray
@@ -39,6 +41,7 @@ class Traces(NamedTuple):
         Sums over time of filtered and unfiltered eligibility, for the rate regularisation.
     """
 
+    current: Floats
     membrane: Floats
     rise: Floats
     filtered: Floats
@@ -73,10 +76,17 @@ class OnlineState(NamedTuple):
 def _advance(traces: Traces, dynamics: Dynamics, slope: Floats, signal: Floats, arrived: npt.NDArray[np.bool_]) -> None:
     cell = dynamics.cell
     rows, columns = traces.membrane.shape
+    filtered = dynamics.filtered
     for i in range(rows):
+        if filtered:
+            for j in range(columns):
+                traces.current[i, j] = cell.synapse[j] * traces.current[i, j] + (1.0 if arrived[i] else 0.0)
+                traces.membrane[i, j] = cell.alpha[j] * traces.membrane[i, j] + cell.gain[j] * traces.current[i, j]
+        else:
+            for j in range(columns):
+                spike = cell.gain[j] if arrived[i] else 0.0
+                traces.membrane[i, j] = cell.alpha[j] * traces.membrane[i, j] + spike
         for j in range(columns):
-            spike = cell.gain[j] if arrived[i] else 0.0
-            traces.membrane[i, j] = cell.alpha[j] * traces.membrane[i, j] + spike
             through = traces.membrane[i, j] - cell.beta[j] * traces.rise[i, j]
             eligibility = slope[j] * through
             traces.rise[i, j] = cell.rho[j] * traces.rise[i, j] + eligibility
@@ -124,14 +134,12 @@ def _advance_all(
     """
     cell = dynamics.cell
     width, outputs = state.readout_trace.shape
-    plain = activity.raised.shape[0] == 0
     arrived = np.zeros(state.input.membrane.shape[0], np.bool_)
     slope, signal = np.empty(width, cell.alpha.dtype), np.empty(width, cell.alpha.dtype)
     for t in range(activity.voltage.shape[0]):
         _mark(inputs, t, arrived)
+        slopes(dynamics, activity, t, slope)
         for j in range(width):
-            raised = cell.alpha.dtype.type(0.0) if plain else activity.raised[t, j]
-            slope[j] = pseudo_derivative(activity.voltage[t, j], cell.threshold[j], raised, cell.surrogate[j])
             signal[j] = 0.0
             for k in range(outputs):
                 signal[j] += feedback[k, j] * error[t, k]
@@ -162,8 +170,8 @@ class OnlineEprop:
         self._dynamics = network.assumed(config.eligibility)
         hidden, outputs = network.dynamics.cell.alpha.size, network.dynamics.out.kappa.size
         self._state = OnlineState(
-            _blank(fan_in, hidden, network.dtype),
-            _blank(hidden, hidden, network.dtype),
+            _blank(fan_in, hidden, self._dynamics.filtered, network.dtype),
+            _blank(hidden, hidden, self._dynamics.filtered, network.dtype),
             np.zeros(hidden, np.bool_),
             np.zeros((hidden, outputs), network.dtype),
             np.zeros((hidden, outputs), network.dtype),
@@ -198,5 +206,6 @@ def _sums(traces: Traces) -> tuple[Floats, ...]:
     return traces.by_signal, traces.sum_filtered, traces.sum_unfiltered
 
 
-def _blank(rows: int, columns: int, dtype: npt.DTypeLike) -> Traces:
-    return Traces(*(np.zeros((rows, columns), dtype) for _ in Traces._fields))
+def _blank(rows: int, columns: int, filtered: bool, dtype: npt.DTypeLike) -> Traces:
+    traces = Traces(*(np.zeros((rows, columns), dtype) for _ in Traces._fields))
+    return traces if filtered else traces._replace(current=np.empty((0, 0), dtype))

@@ -23,20 +23,25 @@ from training.spikes import Spikes
 
 
 class _Spike(torch.autograd.Function):
-    """Heaviside step whose derivative is the triangular pseudo-derivative, as wide as the threshold at rest."""
+    """Heaviside step whose derivative is the pseudo-derivative: see `kernels.pseudo_derivative`."""
 
     @staticmethod
-    def forward(
-        ctx: Any, voltage: torch.Tensor, limit: torch.Tensor, threshold: torch.Tensor, surrogate: torch.Tensor
-    ) -> torch.Tensor:
-        ctx.save_for_backward(voltage, limit, threshold, surrogate)
-        return (voltage > limit).to(voltage.dtype)
+    def forward(ctx: Any, voltage: torch.Tensor, raised: torch.Tensor, cell: _Cells, steepness: float) -> torch.Tensor:
+        ctx.save_for_backward(voltage, cell.threshold + raised)
+        ctx.cell, ctx.steepness = cell, steepness
+        return (voltage > cell.limit + raised).to(voltage.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
-        voltage, limit, threshold, surrogate = ctx.saved_tensors
-        slope = grad[0] * surrogate * (1.0 - (voltage - limit).abs() / threshold).clamp(min=0.0)
+        voltage, limit = ctx.saved_tensors
+        distance = (voltage - limit).abs() / ctx.cell.threshold
+        slope = grad[0] * ctx.cell.surrogate * pseudo_derivative(distance, ctx.steepness)
         return slope, -slope, None, None
+
+
+def pseudo_derivative(distance: torch.Tensor, steepness: float) -> torch.Tensor:
+    """As `kernels.pseudo_derivative` of height 1, by the distance to the threshold over the threshold at rest."""
+    return (1.0 + steepness * distance) ** -2 if steepness > 0.0 else (1.0 - distance).clamp(min=0.0)
 
 
 class _Cells(NamedTuple):
@@ -48,6 +53,8 @@ class _Cells(NamedTuple):
     surrogate: torch.Tensor
     rho: torch.Tensor
     beta: torch.Tensor
+    synapse: torch.Tensor
+    limit: torch.Tensor
 
 
 class State(NamedTuple):
@@ -58,6 +65,7 @@ class State(NamedTuple):
     output: torch.Tensor
     adaptation: torch.Tensor
     resting: torch.Tensor
+    current: torch.Tensor
     raised: torch.Tensor
 
 
@@ -141,14 +149,17 @@ def simulate(
     history = []
     for t in range(inputs.shape[0]):
         z = state.spiked.detach() if detach else state.spiked
-        v = _membrane(cell, arrays, (state.voltage, z, inputs[t]), first_step + t, noise[0][t])
+        current = _received(arrays, (z, inputs[t]), first_step + t, noise[0][t])
+        if dynamics.filtered:
+            current = cell.synapse * state.current + current
+        v = cell.alpha * state.voltage + cell.gain * current - cell.threshold * z
         adaptation = cell.rho * state.adaptation + state.spiked
         resting = torch.where(state.spiked > 0.0, dynamics.refractory, state.resting).sub(1.0).clamp(min=0.0)
         raised = (cell.beta * adaptation).masked_fill(resting > 0.0, math.inf)
-        z = _Spike.apply(v, cell.threshold + raised, cell.threshold, cell.surrogate)  # type: ignore[no-untyped-call]
+        z = _Spike.apply(v, raised, cell, dynamics.steepness)  # type: ignore[no-untyped-call]
         drive, variance = arrays[2].receive(z, first_step + t)
         y = kappa * state.output + gain * (drive + variance.sqrt() * noise[1][t])
-        state = State(v, z, y, adaptation, resting, raised)
+        state = State(v, z, y, adaptation, resting, current, raised)
         history.append(state)
     return State(*(torch.stack(series) for series in zip(*history, strict=True)))
 
@@ -156,7 +167,7 @@ def simulate(
 def rest(dynamics: Dynamics, like: torch.Tensor) -> State:
     """The state at the start of a trial, in the type and place of `like`."""
     hidden, output = like.new_zeros(dynamics.cell.alpha.size), like.new_zeros(dynamics.out.kappa.size)
-    return State(hidden, hidden, output, hidden, hidden, hidden)
+    return State(hidden, hidden, output, hidden, hidden, hidden, hidden)
 
 
 def last(states: State) -> State:
@@ -164,17 +175,15 @@ def last(states: State) -> State:
     return State(*(series[-1] for series in states))
 
 
-def _membrane(
-    cell: _Cells,
+def _received(
     arrays: tuple[TorchReads, TorchReads, TorchReads],
-    state: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    spiked: tuple[torch.Tensor, torch.Tensor],
     time: int,
     noise: torch.Tensor,
 ) -> torch.Tensor:
-    v, z, x = state
+    z, x = spiked
     (current_in, variance_in), (current_rec, variance_rec) = arrays[0].receive(x, time), arrays[1].receive(z, time)
-    received = current_in + current_rec + (variance_in + variance_rec).sqrt() * noise
-    return cell.alpha * v + cell.gain * received - cell.threshold * z
+    return current_in + current_rec + (variance_in + variance_rec).sqrt() * noise
 
 
 @torch.no_grad()
@@ -210,7 +219,9 @@ def run(
 
 def activity(dynamics: Dynamics, states: State, dtype: npt.DTypeLike) -> Activity:
     """What the network did, as `kernels.simulate` tells it."""
-    voltage, spiked, output, _, _, raised = (values.numpy() for values in states)
+    voltage, spiked, output, raised = (
+        values.numpy() for values in (states.voltage, states.spiked, states.output, states.raised)
+    )
     above = raised[: 0 if dynamics.plain else len(raised)].astype(dtype)
     return Activity(voltage.astype(dtype), events.from_raster(spiked), output.astype(dtype), above)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pcmsim.registry import Registry
 from training.config import RunConfig
+from training.neurons import IDEAL_NEURONS
 from training.session import Session
 
 Values = Mapping[str, Any]
@@ -52,7 +53,7 @@ def _always(values: Values) -> Callable[[RunConfig], Values]:
 
 
 _DEVICES = {f"device.mismatch.{name}": 0.0 for name in ("step", "g_max", "drift_exponent")}
-_NEURONS = {"network.tau_mismatch": 0.0, "network.threshold_mismatch": 0.0}
+_NEURONS = {f"network.{name}": value for name, value in IDEAL_NEURONS.items()}
 
 for _name, _label, _off in (
     ("write-noise", "Write noise", _constants("write_noise")),

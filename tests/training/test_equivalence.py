@@ -17,8 +17,10 @@ from training.torch_loop import State, TorchReads, activity, simulate
 
 ADAPTIVE = {"network.adaptive": 0.5, "network.adaptation": 0.03, "network.tau_adaptation": 0.1}
 REFRACTORY = {"network.refractory": 4e-3}
-CELLS = [{}, ADAPTIVE, REFRACTORY, {**ADAPTIVE, **REFRACTORY}]
-NAMES = ["plain", "adaptive", "refractory", "both"]
+SYNAPSE = {"network.tau_synapse": 4e-3, "network.threshold": 0.25}
+STEEP = {"network.steepness": 5.0}
+CELLS = [{}, ADAPTIVE, REFRACTORY, SYNAPSE, {**ADAPTIVE, **REFRACTORY, **SYNAPSE, **STEEP}]
+NAMES = ["plain", "adaptive", "refractory", "synapse", "all"]
 
 PCM = {"learning.rate_target": 20.0, "learning.rate_strength": 0.01}
 
@@ -76,13 +78,22 @@ def test_compiled_loop_equals_torch_loop(mode: str, devices: int, values: dict) 
     np.testing.assert_array_equal(compiled.hidden.start, dense.hidden.start)
     for name in ("voltage", "output", "raised"):
         np.testing.assert_allclose(getattr(compiled, name), getattr(dense, name), rtol=1e-5, atol=1e-6)
-    assert (compiled.raised.size == 0) == (values == {})
+    assert (compiled.raised.size == 0) == (values in ({}, SYNAPSE))
 
 
 def test_neuron_mismatch_is_the_same_in_both_loops() -> None:
-    session, network, noise = lively({"network.tau_mismatch": 0.3, "network.threshold_mismatch": 0.2})
+    levels = {
+        "tau_mismatch": 0.3,
+        "threshold_mismatch": 0.2,
+        "gain_mismatch": 0.2,
+        "synapse_mismatch": 0.4,
+        "dead": 0.2,
+    }
+    session, network, noise = lively({**SYNAPSE, **{f"network.{name}": level for name, level in levels.items()}})
     compiled, states = run_both(session, network, noise, "output")
-    assert np.ptp(network.dynamics.cell.alpha) > 0.005
+    assert min(np.ptp(getattr(network.dynamics.cell, name)) for name in ("alpha", "synapse", "gain")) > 0.005
+    assert np.isinf(network.dynamics.cell.limit).sum() == 8
+    assert not set(compiled.hidden.neuron) & set(np.flatnonzero(np.isinf(network.dynamics.cell.limit)))
     np.testing.assert_allclose(compiled.voltage, states.voltage.numpy(), rtol=1e-5, atol=1e-6)
 
 
@@ -96,9 +107,10 @@ def prepared(values: dict, *, dtype: type = np.float64):
     return session, network, sample, activity, error, feedback, driving
 
 
+@pytest.mark.parametrize("values", [{}, SYNAPSE, {**SYNAPSE, **STEEP}])
 @pytest.mark.parametrize("rate_trace", ["filtered", "unfiltered"])
-def test_event_driven_gradients_equal_the_matrix_product(rate_trace: str) -> None:
-    _, network, sample, activity, _, _, driving = prepared({"learning.rate_trace": rate_trace})
+def test_event_driven_gradients_equal_the_matrix_product(rate_trace: str, values: dict) -> None:
+    _, network, sample, activity, _, _, driving = prepared({"learning.rate_trace": rate_trace, **values})
     by_events = eprop.trial_gradients(network.dynamics, driving, activity, sample.inputs, 30)
     by_matrix = eprop.matrix_gradients(network.dynamics, driving, activity, sample.inputs, 30)
     for mine, theirs in zip(by_events, by_matrix, strict=True):
@@ -178,7 +190,14 @@ def test_gradient_equals_autograd_with_detached_recurrence(values: dict) -> None
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"device.read_mode": "device"}, {"device.update_interval": 0.3}, {"learning.update_every": 100}, ADAPTIVE],
+    [
+        {},
+        {"device.read_mode": "device"},
+        {"device.update_interval": 0.3},
+        {"learning.update_every": 100},
+        ADAPTIVE,
+        {**SYNAPSE, "learning.update_every": 100},
+    ],
 )
 def test_session_by_the_torch_loop_is_the_same_session(values: dict) -> None:
     small = {

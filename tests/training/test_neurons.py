@@ -11,7 +11,7 @@ import torch
 from pcmsim.digital import DigitalArray
 from pcmsim.streams import Streams
 from training.config import RunConfig
-from training.kernels import Activity
+from training.kernels import Activity, pseudo_derivative
 from training.network import Arrays, Network, ReadNoise
 from training.neurons import NetworkConfig, dynamics
 from training.presets import PRESETS
@@ -59,6 +59,74 @@ def test_readout_is_the_filtered_spike_train() -> None:
     for t, spikes in enumerate(np.diff(activity.hidden.start)):
         y = kappa * y + (1.0 - kappa) * 0.5 * spikes
         assert activity.output[t, 0] == pytest.approx(y, rel=1e-12, abs=1e-15)
+
+
+def test_a_synaptic_current_decays_through_the_membrane() -> None:
+    """One spike of weight w at step 0: v[t] = w (alpha^(t+1) - s^(t+1)) / (alpha - s)."""
+    config = NetworkConfig(hidden=1, threshold=1e3, tau_synapse=10e-3)
+    network = Network(config, 1, streams=Streams(0), dtype=np.float64)
+    arrays = Arrays(*(DigitalArray(torch.tensor([[w]], dtype=torch.float64)) for w in (0.5, 0.0, 0.0)))
+    spike = from_raster(np.arange(80)[:, None] == 0)
+    activity = network.run(arrays, spike, ReadNoise.none((80, 1, 1), np.float64), 0.0)
+    alpha, synapse, n = math.exp(-1.0 / 30.0), math.exp(-1.0 / 10.0), np.arange(1, 81)
+    np.testing.assert_allclose(activity.voltage[:, 0], 0.5 * (alpha**n - synapse**n) / (alpha - synapse), rtol=1e-10)
+
+
+@pytest.mark.parametrize("steepness", [0.0, 2.0, 10.0])
+def test_the_pseudo_derivative_has_its_closed_form(steepness: float) -> None:
+    """A triangle two thresholds wide of area gamma thr; SuperSpike falls to a quarter at distance thr / steepness."""
+    v = np.linspace(-1.0, 2.0, 30001)
+    slope = np.array([pseudo_derivative(one, 0.5, 0.0, 0.3, steepness) for one in v])
+    assert slope.max() == pytest.approx(0.3, rel=1e-3)
+    assert v[slope.argmax()] == pytest.approx(0.5, abs=1e-4)
+    if steepness:
+        quarter = pseudo_derivative(0.5 + 0.5 / steepness, 0.5, 0.0, 0.3, steepness)
+        assert quarter == pytest.approx(0.3 / 4.0)
+    else:
+        assert slope.sum() * 1e-4 == pytest.approx(0.3 * 0.5, rel=1e-3)
+    assert pseudo_derivative(0.5, 0.5, math.inf, 0.3, steepness) == 0.0
+
+
+@pytest.mark.parametrize("distribution", ["normal", "log-normal"])
+def test_each_parameter_has_its_own_spread(distribution: str) -> None:
+    config = NetworkConfig(
+        hidden=4000, tau_synapse=5e-3, tau_mismatch=0.1, synapse_mismatch=0.3, readout_mismatch=0.2,
+        gain_mismatch=0.15, mismatch_distribution=distribution,
+    )  # fmt: skip
+    constants = dynamics(config, 4000, streams=Streams(3), dtype=np.float64)
+    cell, out = constants.cell, constants.out
+    drawn = {0.1: -1e-3 / np.log(cell.alpha), 0.3: -1e-3 / np.log(cell.synapse), 0.2: -1e-3 / np.log(out.kappa)}
+    drawn[0.15] = cell.gain
+    for level, values in drawn.items():
+        assert values.std() / values.mean() == pytest.approx(level, rel=0.05)
+        assert (values > 0.0).all()
+    assert np.abs(np.corrcoef(list(drawn.values())) - np.eye(4)).max() < 4 / math.sqrt(4000)
+    assert constants.filtered
+
+
+def test_new_kinds_of_mismatch_leave_the_old_draws_alone() -> None:
+    old = NetworkConfig(tau_mismatch=0.2, threshold_mismatch=0.3)
+    new = NetworkConfig(
+        tau_mismatch=0.2, threshold_mismatch=0.3, tau_synapse=5e-3, synapse_mismatch=0.1, gain_mismatch=0.1, dead=0.3
+    )
+    before, after = (dynamics(config, 2, streams=Streams(3)) for config in (old, new))
+    np.testing.assert_array_equal(before.cell.alpha, after.cell.alpha)
+    np.testing.assert_array_equal(before.cell.threshold, after.cell.threshold)
+    np.testing.assert_array_equal(before.out.kappa, after.out.kappa)
+
+
+def test_dead_neurons_never_spike_and_more_of_them_include_the_fewer() -> None:
+    some, more = (
+        np.isinf(dynamics(NetworkConfig(hidden=40, dead=share), 1, streams=Streams(5)).cell.limit)
+        for share in (0.15, 0.5)
+    )
+    assert (some.sum(), more.sum()) == (6, 20)
+    assert (more | ~some).all()
+    values = {"network.dead": 0.5, "network.threshold": 0.02, "network.hidden": 40, "task.duration": 0.1}
+    session = Session(RunConfig().with_values(values))
+    fired = {number for record in session.run(3) for number in record.hidden.neuron.tolist()}
+    assert len(fired) > 5
+    assert not fired & set(np.flatnonzero(np.isinf(session.network.dynamics.cell.limit)).tolist())
 
 
 @pytest.mark.parametrize("distribution", ["normal", "log-normal"])
