@@ -26,6 +26,12 @@ class WeightReads:
     mean: torch.Tensor
     variance: torch.Tensor | None
 
+    def times(self, factor: torch.Tensor | None) -> WeightReads:
+        """The same with each weight multiplied by a fixed factor."""
+        if factor is None:
+            return self
+        return WeightReads(self.mean * factor, None if self.variance is None else self.variance * factor**2)
+
 
 @dataclass(frozen=True)
 class DeviceReads:
@@ -42,12 +48,15 @@ class DeviceReads:
         Lower bound of a read.
     upper : torch.Tensor
         Upper bound per device, broadcast to the shape of `location`.
+    factor : torch.Tensor or None
+        Fixed factor of each synapse's read, ``pre, post``; None where there is none.
     """
 
     location: torch.Tensor
     scale: torch.Tensor
     lower: float
     upper: torch.Tensor
+    factor: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +90,18 @@ class ArrayView:
 
 
 class WeightArray(ABC):
-    """A memory of ``pre x post`` weights that can be read and written."""
+    """A memory of ``pre x post`` weights that can be read and written.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``pre, post``.
+    factor : torch.Tensor or None
+        Fixed factor by which each weight reads wrong, ``pre, post``; None where all read right.
+    """
 
     shape: tuple[int, int]
+    factor: torch.Tensor | None = None
 
     @property
     @abstractmethod

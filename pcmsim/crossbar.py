@@ -71,10 +71,11 @@ class Crossbar(WeightArray):
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""
         mean, variance = self.model.read(self.state, self.spread, now).moments()
-        return WeightReads(
+        reads = WeightReads(
             mapping.weights(mean, self.scale),
             None if variance is None else mapping.weight_variance(variance, self.scale),
         )
+        return reads.times(self.factor)
 
     def device_reads(self, now: float) -> DeviceReads | None:
         """Read distribution of every device at `now` [s], in units of weight."""
@@ -84,7 +85,11 @@ class Crossbar(WeightArray):
         unit = 1.0 / (self.scale * self.devices)
         upper = torch.as_tensor(read.upper, dtype=torch.float32) * unit
         return DeviceReads(
-            read.location * unit, read.scale * unit, read.lower * unit, upper.broadcast_to(read.location.shape)
+            read.location * unit,
+            read.scale * unit,
+            read.lower * unit,
+            upper.broadcast_to(read.location.shape),
+            self.factor,
         )
 
     def conductance(self, now: float) -> torch.Tensor:

@@ -31,6 +31,8 @@ class DeviceMismatch:
         Relative standard deviation of the mean SET step, the maximum conductance and the drift exponent.
     distribution : str
         ``normal`` (truncated) or ``log-normal``.
+    weight : float
+        Relative standard deviation of the factor by which a synapse reads its weight wrong.
 
     Raises
     ------
@@ -65,13 +67,20 @@ class DeviceMismatch:
         doc="Shape of the spread; log-normal has the same coefficient of variation",
         source="measured silicon is right-skewed",
     )
+    weight: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=0.5,
+        doc="Standard deviation of the factor by which each weight, digital or on devices, reads wrong",
+        source="Büchel 2022 scans 0.1 to 0.5",
+    )
 
     def __post_init__(self) -> None:
         check(self)
 
     @classmethod
     def uniform(cls, level: float, distribution: str = "normal") -> DeviceMismatch:
-        """The same level for every parameter."""
+        """The same level for every parameter of the devices; weights read right."""
         return cls(level, level, level, distribution)
 
 
@@ -161,3 +170,16 @@ def spread(mismatch: DeviceMismatch, shape: tuple[int, ...], *, streams: Streams
             for field in Spread.FIELDS
         }
     )
+
+
+def weight_factors(
+    mismatch: DeviceMismatch, shape: tuple[int, int], *, streams: Streams, name: str
+) -> torch.Tensor | None:
+    """Factors by which the weights of one array read wrong, ``pre, post``; None where they read right.
+
+    Büchel et al. 2022 perturb trained weights as ``w (1 + level xi)``; here a factor stays positive. Other
+    arguments as in `spread`.
+    """
+    generator = streams.at(f"mismatch/{name}/weight")
+    drawn = factors(mismatch.weight, shape, generator=generator, distribution=mismatch.distribution)
+    return drawn if isinstance(drawn, torch.Tensor) else None

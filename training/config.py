@@ -30,7 +30,7 @@ from training.tasks import Pattern, Task
 
 @dataclass(frozen=True)
 class LearningConfig:
-    """E-prop's settings.
+    """What learns, and how fast.
 
     Raises
     ------
@@ -38,6 +38,12 @@ class LearningConfig:
         If a value lies outside its bounds.
     """
 
+    rule: str = quantity(
+        "e-prop",
+        choices=("e-prop", "bptt"),
+        doc="Learning rule: e-prop, or backpropagation through time with the nominal model's derivatives",
+        source="Bellec 2020; Cramer 2022: bptt",
+    )
     lr_input: float = quantity(
         2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the input weights", source="Demirag 2021"
     )
@@ -90,6 +96,27 @@ class LearningConfig:
         doc="Eligibility that the regularisation uses: summed filtered, or averaged unfiltered",
         source="Demirag 2021: filtered; Bellec 2020: unfiltered",
     )
+    readout_strength: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=1e6,
+        doc="Strength of the regularisation of the outputs: half of it times the mean square of their peaks",
+        source="Cramer 2022 regularises large outputs; the exact form is ours",
+    )
+    weight_strength: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=1e6,
+        doc="Strength of the regularisation of the weights: half of it times the sum of their squares",
+        source="Cramer 2022 regularises large weights; the exact form is ours",
+    )
+    dropout: float = quantity(
+        0.0,
+        minimum=0.0,
+        maximum=0.99,
+        doc="Chance that a hidden neuron stays silent in a training trial, drawn anew for each",
+        source="Cramer 2022: 0.4 against dead neurons",
+    )
     gradient_clip: float = quantity(
         100.0, above=0.0, maximum=1e12, doc="Largest magnitude of a gradient element", source="Demirag 2021"
     )
@@ -121,6 +148,10 @@ class LearningConfig:
         check(self)
         if self.update_every and self.batch > 1:
             raise FieldError("LearningConfig.batch", "1 where weights change inside a trial (update_every)", self.batch)
+        whole = self.rule == "bptt" or self.readout_strength > 0.0
+        if self.update_every and whole:
+            expected = "0 with bptt and with readout_strength, which need the whole trial"
+            raise FieldError("LearningConfig.update_every", expected, self.update_every)
 
 
 @dataclass(frozen=True)

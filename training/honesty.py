@@ -120,7 +120,8 @@ def prepare(session: Session) -> Question:
     The weights are those at the start of the trial, also where updates come within it.
     """
     config, sampler = session.config, session.sampler
-    exact = Network(config.network, sampler.outputs, streams=session.streams, dtype=np.float64)
+    silent = session.dropped()
+    exact = Network(config.network, sampler.outputs, streams=session.streams, dtype=np.float64).silenced(silent)
     shape = (sampler.steps, config.network.hidden, sampler.outputs)
     return Question(
         trial=session.trial,
@@ -128,7 +129,7 @@ def prepare(session: Session) -> Question:
         sample=sampler.sample(session.trial),
         objective=sampler.objective,
         arrays=copy.deepcopy(session.arrays),
-        network=session.network,
+        network=session.network.silenced(silent),
         exact=exact.dynamics,
         noise=ReadNoise.draw(shape, session.trial, streams=session.streams, dtype=np.float64),
         learning=config.learning,

@@ -40,6 +40,8 @@ class RowReads(NamedTuple):
         Lower bound of a read.
     key : int
         Key of the per-device noise.
+    factor : numpy.ndarray
+        Fixed factor of what a synapse's devices read together, ``pre, post``; empty where there is none.
     """
 
     mean: Floats
@@ -49,6 +51,7 @@ class RowReads(NamedTuple):
     upper: Floats
     lower: float
     key: int
+    factor: Floats
 
 
 class Carry(NamedTuple):
@@ -128,7 +131,7 @@ def _read_devices(reads: RowReads, row: int, time: int, current: Floats) -> None
             down = reads.location[1, d, row, j] + reads.scale[1, d, row, j] * normal(reads.key, address + 1)
             up = min(max(up, reads.lower), reads.upper[0, d, row, j])
             down = min(max(down, reads.lower), reads.upper[1, d, row, j])
-            current[j] += up - down
+            current[j] += up - down if reads.factor.size == 0 else reads.factor[row, j] * (up - down)
 
 
 @njit(nogil=True, cache=True)

@@ -12,7 +12,7 @@ import torch
 from pcmsim.array import WeightArray
 from pcmsim.crossbar import Crossbar
 from pcmsim.digital import DigitalArray
-from pcmsim.mismatch import spread
+from pcmsim.mismatch import spread, weight_factors
 from pcmsim.plan import PulsePlan
 from pcmsim.streams import Streams
 from training.config import RunConfig
@@ -40,11 +40,12 @@ def configure(arrays: Arrays, config: RunConfig, *, streams: Streams) -> None:
     """Give the arrays the device constants, scale, mismatch and precision of `config`."""
     model = config.device.model(config.precision.weight_bits)
     for layer, array in zip(LAYERS, arrays, strict=True):
+        array.factor = weight_factors(config.device.mismatch, array.shape, streams=streams, name=layer)
         if isinstance(array, Crossbar):
             array.model, array.scale = model, config.device.scale
             array.spread = spread(config.device.mismatch, array.state.conductance.shape, streams=streams, name=layer)
         elif isinstance(array, DigitalArray):
-            array.bits = config.precision.weight_bits
+            array.form = config.precision.weight_format
 
 
 def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None = None) -> Snapshot:
@@ -63,9 +64,8 @@ def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None 
 
 def _digital(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
     normal = torch.randn(shape, generator=streams.at(f"initial/{layer}"))
-    return DigitalArray(
-        normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0])), config.precision.weight_bits
-    )
+    weights = normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0]))
+    return DigitalArray(weights, form=config.precision.weight_format)
 
 
 def _crossbar(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -116,6 +117,14 @@ class Network:
         """The constants that learning assumes: ``nominal``, or each neuron's ``true`` ones."""
         return self.dynamics if eligibility == "true" else self._nominal
 
+    def silenced(self, silent: npt.NDArray[np.bool_]) -> Network:
+        """The same network with some hidden neurons, ``hidden``, that neither spike nor learn."""
+        if not silent.any():
+            return self
+        muted = copy.copy(self)
+        muted.dynamics, muted._nominal = _silenced(self.dynamics, silent), _silenced(self._nominal, silent)
+        return muted
+
     def rest(self) -> Carry:
         """The state at the start of a trial: no voltage, no spike, no output, nothing adapted."""
         hidden, outputs = self.dynamics.cell.alpha.size, self.dynamics.out.kappa.size
@@ -175,6 +184,12 @@ class Network:
         return w_in, w_rec, w_out
 
 
+def _silenced(constants: Dynamics, silent: npt.NDArray[np.bool_]) -> Dynamics:
+    cell, dtype = constants.cell, constants.cell.alpha.dtype
+    limit, surrogate = np.where(silent, np.inf, cell.limit), np.where(silent, 0.0, cell.surrogate)
+    return constants._replace(cell=cell._replace(limit=limit.astype(dtype), surrogate=surrogate.astype(dtype)))
+
+
 def joined(parts: list[Activity]) -> Activity:
     """Stretches one after the other."""
     return Activity(
@@ -191,10 +206,12 @@ def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: n
     devices = array.device_reads(now) if read_mode == "device" else None
     if devices is not None:
         upper = devices.upper.numpy() if devices.upper.is_contiguous() else np.ascontiguousarray(devices.upper.numpy())
-        return RowReads(flat, flat, devices.location.numpy(), devices.scale.numpy(), upper, devices.lower, key)
+        factor = flat if devices.factor is None else devices.factor.numpy().astype(dtype, copy=False)
+        location, scale = devices.location.numpy(), devices.scale.numpy()
+        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor)
     reads = array.moments(now)
     variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
-    return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key)
+    return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key, flat)
 
 
 def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> list[tuple[int, int, float]]:

@@ -135,10 +135,11 @@ def _advance_all(
     cell = dynamics.cell
     width, outputs = state.readout_trace.shape
     arrived = np.zeros(state.input.membrane.shape[0], np.bool_)
-    slope, signal = np.empty(width, cell.alpha.dtype), np.empty(width, cell.alpha.dtype)
+    level = np.zeros(width, cell.alpha.dtype)
+    slope, signal = np.empty_like(level), np.empty_like(level)
     for t in range(activity.voltage.shape[0]):
         _mark(inputs, t, arrived)
-        slopes(dynamics, activity, t, slope)
+        slopes(dynamics, activity, t, level, slope)
         for j in range(width):
             signal[j] = 0.0
             for k in range(outputs):

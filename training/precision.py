@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pcmsim.digital import quantise
+from pcmsim.digital import WeightFormat, quantise
 from pcmsim.quantity import check, quantity
 
 
@@ -25,6 +25,23 @@ class PrecisionConfig:
         doc="Bits of a weight over [-1, 1]: grain of digital weights, of accumulated transfers, of the ideal device",
         source="Demirag 2021: 4 bits (quantum 0.125)",
     )  # fmt: skip
+    weight_range: float = quantity(
+        1.0,
+        above=0.0,
+        maximum=1e3,
+        doc="Largest magnitude of a digital weight",
+        source="Demirag 2021: 1",
+    )
+    sign_magnitude: bool = quantity(
+        False,
+        doc="Digital weights are a sign and weight_bits bits of magnitude, 2^bits - 1 steps either side",
+        source="BrainScaleS-2: 6 bits, -63 to 63 (Cramer 2022)",
+    )
+    shadow: bool = quantity(
+        False,
+        doc="Digital weights are read rounded while a floating-point copy gathers the updates",
+        source="Cramer 2022 trains so in the loop; Demirag 2021: not",
+    )
     accumulator_bits: int | None = quantity(
         None,
         kind=int,
@@ -44,6 +61,11 @@ class PrecisionConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def weight_format(self) -> WeightFormat:
+        """How digital weights are stored."""
+        return WeightFormat(self.weight_bits, self.weight_range, self.sign_magnitude, self.shadow)
 
     @property
     def weight_grain(self) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pcmsim.crossbar import Crossbar
@@ -18,6 +19,7 @@ from training.batch import Batch
 from training.checkpoint import Progress
 from training.config import RunConfig, restart_fields
 from training.kernels import Activity
+from training.learning import RULES, Lesson
 from training.network import LAYERS, Network, ReadNoise, joined
 from training.neurons import Floats
 from training.online import OnlineEprop
@@ -90,8 +92,9 @@ class Session:
         sample = self.sampler.sample(self.trial)
         start = self.device_time + self.config.device.update_interval - self.config.task.duration
         noise = self._read_noise()
+        network = self.network.silenced(self.dropped())
         learn = self._learn_online if self.config.learning.update_every else self._learn_after
-        learned = learn(sample, noise, start)
+        learned = learn(network, sample, noise, start)
         self._count_reads(sample, learned.activity)
         self.device_time += self.config.device.update_interval
         record = self._record(sample, learned, began)
@@ -181,25 +184,24 @@ class Session:
         self.trial, self.device_time = progress.trial, progress.device_time
         self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
 
-    def _learn_after(self, sample: Sample, noise: ReadNoise, start: float) -> Learned:
+    def _learn_after(self, network: Network, sample: Sample, noise: ReadNoise, start: float) -> Learned:
         """Run the whole trial, then update once."""
-        activity = self.network.run(self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode)
+        activity = network.run(self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode)
         error = self.sampler.objective.error(activity.output, sample)
-        driving = eprop.signals(self.config.learning, self.present_feedback(), error, activity, self.config.network.dt)
-        assumed = self.network.assumed(self.config.learning.eligibility)
-        gradients = eprop.trial_gradients(assumed, driving, activity, sample.inputs, self.sampler.inputs)
-        averaged = self.batch.add(gradients)
+        learning, feedback = self.config.learning, self.present_feedback()
+        lesson = Lesson(learning, network, self.arrays, activity, sample.inputs, error, feedback)
+        averaged = self.batch.add(RULES[learning.rule](lesson))
         if averaged is None:
             return Learned(activity, error, 0, 0)
         return Learned(activity, error, *self.updates.apply(averaged, start + self.config.task.duration, self.trial))
 
-    def _learn_online(self, sample: Sample, noise: ReadNoise, start: float) -> Learned:
+    def _learn_online(self, network: Network, sample: Sample, noise: ReadNoise, start: float) -> Learned:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
-        learner = OnlineEprop(self.network, self.config.learning, self.sampler.inputs)
-        carry, parts, sets, resets, answer = self.network.rest(), [], 0, 0, self.sampler.objective
+        learner = OnlineEprop(network, self.config.learning, self.sampler.inputs)
+        carry, parts, sets, resets, answer = network.rest(), [], 0, 0, self.sampler.objective
         for number, first in enumerate(range(0, self.sampler.steps, self.config.learning.update_every)):
             last = min(first + self.config.learning.update_every, self.sampler.steps)
-            part = self.network.run(
+            part = network.run(
                 self.arrays, sample.inputs, noise, start,
                 read_mode=self.config.device.read_mode, span=(first, last), carry=carry,
             )  # fmt: skip
@@ -218,6 +220,16 @@ class Session:
         if any(array.noisy for array in self.arrays):
             return ReadNoise.draw(shape, self.trial, streams=self.streams)
         return ReadNoise.none(shape)
+
+    def dropped(self) -> npt.NDArray[np.bool_]:
+        """Which hidden neurons stay silent in the next trial, ``hidden``; see `LearningConfig.dropout`."""
+        hidden, share = self.config.network.hidden, self.config.learning.dropout
+        if share == 0.0:
+            return np.zeros(hidden, np.bool_)
+        drawn: npt.NDArray[np.bool_] = (
+            torch.rand(hidden, generator=self.streams.at("dropout", self.trial)).numpy() < share
+        )
+        return drawn
 
     def present_feedback(self) -> Floats:
         """Weights by which errors reach the hidden neurons, ``output, hidden``."""

@@ -84,6 +84,7 @@ class TorchReads:
         self.per_device, self.key, self.lower = reads.location.size > 0, reads.key, reads.lower
         self.mean = torch.from_numpy(reads.mean).to(device)
         self.variance = torch.from_numpy(reads.variance).to(device) if reads.variance.size else None
+        self.factor = torch.from_numpy(reads.factor).to(device) if reads.factor.size else None
         self.location, self.scale, self.upper = (
             torch.from_numpy(np.asarray(values)).to(device) for values in (reads.location, reads.scale, reads.upper)
         )
@@ -106,7 +107,8 @@ class TorchReads:
         noise = normals_at(torch.stack([address, address + 1]), key=self.key).to(self.location)
         read = self.location[:, :, row] + self.scale[:, :, row] * noise
         read = read.clamp(min=self.lower).minimum(self.upper[:, :, row])
-        return (read[0] - read[1]).sum((0, 1))
+        total = (read[0] - read[1]).sum(0)
+        return (total if self.factor is None else total * self.factor[row]).sum(0)
 
 
 def simulate(

@@ -52,7 +52,7 @@ def _always(values: Values) -> Callable[[RunConfig], Values]:
     return lambda config: values
 
 
-_DEVICES = {f"device.mismatch.{name}": 0.0 for name in ("step", "g_max", "drift_exponent")}
+_DEVICES = {f"device.mismatch.{name}": 0.0 for name in ("step", "g_max", "drift_exponent", "weight")}
 _NEURONS = {f"network.{name}": value for name, value in IDEAL_NEURONS.items()}
 
 for _name, _label, _off in (

@@ -104,7 +104,9 @@ class Updater:
 
     def _wanted(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float) -> torch.Tensor:
         """The gradient clipped and rounded to its precision; adaptive feedback follows the output weights."""
-        clip = self._config.learning.gradient_clip
+        clip, strength = self._config.learning.gradient_clip, self._config.learning.weight_strength
+        if strength > 0.0:
+            gradient = gradient + strength * array.stored_weights()
         limited = self._config.precision.round_gradient(torch.nan_to_num(gradient, 0.0).clamp_(-clip, clip))
         adapts = layer == "output" and self._config.learning.feedback == "adaptive"
         return self._adapt_feedback(array, limited, lr) if adapts else limited

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pcmsim.digital import DigitalArray, quantise
+from pcmsim.digital import DigitalArray, WeightFormat, quantise
 from pcmsim.plan import PulsePlan, WeightPlan
 
 BITS = [1, 2, 3, 4, 6, 8]
@@ -126,3 +126,39 @@ class TestArray:
         mine = torch.zeros(1, 2)
         DigitalArray(mine).apply(WeightPlan(torch.ones(1, 2)), 0.0, generator=generator())
         assert mine.tolist() == [[0.0, 0.0]]
+
+
+class TestWeightFormat:
+    def test_sign_and_magnitude_are_the_whole_units_of_the_hardware(self) -> None:
+        """Six bits and a sign: -63 to 63 units, 127 weights, each the nearest."""
+        form = WeightFormat(6, full_scale=0.5, sign_magnitude=True)
+        levels = np.arange(-63, 64) * (0.5 / 63.0)
+        x = values(span=0.8)
+        nearest = levels[np.abs(x.numpy()[:, None] - levels).argmin(1)]
+        assert form.rounded(x).numpy() == pytest.approx(nearest, abs=1e-6)
+        assert len(np.unique(np.round(form.rounded(x).numpy() / form.step))) == 127
+        assert DigitalArray(x[:4].view(2, 2), form=form).view().step == pytest.approx(0.5 / 63.0)
+
+    @pytest.mark.parametrize("sign_magnitude", [False, True])
+    def test_a_shadow_gathers_what_rounding_would_swallow(self, sign_magnitude: bool) -> None:
+        """Ten changes of a tenth of a step move the weight by one step; without the shadow by none."""
+        shadowed, bare = (
+            DigitalArray(torch.zeros(1, 1), form=WeightFormat(6, sign_magnitude=sign_magnitude, shadow=shadow))
+            for shadow in (True, False)
+        )
+        seen = []
+        for _ in range(10):
+            for array in (shadowed, bare):
+                array.apply(WeightPlan(torch.full((1, 1), 0.1 * array.form.step)), 0.0, generator=generator())
+            seen.append(shadowed.moments(0.0).mean.item() / shadowed.form.step)
+        assert seen[:4] == [0.0] * 4
+        assert seen[5:] == pytest.approx([1.0] * 5)
+        assert bare.stored_weights().item() == 0.0
+        assert shadowed.tensors()["weights"].item() == pytest.approx(shadowed.form.step, rel=1e-5)
+        assert shadowed.stored_weights().item() == pytest.approx(shadowed.form.step, rel=1e-5)
+
+    def test_the_shadow_stays_within_the_full_scale(self) -> None:
+        array = DigitalArray(torch.zeros(1, 1), form=WeightFormat(None, full_scale=0.25, shadow=True))
+        array.apply(WeightPlan(torch.full((1, 1), 7.0)), 0.0, generator=generator())
+        array.apply(WeightPlan(torch.full((1, 1), -0.1)), 0.0, generator=generator())
+        assert array.stored_weights().item() == pytest.approx(0.15)

@@ -10,8 +10,11 @@ import pytest
 import torch
 from scipy import stats
 
+from pcmsim.crossbar import Crossbar
+from pcmsim.digital import DigitalArray
 from pcmsim.errors import FieldError
-from pcmsim.mismatch import DeviceMismatch, Spread, factors, spread
+from pcmsim.mismatch import DeviceMismatch, Spread, factors, spread, weight_factors
+from pcmsim.pulse import PulseModel
 from pcmsim.streams import Streams
 
 N = 200_000
@@ -133,8 +136,49 @@ class TestSpread:
         assert self.pattern(DeviceMismatch()) == Spread(1.0, 1.0, 1.0)
 
 
+class TestWeights:
+    @pytest.mark.parametrize("distribution", ["normal", "log-normal"])
+    @pytest.mark.parametrize("level", [0.1, 0.3])
+    def test_factors_have_the_set_spread_and_stay_positive(self, level: float, distribution: str) -> None:
+        mismatch = DeviceMismatch(weight=level, distribution=distribution)
+        drawn = weight_factors(mismatch, (200, 300), streams=Streams(5), name="input")
+        assert drawn is not None
+        assert drawn.mean().item() == pytest.approx(1.0, abs=SIGMAS * level / math.sqrt(60_000))
+        assert drawn.std().item() == pytest.approx(level, rel=0.03)
+        assert (drawn > 0.0).all()
+
+    def test_each_array_and_seed_has_its_own(self) -> None:
+        mismatch = DeviceMismatch(weight=0.2)
+        drawn = [
+            weight_factors(mismatch, (40, 50), streams=Streams(seed), name=name)
+            for seed, name in ((5, "input"), (5, "recurrent"), (6, "input"), (5, "input"))
+        ]
+        rows = np.corrcoef(np.array([one.numpy().ravel() for one in drawn if one is not None]))
+        assert np.abs(rows[:3, :3] - np.eye(3)).max() < SIGMAS / math.sqrt(2000)
+        assert rows[0, 3] == pytest.approx(1.0)
+
+    def test_no_level_no_factor(self) -> None:
+        assert weight_factors(DeviceMismatch(), (3, 4), streams=Streams(5), name="input") is None
+
+    def test_reads_are_multiplied_and_their_variance_by_the_square(self) -> None:
+        factor = torch.tensor([[0.5, 2.0]])
+        digital = DigitalArray(torch.tensor([[0.25, -0.5]]))
+        digital.factor = factor
+        assert digital.moments(0.0).mean.tolist() == [[0.125, -1.0]]
+        assert digital.stored_weights().tolist() == [[0.25, -0.5]]
+        crossbar = Crossbar(
+            (1, 2), PulseModel(), devices=2, scale=10.0, initial_conductance=1.0, generator=torch.Generator()
+        )
+        before = crossbar.moments(40.0)
+        crossbar.factor = factor
+        after = crossbar.moments(40.0)
+        assert before.variance is not None
+        torch.testing.assert_close(after.mean, before.mean * factor)
+        torch.testing.assert_close(after.variance, before.variance * factor**2)
+
+
 class TestBounds:
-    @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(DeviceMismatch)][:3])
+    @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(DeviceMismatch) if f.name != "distribution"])
     @pytest.mark.parametrize("value", [0.6, -0.01, math.nan, math.inf, True, "0.1", None])
     def test_level_out_of_bounds(self, field: str, value: object) -> None:
         text = rf"^DeviceMismatch\.{field}: must be a finite number >= 0 and <= 0\.5, got "

@@ -66,9 +66,12 @@ def _moment(session: Session) -> float:
     return moment
 
 
+WEIGHTS = {"device.mismatch.weight": 0.3}
+
+
 @pytest.mark.parametrize("mode", ["output", "device"])
 @pytest.mark.parametrize("devices", [1, 3])
-@pytest.mark.parametrize("values", CELLS, ids=NAMES)
+@pytest.mark.parametrize("values", [*CELLS, WEIGHTS], ids=[*NAMES, "weights"])
 def test_compiled_loop_equals_torch_loop(mode: str, devices: int, values: dict) -> None:
     session, network, noise = lively({"device.devices": devices, **values})
     compiled, states = run_both(session, network, noise, mode)
@@ -78,7 +81,7 @@ def test_compiled_loop_equals_torch_loop(mode: str, devices: int, values: dict) 
     np.testing.assert_array_equal(compiled.hidden.start, dense.hidden.start)
     for name in ("voltage", "output", "raised"):
         np.testing.assert_allclose(getattr(compiled, name), getattr(dense, name), rtol=1e-5, atol=1e-6)
-    assert (compiled.raised.size == 0) == (values in ({}, SYNAPSE))
+    assert (compiled.raised.size == 0) == (values in ({}, SYNAPSE, WEIGHTS))
 
 
 def test_neuron_mismatch_is_the_same_in_both_loops() -> None:
