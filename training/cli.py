@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from pcmsim.errors import PCMLabError
 from pcmsim.presets import parse_yaml
-from training import benchmark, results
+from training import benchmark, mismatch_lab, mismatch_report, results
 from training.config import RunConfig
 from training.evaluation import evaluate
 from training.presets import PRESETS
@@ -69,7 +69,18 @@ def _parser() -> argparse.ArgumentParser:
     presets.add_argument("name", nargs="?", help="preset to print")
     _serve_options(_command(commands, "serve", _serve, "open the dashboard"))
     benchmark.add_options(_command(commands, "bench", benchmark.command, "time trials against a dense loop"))
+    mismatch = _command(commands, "mismatch", _mismatch, "what mismatch costs: trained on a chip, or loaded onto one")
+    _configured(mismatch, "evidence")
+    mismatch_report.add_options(mismatch)
     return parser
+
+
+def _configured(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("config", nargs="?", default=default, help=f"preset or file, as for run (default {default})")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _command(commands: Any, name: str, function: Any, summary: str) -> argparse.ArgumentParser:
@@ -132,6 +143,24 @@ def _assignment(text: str) -> tuple[str, Any]:
         return key, parse_yaml(value)
     except Exception as error:
         raise PCMLabError(f"--set {key}: value {value!r} is not valid YAML") from error
+
+
+def _mismatch(options: argparse.Namespace) -> int:
+    base = _load(options.config).with_values(dict(_assignment(text) for text in options.set))
+    study, write = mismatch_report.study(base, options), mismatch_report.writer(options.out) if options.out else None
+    hidden, found = options.quiet or not sys.stderr.isatty(), list[mismatch_lab.Result]()
+    interrupted = False
+    try:
+        trainings = mismatch_lab.run(study, options.workers)
+        for measured in tqdm(trainings, total=len(study.jobs()), unit="run", disable=hidden, file=sys.stderr):
+            found += measured
+    except KeyboardInterrupt:
+        interrupted = True
+    if found and write is not None:
+        write(found)
+    if found:
+        print("\n".join(mismatch_report.lines(found)))
+    return INTERRUPTED if interrupted else 0
 
 
 def _resume(options: argparse.Namespace) -> int:
