@@ -97,7 +97,8 @@ def _slow(s: Situation) -> Words | None:
 @cause("rounded", OBSTACLE)
 def _rounded(s: Situation) -> Words | None:
     rounding, asked = s.meters.rounding, s.meters.asked_pulses
-    losing = type(s.config.scheme) in LOSING and (asked is None or asked >= 1.0)
+    gathered = s.config.scheme.digital and s.config.precision.shadow
+    losing = type(s.config.scheme) in LOSING and not gathered and (asked is None or asked >= 1.0)
     if not losing or rounding is None or rounding <= ROUNDED:
         return None
     return Words(

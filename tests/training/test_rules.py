@@ -172,6 +172,12 @@ class TestSchemes:
         for scheme in ("mixed-precision", "stochastic", "sign"):
             assert "rounded" not in names(moment({"rounding": 5.0, "asked_pulses": 2.0}, {"scheme": scheme}))
 
+    def test_rounding_of_weights_with_a_shadow_is_not_a_loss(self) -> None:
+        values = {"scheme": "float32", "precision.weight_bits": 6}
+        meters = {"rounding": 0.97, "asked_pulses": None}
+        assert "rounded" in names(moment(meters, values))
+        assert "rounded" not in names(moment(meters, {**values, "precision.shadow": True}))
+
     def test_an_accumulator_writes_later_so_its_cosine_says_little(self) -> None:
         assert "disagree" not in names(moment({"cosine": 0.02}))
 
