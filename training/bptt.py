@@ -46,7 +46,8 @@ def _gradients(
     g_in, g_rec = np.zeros((fan_in, width), dtype), np.zeros((width, width), dtype)
     g_out = np.zeros((width, outputs), dtype)
     by_voltage, by_current, by_rise = np.zeros(width, dtype), np.zeros(width, dtype), np.zeros(width, dtype)
-    by_output, by_spike, slope = np.zeros(outputs, dtype), np.empty(width, dtype), np.empty(width, dtype)
+    by_output, by_spike = np.zeros(outputs, dtype), np.empty(width, dtype)
+    level, slope = np.zeros(width, dtype), np.empty(width, dtype)
     later_one = dtype.type(0.0)
     for t in range(steps - 1, -1, -1):
         later_one = dtype.type(dynamics.decay * later_one + dynamics.gain)
@@ -57,7 +58,7 @@ def _gradients(
             by_spike[j] = own + signals.filtered[j] * later_one + signals.unfiltered[j]
         _spread_back(signals.feedback, by_output, by_spike)
         _spread_back(recurrent, by_current, by_spike)
-        slopes(dynamics, activity, t, slope)
+        slopes(dynamics, activity, t, level, slope)
         for j in range(width):
             through = slope[j] * by_spike[j]
             by_voltage[j] = cell.alpha[j] * by_voltage[j] + through
