@@ -17,6 +17,7 @@ from pcmsim.presets import DEVICES, device_model
 from pcmsim.pulse import PulseModel
 from pcmsim.quantity import Quantity, quantities
 from training.config import DeviceConfig, LearningConfig, RunConfig
+from training.learning import RULES
 from training.neurons import NetworkConfig
 from training.precision import PrecisionConfig
 from training.presets import PRESETS
@@ -72,6 +73,8 @@ SETTINGS: dict[str, Setting] = {
     "seed": Setting("seed", RunConfig),
     "hidden": Setting("network.hidden", NetworkConfig, (10, 300)),
     "threshold": Setting("network.threshold", NetworkConfig, (0.01, 1.0)),
+    "neuron_mismatch": Setting("network.tau_mismatch", NetworkConfig),
+    "rule": Setting("learning.rule", LearningConfig),
     "update_interval": Setting("device.update_interval", DeviceConfig, (1.0, 1e6)),
     "set_pulse": Setting("costs.set_pulse", EventCosts),
     "reset_pulse": Setting("costs.reset_pulse", EventCosts),
@@ -79,6 +82,12 @@ SETTINGS: dict[str, Setting] = {
     "endurance": Setting("costs.endurance", EventCosts),
 }
 """Every single field that the page exposes; the scheme and the learning-rate factor are apart."""
+
+LEVELS = {
+    "mismatch": ("device.mismatch.step", "device.mismatch.g_max", "device.mismatch.drift_exponent"),
+    "neuron_mismatch": ("network.tau_mismatch", "network.threshold_mismatch"),
+}
+"""Settings that move several fields together; the first is shown."""
 
 FACTOR_RANGE = (0.01, 100.0)
 
@@ -89,6 +98,8 @@ def describe(name: str) -> str:
         return " ".join(f"{label(known)}: {scheme.summary}" for known, scheme in SCHEMES.items())
     if name == "mismatch":
         return f"One level for SET step, maximum conductance and drift exponent. {_tooltip(SETTINGS[name])}"
+    if name == "neuron_mismatch":
+        return f"One level for all time constants and the threshold. {_tooltip(SETTINGS[name])}"
     if name == "rate_factor":
         return "Moves all three learning rates together, by the same factor."
     return _tooltip(SETTINGS[name])
@@ -148,6 +159,8 @@ class Settings(param.Parameterized):
     seed = _number("seed")
     hidden = _number("hidden")
     threshold = _number("threshold")
+    neuron_mismatch = _number("neuron_mismatch")
+    rule = param.Selector(objects=list(RULES), doc=describe("rule"))
     update_interval = _number("update_interval")
     set_pulse = _number("set_pulse")
     reset_pulse = _number("reset_pulse")
@@ -198,10 +211,11 @@ class Settings(param.Parameterized):
         values = {
             SETTINGS[name].path: getattr(self, name)
             for name in SETTINGS
-            if name not in (*NOISES, *DRIFTS, "mismatch") and getattr(self, name) != shown[name]
+            if name not in (*NOISES, *DRIFTS, *LEVELS) and getattr(self, name) != shown[name]
         }
-        if self.mismatch != shown["mismatch"]:
-            values |= {f"device.mismatch.{name}": self.mismatch for name in ("step", "g_max", "drift_exponent")}
+        for level, paths in LEVELS.items():
+            if getattr(self, level) != shown[level]:
+                values |= dict.fromkeys(paths, getattr(self, level))
         if self.scheme != scheme_name(self._base):
             values["scheme"] = scheme_values(self.scheme)
         return self._base.with_values({**values, **self._device_values()})

@@ -22,7 +22,8 @@ from pcmsim.registry import Registry
 from pcmsim.streams import Streams
 from training import memory
 from training.config import RunConfig
-from training.network import Network, ReadNoise
+from training.evaluation import evaluate
+from training.network import Network
 from training.session import Session
 
 Values = Mapping[str, Any]
@@ -192,11 +193,12 @@ def perform(job: Job) -> list[Result]:
     session = Session(job.config)
     for _ in session.run(job.trials):
         pass
-    return [
-        Result(exam.parameter, exam.arm, exam.level, job.config.seed, chip, _accuracy(on_chip(session, exam, chip)))
-        for exam in job.exams
-        for chip in range(exam.chips)
-    ]
+    return [_result(session, exam, chip) for exam in job.exams for chip in range(exam.chips)]
+
+
+def _result(session: Session, exam: Exam, chip: int) -> Result:
+    accuracy = evaluate(on_chip(session, exam, chip)).accuracy
+    return Result(exam.parameter, exam.arm, exam.level, session.config.seed, chip, accuracy)
 
 
 def on_chip(session: Session, exam: Exam, chip: int) -> Session:
@@ -226,20 +228,6 @@ def summary(results: Sequence[Result]) -> dict[str, list[Any]]:
     ]
     names = ("parameter", "arm", "level", "mean", "sd", "minimum", "number")
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-
-
-def _accuracy(session: Session) -> float:
-    """Share of the held-out samples that are decided rightly; the run is not changed."""
-    sampler, config = session.sampler, session.config
-    shape = (sampler.steps, config.network.hidden, sampler.outputs)
-    samples, right = sampler.evaluation(), 0
-    for number, sample in enumerate(samples):
-        noise = ReadNoise.draw(shape, number, streams=session.streams, purpose="mismatch lab")
-        activity = session.network.run(
-            session.arrays, sample.inputs, noise, session.device_time, read_mode=config.device.read_mode
-        )
-        right += sampler.objective.decide(activity.output, sample) == sample.label
-    return right / len(samples)
 
 
 def _context() -> Any:

@@ -17,7 +17,9 @@ from app.attention import IDLE_MINUTES, Attention
 from app.controls import Controls
 from app.download import Downloads
 from app.keyboard import Keyboard
+from app.limits import check_size
 from app.pages.board import Board
+from app.pages.bring import DataDialog
 from app.pages.exporting import ExportDialog
 from app.pages.header import Header
 from app.pages.help import HelpDialog
@@ -58,7 +60,9 @@ class Live:
         self.requests, self.attention = Requests(self.runner), Attention(idle)
         self.settings = Settings(link.config)
         self.header = Header(link.preset, self)
-        self.sidebar = Sidebar(self.settings, Controls(self.settings, self.warn), self.requests.fast_forward)
+        self.bringing = DataDialog(self)
+        controls = Controls(self.settings, self.warn)
+        self.sidebar = Sidebar(self.settings, controls, self.requests.fast_forward, self.bringing.open)
         self.sidebar.twin.param.watch(lambda change: self.requests.pair(change.new or None), "value")
         self.board = Board(dark=False, page=self.requests)
         self.address, self.downloads = Address(), Downloads(self.board.figures())
@@ -92,6 +96,7 @@ class Live:
     def close(self) -> None:
         """Stop the run."""
         self.runner.stop()
+        self.bringing.uploads.forget()
 
     def toggle(self) -> None:
         """Play or pause."""
@@ -108,6 +113,16 @@ class Live:
         self._load(PRESETS[name].config)
         self._restart(PRESETS[name].config)
         self.tell(f"{name}: {PRESETS[name].summary}")
+
+    def begin(self, config: RunConfig) -> None:
+        """Begin a new run with other settings, as if they had been set one by one."""
+        try:
+            check_size(config)
+        except PCMLabError as error:
+            self.warn(str(error))
+            return
+        self._load(config)
+        self._restart(config)
 
     def pin(self) -> None:
         """Keep the learning curve as a ghost."""
@@ -265,7 +280,7 @@ class Live:
             title="pcmlab",
             header=[self.header.view],
             sidebar=[self.sidebar.view],
-            main=[self.board.view, self.exporting.view, self.helping.view],
+            main=[self.board.view, self.exporting.view, self.helping.view, self.bringing.view],
             sidebar_width=theme.SIDEBAR_WIDTH,
             sidebar_resizable=False,
             busy_indicator=None,

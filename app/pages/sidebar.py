@@ -56,10 +56,14 @@ class Sidebar:
         Builds and binds them.
     age : callable
         Leaves the chip alone for so many seconds.
+    bring : callable
+        Asks for data of the person's own.
     """
 
-    def __init__(self, settings: Settings, controls: Controls, age: Callable[[float], None]) -> None:
-        self._settings, self._controls, self._age = settings, controls, age
+    def __init__(
+        self, settings: Settings, controls: Controls, age: Callable[[float], None], bring: Callable[[], None]
+    ) -> None:
+        self._settings, self._controls, self._age, self._bring = settings, controls, age, bring
         twins = {f"without {known.label.lower()}": name for name, known in NON_IDEALITIES.items()}
         self.twin = responsive(
             pmui.Select(
@@ -139,11 +143,23 @@ class Sidebar:
         controls = self._controls
         return [
             heading("Task and network"),
+            self._bringing(),
+            controls.choice("rule", "Learning rule", {"e-prop": "e-prop", "BPTT in the loop": "bptt"}, [WIDE]),
             controls.integer("seed", "Seed"),
             controls.slider("hidden", "Hidden neurons", 10),
             controls.log_slider("threshold", "Firing threshold", POWER),
+            *controls.metered("neuron_mismatch", controls.slider("neuron_mismatch", "Neuron mismatch", 0.01, PERCENT)),
             controls.log_slider("update_interval", "Time between updates", POWER_SECONDS),
         ]
+
+    def _bringing(self) -> Any:
+        button = pmui.Button(
+            label="Data of your own", icon="upload_file", size="small", variant="outlined", margin=(2, 0, 6, 0),
+            description="Train on MNIST, SHD or spikes of your own; the tasks that need no files are presets.",
+            stylesheets=[AGE],
+        )  # fmt: skip
+        button.on_click(lambda _: self._bring())
+        return responsive(button)
 
     def _aging(self) -> list[Any]:
         """Buttons that leave the chip alone for a while, and what was left of the accuracy afterwards."""

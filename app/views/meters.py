@@ -18,6 +18,7 @@ SAYINGS: dict[str, tuple[Callable[[Meters], float | None], str]] = {
     "drift_scale": (lambda m: m.drift, "{:z.1%} of the conductance has drifted away"),
     "devices": (lambda m: m.saturated, "{:z.1%} of the pairs have a saturated side"),
     "refresh": (lambda m: m.stuck, "{:z.1%} of the pairs have both sides saturated"),
+    "neuron_mismatch": (lambda m: m.threshold_mismatch, "this chip: SD {:z.1%} of the threshold"),
 }
 """By control: which meter, and how to say it."""
 
@@ -31,8 +32,12 @@ NOTHING = {
     "drift_scale": "off: nothing drifts",
     "devices": "no devices",
     "refresh": "no devices",
+    "neuron_mismatch": "off: all neurons alike",
 }
 """What to say where there is nothing to measure."""
+
+DIGITAL = ("scheme", "weight_bits", "neuron_mismatch")
+"""Controls that act without devices."""
 
 NO_BITS = "no effect here: this scheme and device move by whole pulses"
 
@@ -54,7 +59,7 @@ def words(meters: Meters, config: RunConfig) -> dict[str, str]:
     """
     lines = {name: _say(meters, name) for name in SAYINGS}
     if config.scheme.digital:
-        lines |= {name: "no devices" for name in SAYINGS if name not in ("scheme", "weight_bits")}
+        lines |= {name: "no devices" for name in SAYINGS if name not in DIGITAL}
     return lines if bits_act(config) else {**lines, "weight_bits": NO_BITS}
 
 

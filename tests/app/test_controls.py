@@ -105,13 +105,13 @@ def test_a_typed_number_is_taken(controls: Controls, settings: Settings, complai
 
 
 def test_widgets_that_restart_are_marked(controls: Controls) -> None:
-    Sidebar(controls._settings, controls, age=print).complete()
+    Sidebar(controls._settings, controls, age=print, bring=print).complete()
     marked = {name for name, widget in controls.widgets.items() if "restart" in widget.css_classes}
     assert marked == {name for name, setting in SETTINGS.items() if setting.about.structural} & set(controls.widgets)
 
 
 def test_the_digital_scheme_disables_every_device_widget_and_no_other(controls: Controls, settings: Settings) -> None:
-    Sidebar(settings, controls, age=print).complete()
+    Sidebar(settings, controls, age=print, bring=print).complete()
     settings.scheme = "float32"
     assert {name for name, widget in controls.widgets.items() if widget.disabled} == set(ANALOG)
     settings.scheme = "sign"
@@ -120,14 +120,14 @@ def test_the_digital_scheme_disables_every_device_widget_and_no_other(controls: 
 
 @pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "ideal"])
 def test_only_the_drift_of_the_device_is_seen(preset: str, controls: Controls, settings: Settings) -> None:
-    Sidebar(settings, controls, age=print).complete()
+    Sidebar(settings, controls, age=print, bring=print).complete()
     settings.device_preset = preset
     seen = [name for name in ("drift_exponent", "drift_scale") if controls.widgets[name].visible]
     assert seen == [settings.drift_name]
 
 
 def test_every_preset_is_shown_by_the_widgets_and_not_changed_by_them(controls: Controls, settings: Settings) -> None:
-    Sidebar(settings, controls, age=print).complete()
+    Sidebar(settings, controls, age=print, bring=print).complete()
     for preset in PRESETS.values():
         settings.load(preset.config)
         assert settings.config() == preset.config

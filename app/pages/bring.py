@@ -1,0 +1,79 @@
+"""The dialog for data of one's own."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Protocol
+
+import panel as pn
+import panel_material_ui as pmui
+
+from app.controls import responsive
+from app.uploads import KINDS, Uploads
+from pcmsim.errors import PCMLabError
+from training.config import RunConfig
+
+LARGEST, ALL = "500MB", "700MB"
+"""Of one file, and of all together, as the browser checks it before it sends anything."""
+
+
+class Begins(Protocol):
+    """What the dialog needs of the page."""
+
+    def begin(self, config: RunConfig) -> None:
+        """Begin a new run with other settings."""
+
+    def warn(self, sentence: str) -> None:
+        """Say what went wrong."""
+
+
+class DataDialog:
+    """Built when first opened.
+
+    Parameters
+    ----------
+    page : Begins
+        The page.
+    """
+
+    def __init__(self, page: Begins) -> None:
+        self._page, self.uploads = page, Uploads()
+        self.view = pmui.Dialog(
+            title="Data of your own", open=False, show_close_button=True, close_on_click=True, width_option="sm"
+        )
+
+    def open(self) -> None:
+        """Show the dialog."""
+        if not self.view.objects:
+            self.view.objects = self._parts()
+        self.view.open = True
+
+    def _parts(self) -> list[Any]:
+        labels = {kind.label: name for name, kind in KINDS.items()}
+        self.kind = responsive(
+            pmui.RadioButtonGroup(options=labels, value="mnist", size="small", label="Kind of data", margin=0)
+        )
+        self.expected = pn.pane.HTML(self._expected(), sizing_mode="stretch_width", margin=(8, 0))
+        self.kind.param.watch(lambda _: self.expected.param.update(object=self._expected()), "value")
+        self.files = pmui.FileInput(
+            label="Choose the files", multiple=True, size="small", variant="outlined", max_file_size=LARGEST,
+            max_total_file_size=ALL,
+        )  # fmt: skip
+        self.train = pmui.Button(label="Check and train", size="small", variant="contained", margin=(0, 8))
+        self.train.on_click(lambda _: self._train())
+        note = "The files stay on this server while the page is open. What does not fit is said; the run lives on."
+        return [self.kind, self.expected, pn.Row(self.files, responsive(self.train)), pn.pane.HTML(f"<p>{note}</p>")]
+
+    def _expected(self) -> str:
+        return f"<p>{escape(KINDS[self.kind.value].expected)}</p>"
+
+    def _train(self) -> None:
+        """Begin a run on what was uploaded; the worker reads it, and says what is wrong with it."""
+        contents, names = self.files.value or [], self.files.filename or []
+        try:
+            config = self.uploads.take(self.kind.value, dict(zip(names, contents, strict=True)))
+        except PCMLabError as error:
+            self._page.warn(str(error))
+            return
+        self.view.open = False
+        self._page.begin(config)

@@ -1,0 +1,128 @@
+"""Files that a visitor brings for a task: kept in a folder of the session's own, and what they make of a run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pcmsim.errors import FieldError
+from pcmsim.registry import Registry
+from training.config import RunConfig
+from training.presets import PRESETS
+
+KEPT = 2
+"""Uploads that are kept: should the latest be no good, the run goes on with the one before."""
+
+Files = Mapping[str, bytes]
+"""Contents by the names that the visitor's files have."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data.
+
+    Parameters
+    ----------
+    label : str
+        What people call it.
+    expected : str
+        Which files it takes, in a sentence.
+    preset : str
+        The preset whose network and learning it begins with.
+    task : callable
+        The task's settings, from the folder and the names of the files in it.
+    """
+
+    label: str
+    expected: str
+    preset: str
+    task: Callable[[Path, list[str]], dict[str, Any]]
+
+
+KINDS: Registry[Kind] = Registry("kind of data")
+KINDS.register("mnist")(
+    Kind(
+        "MNIST images",
+        "Four idx files, plain or .gz: train-images, train-labels, t10k-images and t10k-labels.",
+        "digits",
+        lambda folder, names: {"name": "mnist", "folder": str(folder)},
+    )
+)
+KINDS.register("shd")(
+    Kind(
+        "SHD spoken digits",
+        "Two HDF5 files: shd_train.h5 and shd_test.h5.",
+        "digits",
+        lambda folder, names: {"name": "shd", "folder": str(folder)},
+    )
+)
+KINDS.register("csv")(
+    Kind(
+        "Spikes of your own",
+        "Two CSV tables: one with the columns sample,time,channel, the other, with targets in its name, with "
+        "sample,label or with sample,time,output,value. Times are in seconds.",
+        "digits",
+        lambda folder, names: {"name": "csv", **_tables(folder, names)},
+    )
+)
+
+
+class Uploads:
+    """The files of one visitor; they go with the visitor."""
+
+    def __init__(self) -> None:
+        self._folders: list[tempfile.TemporaryDirectory[str]] = []
+
+    def take(self, kind: str, files: Files) -> RunConfig:
+        """Keep the files and begin a configuration with them; nothing has read them yet.
+
+        Parameters
+        ----------
+        kind : str
+            A name of `KINDS`.
+        files : mapping of str to bytes
+            What was uploaded; of a name only the last part counts.
+
+        Raises
+        ------
+        FieldError
+            If there are no files, or which is which cannot be told.
+        """
+        if not files:
+            raise FieldError("files", "at least one file", "none")
+        folder = tempfile.TemporaryDirectory(prefix="pcmlab-")
+        try:
+            config = _kept(Path(folder.name), KINDS[kind], files)
+        except BaseException:
+            folder.cleanup()
+            raise
+        self._folders.append(folder)
+        if len(self._folders) > KEPT:
+            self._folders.pop(0).cleanup()
+        return config
+
+    def forget(self) -> None:
+        """Remove the files."""
+        while self._folders:
+            self._folders.pop().cleanup()
+
+
+def _kept(folder: Path, kind: Kind, files: Files) -> RunConfig:
+    names = [Path(name).name for name in files]
+    task = kind.task(folder, names)
+    for name, content in zip(names, files.values(), strict=True):
+        (folder / name).write_bytes(content)
+    return PRESETS[kind.preset].config.with_values({"task": task})
+
+
+def _tables(folder: Path, names: list[str]) -> dict[str, str]:
+    """Which of two tables holds the targets."""
+    targets = [name for name in names if "target" in name.lower() or "label" in name.lower()]
+    spikes = [name for name in names if name not in targets]
+    if len(targets) != 1 or len(spikes) != 1:
+        expected = "two CSV tables, one of them with 'target' or 'label' in its name"
+        raise FieldError("files", expected, ", ".join(names))
+    return {"spikes": str(folder / spikes[0]), "targets": str(folder / targets[0])}
