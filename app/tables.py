@@ -17,10 +17,11 @@ Curves = Sequence[tuple[str, Table]]
 
 
 def learning(shot: Shot, curves: Curves) -> Columns:
-    """Learning curves: this run, then the others by name; one row per trial."""
+    """Learning curves: this run, then the others by name; one row per trial; accuracies of classifiers."""
     every = [("this run", shot.curve.columns()), *curves]
     names = np.repeat([name for name, _ in every], [len(table["trial"]) for _, table in every])
-    return {"run": names, **{field: np.concatenate([table[field] for _, table in every]) for field in CURVE}}
+    columns = {field: np.concatenate([table[field] for _, table in every]) for field in CURVE}
+    return {"run": names, **{field: values for field, values in columns.items() if not np.isnan(values).all()}}
 
 
 def output(shot: Shot, curves: Curves) -> Columns:

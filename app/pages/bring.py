@@ -13,8 +13,8 @@ from app.uploads import KINDS, Uploads
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig
 
-LARGEST, ALL = "500MB", "700MB"
-"""Of one file, and of all together, as the browser checks it before it sends anything."""
+LARGEST, ALL = 500 * 2**20, 700 * 2**20
+"""Bytes of one file, and of all together, as the browser checks it before it sends anything."""
 
 
 class Begins(Protocol):

@@ -51,8 +51,8 @@ class Progress:
         self.comparison = Comparison(self.redraw)
         self._head = head("Learning", LOSS_KEY)
         self.kind = pmui.Select(
-            options=[ACCURACY, LOSS, CONFUSION, EXAMPLES], value=LOSS, size="small", label="Show", width=104, margin=0,
-            stylesheets=[CHOICE], visible=False,
+            options=[ACCURACY, LOSS, CONFUSION, EXAMPLES], value=LOSS, size="small", label="Learning view", width=104,
+            margin=0, stylesheets=[CHOICE], visible=False,
         )  # fmt: skip
         responsive(self.kind).param.watch(lambda _: self.redraw(), "value")
         self._parts: dict[str, Any] = {LOSS: plot(self.views["learning"].figures["curve"])}

@@ -23,7 +23,7 @@ from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 
 from app.download import Downloads
-from app.history import Table
+from app.history import CURVE, Table
 from app.pages.exporting import ExportDialog
 from app.runner import Runner
 from app.tables import TABLES
@@ -225,7 +225,7 @@ def test_the_dialog_tells_the_run_as_it_is_when_opened(bench: Bench) -> None:
 
 
 def test_tables_hold_the_run_and_what_it_is_compared_with(bench: Bench) -> None:
-    other = {name: np.arange(2.0) for name in ("trial", "loss", "smooth", "baseline", "rate")}
+    other = {name: np.arange(2.0) for name in CURVE}
     bench.page.ghosts = [("pinned <1>", other)]
     bench.train(3)
     assert bench.dialog.table.options == list(TABLES)

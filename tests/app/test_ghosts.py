@@ -17,7 +17,7 @@ from pcmsim.errors import FieldError, UnknownNameError
 def recorded(losses: np.ndarray, capacity: int = 2048) -> Table:
     curve = Curve(capacity)
     for trial, loss in enumerate(losses):
-        curve.append(SimpleNamespace(trial=trial, loss=loss, baseline=0.3, rate=1.0))
+        curve.append(SimpleNamespace(trial=trial, loss=loss, baseline=0.3, rate=1.0, correct=np.nan))
     return curve.columns()
 
 

@@ -13,8 +13,9 @@ from app.history import Curve, Drift
 def record(trial: int, loss: float = 1.0, probe: int = 8) -> SimpleNamespace:
     time = 38.6 * (trial + 1)
     return SimpleNamespace(
-        trial=trial, loss=loss, baseline=0.3, rate=5.0, device_time=time, probe=np.full(probe, float(trial), np.float32)
-    )
+        trial=trial, loss=loss, baseline=0.3, rate=5.0, correct=np.nan, device_time=time,
+        probe=np.full(probe, float(trial), np.float32),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 128, 129, 1000, 5001])

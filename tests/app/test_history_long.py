@@ -15,7 +15,13 @@ COUNT = 20_000
 def record(trial: int) -> SimpleNamespace:
     probe = np.full(8, float(trial), np.float32)
     return SimpleNamespace(
-        trial=trial, loss=1.0 + trial, baseline=0.3, rate=5.0, device_time=38.6 * (trial + 1), probe=probe
+        trial=trial,
+        loss=1.0 + trial,
+        baseline=0.3,
+        rate=5.0,
+        correct=np.nan,
+        device_time=38.6 * (trial + 1),
+        probe=probe,
     )
 
 

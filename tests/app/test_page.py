@@ -75,7 +75,8 @@ def test_what_the_page_shows_is_what_the_run_holds(live: Live) -> None:
         assert sources["activity"]["output"].data["output"] == pytest.approx(
             shot.record.output[:: max(1, len(shot.record.output) // 500), 0]
         )
-        assert sources["learning"]["curve"].data["trial"].tolist() == list(range(expected + 1))
+        curve = live.board.progress.views["learning"].sources["curve"].data
+        assert curve["trial"].tolist() == list(range(expected + 1))
         assert f"trial {expected}" in live.board.status.html
         assert f"trial {expected} ·" in live.board.activity_head.html
 

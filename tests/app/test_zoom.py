@@ -203,8 +203,9 @@ def test_without_anybody_who_asks_a_click_does_nothing() -> None:
 def test_tooltips_name_columns_that_exist(module) -> None:
     view = module.build(LIGHT)
     hovers = [tool for plot in view.figures.values() for tool in plot.select(HoverTool)]
-    assert len(hovers) == 1
-    for renderer in hovers[0].renderers:
-        for name in hovers[0].formatters:
-            assert name.startswith("$") or name[1:] in renderer.data_source.data
-    assert LIGHT.surface in hovers[0].tooltips
+    assert hovers
+    for tool in hovers:
+        for renderer in tool.renderers:
+            for name in tool.formatters:
+                assert name.startswith("$") or name[1:] in renderer.data_source.data
+        assert LIGHT.surface in tool.tooltips
