@@ -75,6 +75,17 @@ def _mapping(data: Any, path: str) -> Mapping[str, Any]:
     return data
 
 
+def whole(kind: Any, value: Any) -> Any:
+    """A family member that is given by name alone, with its defaults; anything else as it is.
+
+    Raises
+    ------
+    UnknownNameError
+        If the family has no such member.
+    """
+    return encode(FAMILIES[kind][value]()) if kind in FAMILIES and isinstance(value, str) else value
+
+
 def place(data: dict[str, Any], name: str, value: Any) -> None:
     """Put a value at a dotted name that exists; under ``constants`` new names are welcome."""
     *path, last = name.split(".")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
@@ -286,16 +286,18 @@ class RunConfig:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     def with_values(self, values: Mapping[str, Any]) -> RunConfig:
-        """A copy with fields replaced by dotted name, such as ``learning.lr_input``.
+        """A copy with fields replaced by dotted name, such as ``learning.lr_input``, in the order given.
+
+        A scheme or task may be given by name alone, and its fields afterwards.
 
         Raises
         ------
         UnknownNameError, FieldError
             If a name does not exist or a value is not allowed.
         """
-        data = self.to_dict()
+        data, kinds = self.to_dict(), get_type_hints(RunConfig)
         for name, value in values.items():
-            codec.place(data, name, value)
+            codec.place(data, name, codec.whole(kinds.get(name), value))
         return RunConfig.from_dict(data)
 
 

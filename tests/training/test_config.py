@@ -124,3 +124,10 @@ def test_errors_carry_their_parts() -> None:
     with pytest.raises(FieldError) as caught:
         RunConfig(seed=-1)
     assert (caught.value.field, caught.value.got) == ("RunConfig.seed", -1)
+
+
+def test_a_task_may_be_chosen_by_name_and_its_fields_set_afterwards() -> None:
+    config = RunConfig().with_values({"task": "csv", "task.spikes": "a.csv", "task.duration": 0.5})
+    assert (type(config.task).__name__, config.task.spikes, config.task.duration) == ("Csv", "a.csv", 0.5)
+    with pytest.raises(UnknownNameError, match="task.spikes"):
+        RunConfig().with_values({"task.spikes": "a.csv", "task": "csv"})
