@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from pcmsim.crossbar import Crossbar
 from training import spikes
 from training.kernels import Activity
 from training.network import Arrays, ReadNoise
@@ -44,6 +46,12 @@ class Evaluation:
         Spikes per hidden neuron and inference.
     input_spikes : float
         Input spikes per inference.
+    energy : float
+        Energy of the device reads of an inference at the configured cost of a read [J]; 0 without devices.
+    duration : float
+        Time that the simulated chip takes for an inference [s]: that of a trial.
+    seconds : float
+        Time that the simulation takes for it [s]; as fast as the machine is.
     """
 
     part: str
@@ -55,6 +63,9 @@ class Evaluation:
     latency: float
     hidden_spikes: float
     input_spikes: float
+    energy: float
+    duration: float
+    seconds: float
 
 
 def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> Evaluation:
@@ -88,7 +99,7 @@ def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> 
     >>> found.confusion.sum(), found.held_out
     (np.int64(50), True)
     """
-    sampler, dt = session.sampler, session.config.network.dt
+    sampler, dt, began = session.sampler, session.config.network.dt, time.perf_counter()
     asked = thinned(sampler.evaluation(part), most)
     confusion = np.zeros((len(sampler.classes), len(sampler.classes)), np.int64)
     loss, fired, arrived, latencies = 0.0, 0, 0, []
@@ -99,6 +110,7 @@ def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> 
             confusion[sample.label, sampler.objective.decide(activity.output, sample)] += 1
             latencies.append(decision_latency(sampler.objective, activity, sample) * dt)
     count = len(asked)
+    per_input, per_hidden = reads_per_spike(session.arrays)
     return Evaluation(
         part=part,
         held_out=sampler.held_out,
@@ -109,7 +121,16 @@ def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> 
         latency=float(np.mean(latencies)) if latencies else float("nan"),
         hidden_spikes=fired / (count * session.config.network.hidden),
         input_spikes=arrived / count,
+        energy=(arrived * per_input + fired * per_hidden) / count * session.config.costs.read,
+        duration=sampler.steps * dt,
+        seconds=(time.perf_counter() - began) / count,
     )
+
+
+def reads_per_spike(arrays: Arrays) -> tuple[int, int]:
+    """Devices that an input spike reads, and a hidden one: those of its rows."""
+    devices = [2 * a.view().devices * a.shape[1] if isinstance(a, Crossbar) else 0 for a in arrays]
+    return devices[0], devices[1] + devices[2]
 
 
 def answers(

@@ -133,6 +133,7 @@ class Live:
 
     def step_to(self, trial: int) -> None:
         """Run single trials until `trial` is done."""
+        self.wait("trial >= 0")  # The first comes by itself.
         for _ in range(trial - self.frame("trial")):
             self.button("Step").click()
         self.wait(f"trial === {trial}")

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from pcmsim.streams import Streams
 from training import spikes
 from training.tasks import Digits
+from training.tasks.digits import _load
 
 
 def test_halves_are_those_of_the_file() -> None:
@@ -44,3 +45,9 @@ def test_a_linear_classifier_reads_the_halves_as_well_as_is_known() -> None:
         (np.stack([sampler.image(s).ravel() for s in part]), [s.label for s in part]) for part in (train, test)
     )
     assert LogisticRegression(max_iter=2000).fit(x, y).score(u, v) == pytest.approx(0.934, abs=0.006)
+
+
+def test_the_images_are_those_of_scikit_learn() -> None:
+    images, labels = _load()
+    np.testing.assert_array_equal(images, load_digits().images / 16.0)
+    np.testing.assert_array_equal(labels, load_digits().target)

@@ -9,7 +9,7 @@ import torch
 from pcmsim.errors import UnknownNameError
 from training import spikes
 from training.config import RunConfig
-from training.evaluation import decision_latency, evaluate, next_trial, thinned
+from training.evaluation import decision_latency, evaluate, next_trial, reads_per_spike, thinned
 from training.kernels import Activity
 from training.network import ReadNoise
 from training.objectives import READOUTS, Sample
@@ -119,3 +119,15 @@ def test_fewer_samples_come_from_all_over() -> None:
 def test_an_unknown_part_is_named() -> None:
     with pytest.raises(UnknownNameError, match="unknown part 'train'; known: test, validation"):
         evaluate(session(), "train")
+
+
+def test_the_energy_of_an_inference_is_that_of_the_reads_that_the_ledgers_count() -> None:
+    mine = on_devices()
+    per_input, per_hidden = reads_per_spike(mine.arrays)
+    record = mine.step()
+    assert record.total_reads == record.inputs.neuron.size * per_input + record.hidden.neuron.size * per_hidden
+    found = evaluate(mine)
+    reads = found.input_spikes * per_input + found.hidden_spikes * 20 * per_hidden
+    assert found.energy == pytest.approx(reads * mine.config.costs.read)
+    assert found.energy > 0.0
+    assert (found.duration, evaluate(session()).energy) == (0.1, 0.0)

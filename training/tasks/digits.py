@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from pcmsim.errors import PCMLabError
 from pcmsim.quantity import check, quantity
 from pcmsim.registry import Registry
 from pcmsim.streams import Streams
@@ -109,9 +111,15 @@ class DigitsSampler(DataSampler):
 
 @lru_cache(1)
 def _load() -> tuple[Floats, Indices]:
-    """Images from 0 to 1, ``sample, height, width``, and labels; scikit-learn takes seconds to import."""
-    bundle = import_module("sklearn.datasets").load_digits()
-    images, labels = picture(bundle.images, BRIGHTEST), bundle.target.astype(np.int64)
+    """Images from 0 to 1, ``sample, height, width``, and labels.
+
+    Read from the file that scikit-learn brings along: to import scikit-learn for it would take seconds.
+    """
+    home = find_spec("sklearn")
+    if home is None or home.origin is None:
+        raise PCMLabError("digits: scikit-learn, which brings the images along, is not installed")
+    rows = np.loadtxt(Path(home.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    images, labels = picture(rows[:, :-1].reshape(-1, 8, 8), BRIGHTEST), rows[:, -1].astype(np.int64)
     images.flags.writeable = labels.flags.writeable = False
     return images, labels
 
