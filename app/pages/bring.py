@@ -17,6 +17,13 @@ LARGEST, ALL = 500 * 2**20, 700 * 2**20
 """Bytes of one file, and of all together, as the browser checks it before it sends anything."""
 
 
+PLAIN = """
+:host { font-size: calc(14px * var(--text, 1)) } p { margin: 4px 0 }
+button, .MuiButton-root, .MuiToggleButton-root { text-transform: none !important;
+  font-size: calc(13px * var(--text, 1)) }
+"""
+
+
 class Begins(Protocol):
     """What the dialog needs of the page."""
 
@@ -51,18 +58,28 @@ class DataDialog:
     def _parts(self) -> list[Any]:
         labels = {kind.label: name for name, kind in KINDS.items()}
         self.kind = responsive(
-            pmui.RadioButtonGroup(options=labels, value="mnist", size="small", label="Kind of data", margin=0)
+            pmui.RadioButtonGroup(
+                options=labels, value="mnist", size="small", label="Kind of data", margin=0, stylesheets=[PLAIN]
+            )
         )
-        self.expected = pn.pane.HTML(self._expected(), sizing_mode="stretch_width", margin=(8, 0))
+        self.expected = pn.pane.HTML(self._expected(), sizing_mode="stretch_width", margin=(6, 0), stylesheets=[PLAIN])
         self.kind.param.watch(lambda _: self.expected.param.update(object=self._expected()), "value")
         self.files = pmui.FileInput(
             label="Choose the files", multiple=True, size="small", variant="outlined", max_file_size=LARGEST,
-            max_total_file_size=ALL,
+            max_total_file_size=ALL, margin=0, stylesheets=[PLAIN], align="center",
         )  # fmt: skip
-        self.train = pmui.Button(label="Check and train", size="small", variant="contained", margin=(0, 8))
+        self.train = pmui.Button(
+            label="Check and train", size="small", variant="contained", margin=(0, 12), stylesheets=[PLAIN],
+            align="center",
+        )  # fmt: skip
         self.train.on_click(lambda _: self._train())
         note = "The files stay on this server while the page is open. What does not fit is said; the run lives on."
-        return [self.kind, self.expected, pn.Row(self.files, responsive(self.train)), pn.pane.HTML(f"<p>{note}</p>")]
+        return [
+            self.kind,
+            self.expected,
+            pn.Row(self.files, responsive(self.train), margin=0),
+            pn.pane.HTML(f"<p>{note}</p>", sizing_mode="stretch_width", margin=(6, 0), stylesheets=[PLAIN]),
+        ]
 
     def _expected(self) -> str:
         return f"<p>{escape(KINDS[self.kind.value].expected)}</p>"

@@ -25,7 +25,7 @@ HEAD = """
 .head i.plus { color: var(--plus) } .head i.minus { color: var(--minus) }
 """
 COVER = """
-:host { position: absolute !important; inset: 30px 0 0 0; width: auto !important; height: auto !important; z-index: 2;
+:host { position: absolute !important; inset: 28px 0 0 0; width: auto !important; height: auto !important; z-index: 2;
   align-self: stretch !important; justify-self: stretch !important;
   background: var(--panel-surface-color) }
 :host > div { height: 100% }

@@ -12,6 +12,7 @@ from bokeh.plotting import figure
 
 from app.controls import responsive
 from app.exam import Scores
+from app.history import SMOOTHING
 from app.pages.cards import CHOICE, card, head, head_html, plot, row
 from app.pages.comparison import Comparison
 from app.shot import Shot
@@ -21,6 +22,9 @@ from app.views.base import View
 from app.words import Words
 
 LOSS, ACCURACY, CONFUSION, EXAMPLES = "Loss", "Accuracy", "Confusion", "Examples"
+CALM = 100.0
+"""Trials over which accuracies are smoothed at first: single decisions are right or wrong."""
+
 LOSS_KEY = '<i class="run">━━ run</i> &nbsp; ╍╍ silent'
 ACCURACY_KEY = '<i class="run">━━ {}</i> &nbsp; <i class="plus">━━ held out {}</i>'
 
@@ -94,6 +98,9 @@ class Progress:
         if (scores is not None) == self.kind.visible:
             return
         self.kind.visible = scores is not None
+        usual, other = (CALM, SMOOTHING) if scores is not None else (SMOOTHING, CALM)
+        if self.comparison.smoothing.value == round(other):
+            self.comparison.smoothing.value = round(usual)
         self.kind.value = LOSS if scores is None else ACCURACY
 
     def _part(self, name: str, build: Callable[[], Any]) -> Any:

@@ -144,7 +144,7 @@ class Sidebar:
         return [
             heading("Task and network"),
             self._bringing(),
-            controls.choice("rule", "Learning rule", {"e-prop": "e-prop", "BPTT in the loop": "bptt"}, [WIDE]),
+            controls.choice("rule", "Learning rule", {"e-prop": "e-prop", "BPTT": "bptt"}),
             controls.integer("seed", "Seed"),
             controls.slider("hidden", "Hidden neurons", 10),
             controls.log_slider("threshold", "Firing threshold", POWER),
@@ -154,7 +154,8 @@ class Sidebar:
 
     def _bringing(self) -> Any:
         button = pmui.Button(
-            label="Data of your own", icon="upload_file", size="small", variant="outlined", margin=(2, 0, 6, 0),
+            label="Data of your own", icon="upload_file", size="small", variant="outlined", margin=(2, 0, 8, 0),
+            sizing_mode="stretch_width",
             description="Train on MNIST, SHD or spikes of your own; the tasks that need no files are presets.",
             stylesheets=[AGE],
         )  # fmt: skip

@@ -36,7 +36,7 @@ def build(palette: Palette) -> View:
     plot = blank_figure(x_range=Range1d(0.0, SHORTEST), y_range=Range1d(0.0, TOP), x_axis_label="trial")
     plot.xgrid.visible = False
     plot.yaxis.ticker = FixedTicker(ticks=[])
-    view = View({"accuracy": plot}, {}, borders={"accuracy": {"min_border_left": 44, "min_border_right": 12}})
+    view = View({"accuracy": plot}, {}, borders={"accuracy": {"min_border_left": 44, "min_border_right": 22}})
     view.followers.append(marking(plot.yaxis[0], plot.y_range, percents))
     _held(view, plot)
     rows = [("trial", "@trial{%d}"), ("right", "@smooth{%.3f}")]

@@ -36,7 +36,7 @@ MOST_NAMES = 4
 """Classes up to which each is named beside its colour."""
 
 KEY = '<i class="run">━━ network</i> &nbsp; ╍╍ target'
-ROOM = {"min_border_left": 48, "min_border_right": 10}
+ROOM = {"min_border_left": 48, "min_border_right": 16}
 
 
 def build(palette: Palette) -> View:

@@ -45,7 +45,7 @@ def build(palette: Palette) -> View:
     )
     plot.xgrid.visible = False
     plot.yaxis.ticker = FixedTicker(ticks=[])
-    view = View({"curve": plot}, {}, borders={"curve": {"min_border_left": 44, "min_border_right": 12}})
+    view = View({"curve": plot}, {}, borders={"curve": {"min_border_left": 44, "min_border_right": 22}})
     view.followers.append(marking(plot.yaxis[0], plot.y_range, loss_marks))
     rows = [("trial", "@trial{%d}"), ("loss", "@loss{%.3g}"), ("smoothed", "@smooth{%.3g}")]
     draw(view, plot, "loss", rows)
