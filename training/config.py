@@ -53,6 +53,14 @@ class LearningConfig:
     lr_output: float = quantity(
         2e-5, minimum=0.0, maximum=10.0, doc="Learning rate of the output weights", source="Demirag 2021"
     )
+    halving: int = quantity(
+        0,
+        unit="trials",
+        minimum=0,
+        maximum=10**9,
+        doc="Trials in which all learning rates fall to one half; 0 keeps them",
+        source="common practice: exponential decay",
+    )
     feedback: str = quantity(
         "random",
         choices=("symmetric", "random", "adaptive"),
@@ -152,6 +160,11 @@ class LearningConfig:
         if self.update_every and whole:
             expected = "0 with bptt and with readout_strength, which need the whole trial"
             raise FieldError("LearningConfig.update_every", expected, self.update_every)
+
+    def rates(self, trial: int) -> tuple[float, float, float]:
+        """Learning rates of input, recurrent and output weights in a trial: halved every `halving` trials."""
+        left = 0.5 ** (trial / self.halving) if self.halving else 1.0
+        return self.lr_input * left, self.lr_recurrent * left, self.lr_output * left
 
 
 @dataclass(frozen=True)

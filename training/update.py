@@ -80,8 +80,7 @@ class Updater:
         tuple of int
             SET pulses and RESETs of this update.
         """
-        learning = self._config.learning
-        rates = (learning.lr_input, learning.lr_recurrent, learning.lr_output)
+        rates = self._config.learning.rates(trial)
         sets = resets = 0
         for layer, array, gradient, lr in zip(LAYERS, self._arrays, gradients, rates, strict=True):
             wanted = self._wanted(layer, array, gradient, lr)
