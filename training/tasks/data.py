@@ -18,7 +18,7 @@ from training.objectives import READOUTS, UNDECIDED, Sample
 from training.spikes import Spikes
 from training.tasks.base import Lazy, Sampler, check_part
 
-REMEMBERED = 2048
+REMEMBERED = 8192
 """Samples that stay encoded at most."""
 
 MEMORY = 2**26
