@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from training.benchmark import count, machine
@@ -24,6 +25,7 @@ from training.config import RunConfig
 from training.evaluation import evaluate
 from training.presets import PRESETS
 from training.session import Session
+from training.tasks import Sample
 from training.tasks.data import DataSampler
 from training.twin import ideal, without
 
@@ -60,7 +62,7 @@ class Arm:
         return self.change(PRESETS[self.preset].config.with_values({**self.values, "seed": seed}))
 
 
-YIN_YANG, DIGITS, DEVICES = 12, 60, 30
+YIN_YANG, DIGITS, DEVICES = 12, 25, 12
 
 ARMS: dict[str, Arm] = {
     "yin-yang bptt": Arm("yin-yang", YIN_YANG, {"learning.rule": "bptt"}),
@@ -110,11 +112,13 @@ def train(name: str, seed: int, every: int) -> Row:
 def linear(name: str, seed: int) -> Row:
     """Logistic regression on the same samples, read as numbers."""
     sampler = _data(Session(PRESETS[LINEAR[name]].config.with_values({"seed": seed})))
-    values, labels = _numbers(sampler)
-    known = np.concatenate([sampler.parts.train, sampler.parts.validation])
+    trained = map(sampler.sample, range(sampler.parts.train.size))
+    known = [*trained, *sampler.evaluation("validation")]
     model = import_module("sklearn.linear_model").LogisticRegression(max_iter=10**4)
-    model.fit(values[known], labels[known])
-    train, test = (float(model.score(values[part], labels[part])) for part in (known, sampler.parts.test))
+    model.fit(_values(sampler, known), _labels(known))
+    train, test = (
+        float(model.score(_values(sampler, part), _labels(part))) for part in (known, sampler.evaluation(TESTED))
+    )
     return {"arm": name, "seed": seed, "train": train, "test": test}
 
 
@@ -167,13 +171,14 @@ def _data(session: Session) -> DataSampler:
     return session.sampler
 
 
-def _numbers(sampler: DataSampler) -> tuple[np.ndarray, np.ndarray]:
-    """What the samples are before they become spikes, ``sample, number``, and their classes."""
-    raw: Any = sampler
-    if hasattr(raw, "points"):
-        return raw.points, raw.labels
-    bundle = import_module("sklearn.datasets").load_digits()
-    return bundle.data, bundle.target
+def _values(sampler: Any, samples: Iterable[Sample]) -> npt.NDArray[np.floating]:
+    """What samples are before they become spikes: pixels, or points of the plane."""
+    images = [(sample.index, sampler.image(sample)) for sample in samples]
+    return np.array([sampler.points[index] if image is None else image.ravel() for index, image in images])
+
+
+def _labels(samples: Iterable[Sample]) -> list[int]:
+    return [sample.label for sample in samples]
 
 
 def _write(path: Path | None, rows: list[Row]) -> None:
