@@ -142,13 +142,14 @@ def main() -> None:
     """Train all arms over the seeds; print a line each, write JSON after each run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arms", nargs="+", choices=(*ARMS, *LINEAR), default=[*ARMS, *LINEAR], metavar="ARM")
-    parser.add_argument("--seeds", type=count, default=5, help="seeds 1 to this one (default 5)")
+    parser.add_argument("--first", type=count, default=1, help="first seed (default 1)")
+    parser.add_argument("--seeds", type=count, default=5, help="last seed (default 5)")
     parser.add_argument("--every", type=count, default=5, help="epochs between validations (default 5)")
     parser.add_argument("--json", type=Path, help="file to add the figures to")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[Row] = json.loads(options.json.read_text())["runs"] if options.json and options.json.exists() else []
-    for seed in range(1, options.seeds + 1):
+    for seed in range(options.first, options.seeds + 1):
         for arm in options.arms:
             row = linear(arm, seed) if arm in LINEAR else train(arm, seed, options.every)
             rows = [*(old for old in rows if (old["arm"], old["seed"]) != (arm, seed)), row]
