@@ -64,7 +64,9 @@ def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None 
 
 def _digital(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
     normal = torch.randn(shape, generator=streams.at(f"initial/{layer}"))
-    weights = normal * (config.network.initial_gain * math.sqrt(2.0 / shape[0]))
+    network = config.network
+    own = network.recurrent_gain if layer == "recurrent" else None
+    weights = normal * ((network.initial_gain if own is None else own) * math.sqrt(2.0 / shape[0]))
     return DigitalArray(weights, form=config.precision.weight_format)
 
 

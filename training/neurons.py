@@ -93,6 +93,15 @@ class NetworkConfig:
         doc="Digital weights start normal with standard deviation gain * sqrt(2 / fan-in)",
         source="Demirag 2021",
     )
+    recurrent_gain: float | None = quantity(
+        None,
+        kind=float,
+        minimum=0.0,
+        maximum=100.0,
+        structural=True,
+        doc="The same of the recurrent weights; none is as the others",
+        source="Frenkel's eprop-PyTorch: 0.1, beside 0.5",
+    )
     tau_mismatch: float = quantity(
         0.0,
         minimum=0.0,

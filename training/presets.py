@@ -155,6 +155,30 @@ _add(
     },
 )
 
+_add(
+    "evidence-lif",
+    "The same with slow plain neurons in place of adaptive ones, symmetric feedback, batches of 5 trials.",
+    "Frenkel's eprop-PyTorch (cue accumulation); fresh trials in place of its 200 fixed ones",
+    {
+        "task": "evidence",
+        "scheme": "adam",
+        "precision.weight_bits": None,
+        "network.tau_membrane": 2.0,
+        "network.tau_readout": 20e-3,
+        "network.threshold": 0.6,
+        "network.surrogate_normalised": True,
+        "network.initial_gain": 0.5,
+        "network.recurrent_gain": 0.1,
+        "learning.lr_input": 1e-4,
+        "learning.lr_recurrent": 1e-4,
+        "learning.lr_output": 1e-4,
+        "learning.feedback": "symmetric",
+        "learning.rate_strength": 0.0,
+        "learning.gradient_clip": 1e12,
+        "learning.batch": 5,
+    },
+)
+
 SPIKE_TIMES: dict[str, Any] = {
     "scheme": "adam",
     "precision.weight_bits": None,

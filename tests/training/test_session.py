@@ -268,3 +268,14 @@ def _full_disk(*_: object) -> None:
 def test_saving_into_no_folder_is_named(tmp_path) -> None:
     with pytest.raises(FileError, match="cannot be written .No such file or directory"):
         Session(config()).save(tmp_path / "nowhere" / "run.safetensors")
+
+
+def test_recurrent_weights_may_begin_with_a_spread_of_their_own() -> None:
+    usual = PRESETS["float32"].config.with_values({"network.initial_gain": 0.5})
+    own = Session(usual.with_values({"network.recurrent_gain": 0.1}))
+    assert float(own.arrays.recurrent.stored_weights().std()) == pytest.approx(0.1 * (2 / 100) ** 0.5, rel=0.03)
+    for mine, theirs in (
+        (own.arrays.input, Session(usual).arrays.input),
+        (own.arrays.output, Session(usual).arrays.output),
+    ):
+        assert torch.equal(mine.stored_weights(), theirs.stored_weights())
