@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from pcmsim.errors import FieldError, UnknownNameError
 from training import cli
+from training.evaluation import evaluate
 from training.mismatch_lab import (
     ARMS,
     IDEAL,
@@ -19,7 +20,6 @@ from training.mismatch_lab import (
     Exam,
     Result,
     Study,
-    _accuracy,
     on_chip,
     perform,
     run,
@@ -84,9 +84,9 @@ def test_accuracy_is_the_share_of_right_decisions(wrong: int, monkeypatch: pytes
         monkeypatch.setattr(asked.sampler, "sample", lambda trial, sample=sample: sample)
         answers.append(asked.step().decision)
         samples[number] = replace(sample, label=answers[-1] if number >= wrong else 1 - answers[-1])
-    monkeypatch.setattr(session.sampler, "evaluation", lambda: samples)
+    monkeypatch.setattr(session.sampler, "evaluation", lambda part: samples)
     before = [array.stored_weights().clone() for array in session.arrays]
-    assert _accuracy(session) == pytest.approx(1.0 - wrong / 20)
+    assert evaluate(session).accuracy == pytest.approx(1.0 - wrong / 20)
     assert all(torch.equal(a.stored_weights(), b) for a, b in zip(session.arrays, before, strict=True))
 
 
