@@ -28,6 +28,7 @@ def controls(live) -> dict[str, Locator]:
         "drift_exponent": live.slider("Drift exponent ν"),
         "devices": live.button("8").last,
         "refresh": live.page.get_by_role("switch", name="Refresh saturated pairs"),
+        "neuron_mismatch": live.slider("Neuron mismatch"),
     }
 
 
