@@ -179,10 +179,9 @@ class Trainer:
         paired = self._latest().twin
         mate = twin.twin(session, paired.name) if paired is not None else None
         record = session.step()
-        self._session, self._twin, self._version = session, mate, version
-        self._exam = Exam(session)
-        curve, drift = Curve(), Drift()
-        curve.append(record, self._exam.take(record))
+        exam, curve, drift = Exam(session), Curve(), Drift()
+        curve.append(record, exam.take(record))
+        self._session, self._twin, self._exam, self._version = session, mate, exam, version
         drift.append(record)
         self.mark()
         news: dict[str, Any] = {"run": self._latest().run + 1, **self._settings()}

@@ -87,9 +87,11 @@ class DataDialog:
     def _train(self) -> None:
         """Begin a run on what was uploaded; the worker reads it, and says what is wrong with it."""
         contents, names = self.files.value or [], self.files.filename or []
+        if isinstance(names, str):
+            contents, names = [contents], [names]
         try:
             config = self.uploads.take(self.kind.value, dict(zip(names, contents, strict=True)))
-        except PCMLabError as error:
+        except (PCMLabError, OSError) as error:
             self._page.warn(str(error))
             return
         self.view.open = False

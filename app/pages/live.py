@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -204,7 +205,9 @@ class Live:
             self.tell(reason, stay=True)
         if self._changed_at and time.monotonic() - self._changed_at > ADDRESS_AFTER:
             self._changed_at = 0.0
-            self._show_address()
+            # A run on files of its own has no address: that is said when somebody asks for one.
+            with contextlib.suppress(PCMLabError):
+                self.address.show(url.write(self._config, self.preset))
 
     def _follow_connection(self, running: bool) -> None:
         """A closed tab trains no more; a browser that has lost its connection finds the run as it left it."""

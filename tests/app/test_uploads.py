@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from app.pages.bring import DataDialog
 from app.uploads import KEPT, KINDS, Uploads
 from pcmsim.errors import FieldError, PCMLabError
 from training.session import Session
@@ -62,3 +64,13 @@ def test_files_that_are_no_data_are_refused_when_the_run_begins(kind: str) -> No
     with pytest.raises(PCMLabError):
         Session(config)
     uploads.forget()
+
+
+def test_one_file_alone_is_told_to_be_too_few() -> None:
+    told: list[str] = []
+    dialog = DataDialog(SimpleNamespace(warn=told.append, begin=lambda config: pytest.fail("began")))
+    dialog.open()
+    dialog.kind.value = "csv"
+    dialog.files.param.update(value=SPIKES, filename="spikes.csv")
+    dialog._train()
+    assert told == ["files: must be two CSV tables, one of them with 'target' or 'label' in its name, got 'spikes.csv'"]
