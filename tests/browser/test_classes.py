@@ -9,6 +9,7 @@ import pytest
 from browser_kit import WAIT, Live
 from playwright.sync_api import expect
 
+from app.pages.progress import CALM
 from training.presets import PRESETS
 from training.records import TrialRecord
 from training.session import Session
@@ -55,7 +56,7 @@ def bring(live: Live, files: dict[str, str]) -> None:
 def test_accuracy_is_the_share_of_right_decisions_and_chance_is_marked(visit: Any) -> None:
     live = at(visit, "digits")
     right = [record.correct for record in records("digits")]
-    weights = np.exp(-np.arange(TRIALS - 1, -1, -1) / 30.0)
+    weights = np.exp(-np.arange(TRIALS - 1, -1, -1) / CALM)
 
     def read() -> list[float]:
         shown = live.drawn("Line", "trial", "correct", "smooth")
