@@ -38,6 +38,16 @@ DRAWN = """([glyph, columns, colour]) => {
   const copy = ([name, values]) => [name, [...values]]
   return [...new Set(wanted.map((m) => m.data_source))].map((s) => Object.fromEntries(Object.entries(s.data).map(copy)))
 }"""
+IS_DARK = r"""(() => {
+  const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number)
+  return red + green + blue < 384
+})()"""
+AGREED = f"""(dark) => {{
+  const modes = [...Bokeh.documents[0]._all_models.values()].map((m) => m.data?.attributes?.dark_theme ?? dark)
+  if ({IS_DARK} !== dark || modes.some((one) => one !== dark)) window.disagreed = performance.now()
+  return performance.now() - (window.disagreed ?? 0) > 300
+}}"""
+"""Whether every part of the page has had a mode for a while: one that is late would turn the others back."""
 BELOW = "(el) => el.getRootNode().host.nextElementSibling.shadowRoot.querySelector('.words').textContent"
 
 SIZE: ViewportSize = {"width": 1440, "height": 900}
@@ -148,6 +158,12 @@ class Live:
     def drawn(self, glyph: str, *columns: str, colour: str = "") -> list[dict[str, list[Any]]]:
         """What every source with just these columns holds that a glyph of this type draws, in this line colour."""
         return self.page.evaluate(DRAWN, [glyph, sorted(columns), colour])
+
+    def darken(self, dark: bool) -> None:
+        """Take on a mode."""
+        if self.page.evaluate(IS_DARK) != dark:
+            self.page.get_by_role("button", name="theme").click()
+        self.page.wait_for_function(AGREED, arg=dark, timeout=WAIT)
 
     def below(self, control: Locator) -> str:
         """The line below a control of the sidebar."""

@@ -13,10 +13,6 @@ pytestmark = pytest.mark.browser
 
 GRAVE = ("serious", "critical")
 STILL = "() => document.getAnimations().every((one) => one.playState !== 'running')"
-IS_DARK = """() => {
-  const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)
-  return red + green + blue < 384
-}"""
 
 
 def faults(live: Live) -> list[str]:
@@ -59,9 +55,7 @@ STATES = {"page": open_nothing, "help": open_dialog("Help"), "export": open_dial
 def still(request: pytest.FixtureRequest, address: str, browser: Browser) -> Iterator[Live]:
     """A paused page in one mode, without animations."""
     live = Live(browser, address, reduced_motion="reduce")
-    if request.param == "dark":
-        live.page.get_by_role("button", name="theme").click()
-        live.page.wait_for_function(IS_DARK, timeout=WAIT)
+    live.darken(request.param == "dark")
     live.step_to(1)
     yield live
     complaints = live.complaints

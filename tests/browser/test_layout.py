@@ -66,11 +66,6 @@ PLOTS = """() => [...Bokeh.index.all_views()].filter((v) => v.model.type === 'Fi
     return [name, c.width, c.height, r.left, r.top, r.right, r.bottom, innerWidth, innerHeight]
   })"""
 
-IS_DARK = """() => {
-  const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)
-  return red + green + blue < 384
-}"""
-
 
 @pytest.fixture(scope="module")
 def devices(address: str, browser: Browser) -> Iterator[dict[bool, Live]]:
@@ -92,7 +87,7 @@ def screen(request: pytest.FixtureRequest, devices: dict[bool, Live]) -> Live:
     live = devices[name == "tablet"]
     width, height = SCREENS[name]
     live.page.set_viewport_size({"width": width, "height": height})
-    darken(live, dark)
+    live.darken(dark)
     settle(live)
     return live
 
@@ -108,13 +103,6 @@ def settle(live: Live) -> None:
         }}""",
         timeout=WAIT,
     )
-
-
-def darken(live: Live, dark: bool) -> None:
-    """Take on a mode."""
-    if live.page.evaluate(IS_DARK) != dark:
-        live.page.get_by_role("button", name="theme").click()
-    live.page.wait_for_function(f"(dark) => ({IS_DARK})() === dark", arg=dark, timeout=WAIT)
 
 
 def test_nothing_sticks_out_to_the_right(screen: Live) -> None:

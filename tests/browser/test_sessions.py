@@ -80,15 +80,30 @@ def losses(live: Live) -> list[float]:
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[str]:
-    """A server with two places, where three seconds without a touch are enough to pause a run."""
-    with served("2", "0.05") as address:
+    """A server with two places."""
+    with served("2", "120") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def roomy() -> Iterator[str]:
+    """A server with places for all, where three seconds without a touch are enough to pause a run."""
+    with served("12", "0.05") as address:
         yield address
 
 
 @pytest.fixture
-def enter(small: str, browser: Browser) -> Iterator[Callable[..., Live]]:
-    """Opens pages of the small server."""
+def squeeze(small: str, browser: Browser) -> Iterator[Callable[..., Live]]:
+    """Opens pages of the small server, once its places are free again."""
+    until(lambda: health(small)["sessions"] == 0, LEAVE)
     with visiting(browser, small, color_scheme="light") as open_page:
+        yield open_page
+
+
+@pytest.fixture
+def enter(roomy: str, browser: Browser) -> Iterator[Callable[..., Live]]:
+    """Opens pages of the roomy server."""
+    with visiting(browser, roomy, color_scheme="light") as open_page:
         yield open_page
 
 
@@ -99,9 +114,8 @@ def knock(browser: Browser, address: str) -> Page:
     return page
 
 
-def test_health_counts_visitors_and_forgets_those_who_left(enter: Callable[..., Live], small: str) -> None:
-    until(lambda: health(small)["sessions"] == 0, LEAVE)
-    lives = [enter(), enter()]
+def test_health_counts_visitors_and_forgets_those_who_left(squeeze: Callable[..., Live], small: str) -> None:
+    lives = [squeeze(), squeeze()]
     told = health(small)
     assert (told["sessions"], told["max_sessions"], told["workers"]) == (2, 2, 2)
     lives[0].close()
@@ -110,8 +124,8 @@ def test_health_counts_visitors_and_forgets_those_who_left(enter: Callable[..., 
     until(lambda: health(small)["sessions"] == 0 and health(small)["workers"] == 0, LEAVE)
 
 
-def test_the_third_visitor_waits_until_a_tab_closes(enter: Callable[..., Live], small: str, browser: Browser) -> None:
-    first, second = enter(), enter()
+def test_the_third_visitor_waits_until_a_tab_closes(squeeze: Callable[..., Live], small: str, browser: Browser) -> None:
+    first, second = squeeze(), squeeze()
     assert (health(small)["sessions"], health(small)["max_sessions"]) == (2, 2)
     third = knock(browser, small)
     expect(third.get_by_role("heading", name="Every place is taken")).to_be_visible(timeout=WAIT)
