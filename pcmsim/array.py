@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from pcmsim.errors import FieldError
 from pcmsim.plan import Plan
+
+if TYPE_CHECKING:
+    from pcmsim.core import Core
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,23 @@ class WeightArray(ABC):
         ``pre, post``.
     factor : torch.Tensor or None
         Fixed factor by which each weight reads wrong, ``pre, post``; None where all read right.
+    core : Core or None
+        Converters through which its sums pass; None where sums are exact.
     """
 
     shape: tuple[int, int]
     factor: torch.Tensor | None = None
+    core: Core | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether what a spike adds to its targets is random: reads that carry noise, or conversions."""
+        return self.noisy or (self.core is not None and self.core.noisy)
+
+    @property
+    @abstractmethod
+    def full_weight(self) -> float:
+        """Weight of a cell that conducts fully."""
 
     @property
     @abstractmethod

@@ -68,9 +68,15 @@ class Crossbar(WeightArray):
         """See `DeviceModel.noisy`."""
         return self.model.noisy
 
+    @property
+    def full_weight(self) -> float:
+        """See `WeightArray.full_weight`."""
+        return self.model.g_max / self.scale
+
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""
         mean, variance = self.model.read(self.state, self.spread, now).moments()
+        mean = mean if self.core is None else self.core.drop(mean)
         reads = WeightReads(
             mapping.weights(mean, self.scale),
             None if variance is None else mapping.weight_variance(variance, self.scale),
@@ -113,7 +119,8 @@ class Crossbar(WeightArray):
     def rescaled(self, gain: float) -> Crossbar:
         """A view for reading of the same devices, its weights and their read noise multiplied by `gain`.
 
-        Devices and ledger are shared, not copied. The gain acts after the read, so it lifts the noise too.
+        Devices and ledger are shared, not copied. The gain acts after the read, so it lifts the noise too; on
+        cores it acts after the converters.
 
         Raises
         ------
@@ -123,7 +130,10 @@ class Crossbar(WeightArray):
         if not (math.isfinite(gain) and gain > 0.0):
             raise FieldError("gain", "a finite number > 0", gain)
         view = copy.copy(self)
-        view.scale = self.scale / gain
+        if self.core is None:
+            view.scale = self.scale / gain
+        else:
+            view.core = self.core.amplified(gain)
         return view
 
     def view(self) -> ArrayView:

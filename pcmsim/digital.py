@@ -120,6 +120,11 @@ class DigitalArray(WeightArray):
         """False: reads are exact."""
         return False
 
+    @property
+    def full_weight(self) -> float:
+        """The largest weight."""
+        return self.form.full_scale
+
     def moments(self, now: float) -> WeightReads:
         """The weights, times their mismatch; no variance."""
         return WeightReads(self.stored_weights(), None).times(self.factor)

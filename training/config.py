@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from pcmsim.core import CoreConfig
 from pcmsim.energy import EventCosts
 from pcmsim.errors import FieldError
 from pcmsim.mismatch import DeviceMismatch
@@ -267,6 +268,7 @@ class RunConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     device: DeviceConfig = field(default_factory=DeviceConfig)
+    core: CoreConfig = field(default_factory=CoreConfig)
     precision: PrecisionConfig = field(default_factory=PrecisionConfig)
     scheme: UpdateScheme = field(default_factory=MixedPrecision)
     refresh: RefreshConfig = field(default_factory=RefreshConfig)
@@ -277,6 +279,8 @@ class RunConfig:
         if self.device.update_interval < self.task.duration:
             expected = f"at least the trial's duration, {self.task.duration:g} s"
             raise FieldError("DeviceConfig.update_interval", expected, self.device.update_interval)
+        if self.core.enabled and self.network.loop != "compiled":
+            raise FieldError("NetworkConfig.loop", "compiled where sums pass through cores", self.network.loop)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunConfig:

@@ -151,7 +151,7 @@ def answers(
     """
     arrays = arrays or session.arrays
     shape = (session.sampler.steps, session.config.network.hidden, session.sampler.outputs)
-    noisy, exact = any(array.noisy for array in arrays), ReadNoise.none(shape)
+    noisy, exact = any(array.random for array in arrays), ReadNoise.none(shape)
     for sample in samples:
         noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
         yield sample, session.network.run(arrays, sample.inputs, noise, now, read_mode=session.config.device.read_mode)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from pcmsim.core import Converters, convert
 from pcmsim.counter import normal
 from training.neurons import Dynamics, Floats, Neurons
 from training.spikes import Spikes
@@ -42,6 +43,8 @@ class RowReads(NamedTuple):
         Key of the per-device noise.
     factor : numpy.ndarray
         Fixed factor of what a synapse's devices read together, ``pre, post``; empty where there is none.
+    core : Converters
+        What the sums of its columns pass through.
     """
 
     mean: Floats
@@ -52,6 +55,7 @@ class RowReads(NamedTuple):
     lower: float
     key: int
     factor: Floats
+    core: Converters
 
 
 class Carry(NamedTuple):
@@ -152,6 +156,31 @@ def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: F
 
 
 @njit(nogil=True, cache=True)
+def _receive(
+    reads: RowReads, rows: npt.NDArray[np.int32], time: int, current: Floats, variance: Floats, held: Floats
+) -> None:
+    """Add what the rows that spiked send to each target; `held`, ``2, post``, is working memory for cores.
+
+    A core whose rows are all silent converts nothing.
+    """
+    if reads.core.gain.size == 0:
+        for row in rows:
+            _read_row(reads, row, time, current, variance)
+        return
+    tiles = reads.core.gain.shape[0]
+    for tile in range(tiles):
+        held[:] = 0.0
+        active = False
+        for row in rows:
+            if row // reads.core.rows == tile:
+                active = True
+                _read_row(reads, row, time, held[0], held[1])
+        if active:
+            address = -((np.int64(time) * tiles + tile + 1) * current.size)
+            convert(reads.core, tile, (held[0], held[1]), (reads.key, address), current)
+
+
+@njit(nogil=True, cache=True)
 def _raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
     cell = dynamics.cell
     for j in range(raised.size):
@@ -215,16 +244,15 @@ def simulate(
     events = np.empty(steps * hidden, np.int32)
     current, variance = np.empty(hidden, cell.alpha.dtype), np.empty(hidden, cell.alpha.dtype)
     drive, drive_variance = np.empty(outputs, cell.alpha.dtype), np.empty(outputs, cell.alpha.dtype)
+    held, held_out = np.empty((2, hidden), cell.alpha.dtype), np.empty((2, outputs), cell.alpha.dtype)
     v, z, y = carry.voltage, carry.spiked, carry.output
+    fired = np.flatnonzero(z).astype(np.int32)
     count = 0
     for t in range(steps):
         current[:] = 0.0
         variance[:] = 0.0
-        for e in range(inputs.start[t], inputs.start[t + 1]):
-            _read_row(w_in, inputs.neuron[e], first_step + t, current, variance)
-        for i in range(hidden):
-            if z[i]:
-                _read_row(w_rec, i, first_step + t, current, variance)
+        _receive(w_in, inputs.neuron[inputs.start[t] : inputs.start[t + 1]], first_step + t, current, variance, held)
+        _receive(w_rec, fired, first_step + t, current, variance, held)
         if dynamics.filtered:
             _filter(dynamics, carry, current, variance, noise_hidden[t])
         for j in range(hidden):
@@ -240,8 +268,9 @@ def simulate(
             if z[j]:
                 events[count] = j
                 count += 1
-                _read_row(w_out, j, first_step + t, drive, drive_variance)
         start[t + 1] = count
+        fired = events[start[t] : count]
+        _receive(w_out, fired, first_step + t, drive, drive_variance, held_out)
         for k in range(outputs):
             received = drive[k] + math.sqrt(drive_variance[k]) * noise_out[t, k]
             y[k] = out.kappa[k] * y[k] + out.gain[k] * received

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pcmsim.array import WeightArray
+from pcmsim.core import Core
 from pcmsim.crossbar import Crossbar
 from pcmsim.digital import DigitalArray
 from pcmsim.mismatch import spread, weight_factors
@@ -37,7 +38,7 @@ def build(config: RunConfig, sampler: Sampler, *, streams: Streams) -> Arrays:
 
 
 def configure(arrays: Arrays, config: RunConfig, *, streams: Streams) -> None:
-    """Give the arrays the device constants, scale, mismatch and precision of `config`."""
+    """Give the arrays the device constants, scale, mismatch, precision and cores of `config`."""
     model = config.device.model(config.precision.weight_bits)
     for layer, array in zip(LAYERS, arrays, strict=True):
         array.factor = weight_factors(config.device.mismatch, array.shape, streams=streams, name=layer)
@@ -46,6 +47,7 @@ def configure(arrays: Arrays, config: RunConfig, *, streams: Streams) -> None:
             array.spread = spread(config.device.mismatch, array.state.conductance.shape, streams=streams, name=layer)
         elif isinstance(array, DigitalArray):
             array.form = config.precision.weight_format
+        array.core = _core(config, layer, array, streams) if config.core.enabled else None
 
 
 def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None = None) -> Snapshot:
@@ -79,6 +81,10 @@ def _crossbar(config: RunConfig, layer: str, shape: tuple[int, int], streams: St
         initial_conductance=config.device.initial_conductance,
         generator=streams.at(f"initial/{layer}"),
     )
+
+
+def _core(config: RunConfig, layer: str, array: WeightArray, streams: Streams) -> Core:
+    return Core(config.core, array.shape, array.full_weight, generator=streams.at(f"core/{layer}"))
 
 
 def _disconnect_self(array: WeightArray, *, streams: Streams) -> None:

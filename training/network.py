@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from pcmsim.array import WeightArray
+from pcmsim.core import no_converters
 from pcmsim.counter import draw_key
 from pcmsim.streams import Streams
 from training import kernels, spikes, torch_loop
@@ -203,15 +204,16 @@ def joined(parts: list[Activity]) -> Activity:
 def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> RowReads:
     """What the compiled loop needs to know of an array at device time `now` [s]."""
     flat, deep = np.empty((0, 0), dtype), np.empty((0, 0, 0, 0), dtype)
+    core = no_converters(dtype) if array.core is None else array.core.converters(dtype)
     devices = array.device_reads(now) if read_mode == "device" else None
     if devices is not None:
         upper = devices.upper.numpy() if devices.upper.is_contiguous() else np.ascontiguousarray(devices.upper.numpy())
         factor = flat if devices.factor is None else devices.factor.numpy().astype(dtype, copy=False)
         location, scale = devices.location.numpy(), devices.scale.numpy()
-        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor)
+        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor, core)
     reads = array.moments(now)
     variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
-    return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key, flat)
+    return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key, flat, core)
 
 
 def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> list[tuple[int, int, float]]:

@@ -217,7 +217,7 @@ class Session:
 
     def _read_noise(self) -> ReadNoise:
         shape = (self.sampler.steps, self.config.network.hidden, self.sampler.outputs)
-        if any(array.noisy for array in self.arrays):
+        if any(array.random for array in self.arrays):
             return ReadNoise.draw(shape, self.trial, streams=self.streams)
         return ReadNoise.none(shape)
 
