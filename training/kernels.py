@@ -156,17 +156,8 @@ def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: F
 
 
 @njit(nogil=True, cache=True)
-def _receive(
-    reads: RowReads, rows: npt.NDArray[np.int32], time: int, current: Floats, variance: Floats, held: Floats
-) -> None:
-    """Add what the rows that spiked send to each target; `held`, ``2, post``, is working memory for cores.
-
-    A core whose rows are all silent converts nothing.
-    """
-    if reads.core.gain.size == 0:
-        for row in rows:
-            _read_row(reads, row, time, current, variance)
-        return
+def _through_cores(reads: RowReads, rows: npt.NDArray[np.int32], time: int, current: Floats, held: Floats) -> None:
+    """Add what the rows that spiked send through their cores; one whose rows are all silent converts nothing."""
     tiles = reads.core.gain.shape[0]
     for tile in range(tiles):
         held[:] = 0.0
@@ -178,6 +169,18 @@ def _receive(
         if active:
             address = -((np.int64(time) * tiles + tile + 1) * current.size)
             convert(reads.core, tile, (held[0], held[1]), (reads.key, address), current)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _receive(
+    reads: RowReads, rows: npt.NDArray[np.int32], time: int, current: Floats, variance: Floats, held: Floats
+) -> None:
+    """Add what the rows that spiked send to each target; `held`, ``2, post``, is working memory for cores."""
+    if reads.core.gain.size > 0:
+        _through_cores(reads, rows, time, current, held)
+    else:
+        for row in rows:
+            _read_row(reads, row, time, current, variance)
 
 
 @njit(nogil=True, cache=True)

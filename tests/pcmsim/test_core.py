@@ -1,0 +1,204 @@
+"""Cores: each effect of the converters against its closed form, wires against a solved circuit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pcmsim.array import WeightReads
+from pcmsim.core import BINS, Core, CoreConfig
+from pcmsim.crossbar import Crossbar
+from pcmsim.errors import FieldError
+from pcmsim.presets import device_model
+from pcmsim.product import Product
+
+EXACT: dict[str, Any] = {
+    "enabled": True, "dac_bits": None, "adc_bits": None, "mvm_noise": 0.0, "gain_spread": 0.0, "offset_spread": 0.0,
+    "calibration": 0,
+}  # fmt: skip
+SIDE = 256
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def core(shape: tuple[int, int] = (SIDE, SIDE), *, full: float = 1.0, seed: int = 0, **values: Any) -> Core:
+    return Core(CoreConfig(**{**EXACT, **values}), shape, full, generator=generator(seed))
+
+
+def uniform(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.rand(shape, generator=generator(seed)) * 2.0 - 1.0
+
+
+def product(
+    weights: torch.Tensor, inputs: torch.Tensor, variance: torch.Tensor | None = None, key: int = 1, **values: Any
+) -> torch.Tensor:
+    return Product(core(tuple(weights.shape), **values), WeightReads(weights, variance))(inputs, key=key)
+
+
+@pytest.mark.parametrize("shape", [(SIDE, SIDE), (300, 40), (40, 300), (1000, 7)])
+def test_exact_converters_give_the_matrix_product_on_any_number_of_cores(shape: tuple[int, int]) -> None:
+    weights, inputs = uniform(*shape), uniform(5, shape[0], seed=2)
+    torch.testing.assert_close(product(weights, inputs), inputs @ weights, rtol=1e-5, atol=2e-5)
+
+
+def test_cores_needed_and_their_utilisation() -> None:
+    cores = core((300, 40))
+    assert cores.tiles == (2, 1)
+    assert cores.utilisation == 300 * 40 / (2 * 256 * 256)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 12])
+def test_conversion_rounds_to_the_nearest_code_and_saturates(bits: int) -> None:
+    weights, inputs = uniform(SIDE, 50), uniform(40, SIDE, seed=2)
+    sums, highest = inputs @ weights, 2 ** (bits - 1) - 1
+    full = 0.5 * float(sums.abs().max())
+    converted = product(weights, inputs, adc_bits=bits, adc_range=full)
+    expected = (sums / full * highest).round().clamp(-highest, highest) * full / highest
+    near_edge = ((sums / full * highest) % 1.0 - 0.5).abs() < 1e-4
+    torch.testing.assert_close(converted[~near_edge], expected[~near_edge], rtol=1e-5, atol=1e-5)
+    assert float(converted.abs().max()) == pytest.approx(full)
+
+
+def test_saturated_conversions_fill_the_outermost_bins() -> None:
+    cores = core((1, 1), adc_bits=8, adc_range=0.5)
+    multiply = Product(cores, WeightReads(torch.ones(1, 1), None))
+    multiply(torch.tensor([[1.0], [0.9], [-1.0], [0.0]]), key=0)
+    assert cores.histogram.sum() == 4
+    assert (cores.histogram[-1], cores.histogram[0]) == (2, 1)
+    assert cores.histogram[BINS // 2 - 1 : BINS // 2 + 1].sum() == 1
+
+
+def test_noise_of_conversions_and_of_devices_add_in_variance() -> None:
+    weights, variance, inputs = uniform(64, 200), torch.full((64, 200), 1e-3), uniform(1, 64, seed=2)
+    error = product(weights, inputs.repeat(400, 1), variance, mvm_noise=0.01, adc_range=10.0) - inputs @ weights
+    expected = 1e-3 * float((inputs**2).sum()) + 0.1**2
+    count = error.numel()
+    assert float(error.var()) == pytest.approx(expected, abs=4.5 * expected * math.sqrt(2.0 / count))
+    assert abs(float(error.mean())) < 4.5 * math.sqrt(expected / count)
+
+
+def test_cores_that_share_a_column_have_noise_of_their_own() -> None:
+    inputs = uniform(1, 4 * SIDE, seed=2).repeat(2000, 1)
+    error = product(torch.zeros(4 * SIDE, 10), inputs, mvm_noise=0.1, adc_range=1.0)
+    assert float(error.std()) == pytest.approx(0.2, rel=4.5 / math.sqrt(2.0 * error.numel()))
+
+
+def test_inputs_are_rounded_to_the_bits_of_the_converter() -> None:
+    weights, inputs = uniform(SIDE, 8), uniform(3, SIDE, seed=2)
+    rounded = (inputs * 7).round() / 7
+    torch.testing.assert_close(product(weights, inputs, dac_bits=4), rounded @ weights, rtol=1e-5, atol=2e-5)
+
+
+def test_bit_serial_inputs_give_the_same_sum_with_less_noise_of_the_low_bits() -> None:
+    weights, inputs = uniform(SIDE, 20), uniform(1, SIDE, seed=2)
+    exact = product(weights, inputs, dac_bits=8)
+    torch.testing.assert_close(product(weights, inputs, dac_bits=8, bit_serial=True), exact, rtol=1e-4, atol=1e-4)
+    many = inputs.repeat(500, 1)
+    error = product(weights, many, dac_bits=8, bit_serial=True, mvm_noise=0.1, adc_range=1.0) - exact
+    expected = 0.1 * math.sqrt(sum(4.0**b for b in range(7))) / 127
+    assert float(error.std()) == pytest.approx(expected, rel=4.5 / math.sqrt(2.0 * error.numel()))
+
+
+def test_calibration_leaves_what_its_averaged_reads_cannot_tell() -> None:
+    built = core((SIDE, 4000), gain_spread=0.07, offset_spread=0.07, mvm_noise=0.01, adc_bits=8)
+    assert float(built.gain_error.std()) == pytest.approx(0.07, rel=0.06)
+    assert float(built.offset_error.std()) == pytest.approx(0.07, rel=0.06)
+    reads = 64
+    calibrated = core((SIDE, 4000), gain_spread=0.07, offset_spread=0.07, mvm_noise=0.01, adc_bits=8, calibration=reads)
+    single = math.hypot(0.01, 1.0 / (127 * math.sqrt(12.0))) / math.sqrt(reads)
+    assert float(calibrated.gain_error.std()) == pytest.approx(math.sqrt(2.0) * single, rel=0.06)
+    assert float(calibrated.offset_error.std()) == pytest.approx(single / math.sqrt(2.0), rel=0.06)
+
+
+def test_error_of_a_hermes_core_is_the_published_one() -> None:
+    """1.94 % of the range: Khaddam-Aljameh 2022, 8 bits, Gaussian; against products with what is stored."""
+    array = Crossbar(
+        (SIDE, SIDE), device_model("joshi2020"), devices=2, scale=25.0, initial_conductance=0.0, generator=generator()
+    )
+    targets = torch.stack([uniform(SIDE, SIDE).clamp(min=0.0), (-uniform(SIDE, SIDE)).clamp(min=0.0)])
+    array.state.conductance[:] = 25.0 * targets[:, None]
+    weights, inputs = array.moments(20.0), uniform(200, SIDE, seed=2)
+    exact = inputs @ weights.mean
+    full = 4.0 * float(exact.std())
+    cores = Core(CoreConfig(enabled=True, adc_range=full), array.shape, 1.0, generator=generator())
+    error = (Product(cores, weights)(inputs, key=1) - exact) / full
+    held = exact.abs() < 0.9 * full
+    assert float(error[held].std()) == pytest.approx(0.0194, rel=0.10)
+
+
+def solved(conductance: np.ndarray[Any, Any], resistance: float, active: np.ndarray[Any, Any]) -> float:
+    """Current of a column's wire by Kirchhoff's laws; unit voltage at active rows, ground at the others [µA]."""
+    wire, cells = 1.0 / resistance, conductance * 1e-6
+    size = len(cells)
+    nodes = np.diag(np.full(size, 2.0 * wire) + cells)
+    nodes[-1, -1] -= wire
+    nodes -= wire * (np.eye(size, k=1) + np.eye(size, k=-1))
+    return float(np.linalg.solve(nodes, cells * active)[0] * wire * 1e6)
+
+
+def test_wires_lose_what_the_circuit_loses_to_first_order() -> None:
+    draw = np.random.default_rng(3)
+    conductance, active = draw.uniform(0.0, 20.0, 64), draw.integers(0, 2, 64).astype(float)
+    misses = []
+    for resistance in (0.5, 1.0, 2.0):
+        cores = core((64, 1), wire_resistance=resistance)
+        kept = cores.drop(torch.as_tensor(conductance).view(1, 1, 64, 1)).view(-1).numpy()
+        exact, ideal = solved(conductance, resistance, active), float(conductance @ active)
+        misses.append(abs(float(kept @ active) - exact) / (ideal - exact))
+    # What is missed is of second order: as a share of the loss it grows with the resistance.
+    assert misses[1] == pytest.approx(2.0 * misses[0], rel=0.1)
+    assert misses[2] == pytest.approx(4.0 * misses[0], rel=0.2)
+    assert misses[0] < 0.02
+
+
+def test_wires_of_one_core_end_at_its_border() -> None:
+    conductance = torch.full((2, 1, 512, 1), 10.0)
+    dropped = core((512, 1), wire_resistance=1.0).drop(conductance)
+    torch.testing.assert_close(dropped[:, :, :256], dropped[:, :, 256:])
+    assert float(dropped[0, 0, 0]) > float(dropped[0, 0, 255]) > 0.0
+
+
+def test_amplified_sums_are_multiplied_after_conversion() -> None:
+    weights, inputs = uniform(SIDE, 4), uniform(3, SIDE, seed=2)
+    cores = core((SIDE, 4), adc_bits=6, adc_range=10.0, mvm_noise=0.01)
+    factor = torch.tensor([1.0, 2.0, 0.5, 3.0])
+    usual = Product(cores, WeightReads(weights, None))(inputs, key=5)
+    torch.testing.assert_close(
+        Product(cores.amplified(factor), WeightReads(weights, None))(inputs, key=5), usual * factor
+    )
+
+
+def test_same_key_same_product() -> None:
+    weights, inputs = uniform(SIDE, 4), uniform(3, SIDE, seed=2)
+    first, again, other = (product(weights, inputs, key=key, mvm_noise=0.1) for key in (7, 7, 8))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        torch.zeros(2, 5),
+        torch.zeros(4),
+        torch.full((1, 4), math.nan),
+        torch.full((1, 4), math.inf),
+        torch.full((1, 4), 1.1),
+    ],
+)
+def test_bad_inputs_are_refused(inputs: torch.Tensor) -> None:
+    with pytest.raises(FieldError, match="inputs"):
+        product(torch.zeros(4, 4), inputs)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("rows", 0), ("adc_bits", 1), ("adc_range", 0.0), ("mvm_noise", math.nan)]
+)
+def test_bad_constants_name_their_field(field: str, value: float) -> None:
+    with pytest.raises(FieldError, match=f"CoreConfig.{field}"):
+        CoreConfig(**{field: value})
