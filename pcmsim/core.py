@@ -64,7 +64,7 @@ class CoreConfig:
         source="ours: few rows are active in a step",
     )
     mvm_noise: float = quantity(
-        0.014,
+        0.0125,
         minimum=0.0,
         maximum=1.0,
         doc="Noise of one conversion, as a share of the range",

@@ -118,11 +118,10 @@ def test_calibration_leaves_what_its_averaged_reads_cannot_tell() -> None:
 
 def test_error_of_a_hermes_core_is_the_published_one() -> None:
     """1.94 % of the range: Khaddam-Aljameh 2022, 8 bits, Gaussian; against products with what is stored."""
-    array = Crossbar(
-        (SIDE, SIDE), device_model("joshi2020"), devices=2, scale=25.0, initial_conductance=0.0, generator=generator()
-    )
+    model = device_model("hermes")
+    array = Crossbar((SIDE, SIDE), model, devices=2, scale=model.g_max, initial_conductance=0.0, generator=generator())
     targets = torch.stack([uniform(SIDE, SIDE).clamp(min=0.0), (-uniform(SIDE, SIDE)).clamp(min=0.0)])
-    array.state.conductance[:] = 25.0 * targets[:, None]
+    array.state.conductance[:] = model.g_max * targets[:, None]
     weights, inputs = array.moments(20.0), uniform(200, SIDE, seed=2)
     exact = inputs @ weights.mean
     full = 4.0 * float(exact.std())
