@@ -97,13 +97,10 @@ def read(path: str | Path) -> NIRGraph:
     if not Path(path).is_file():
         raise FileError(path, "does not exist; expected a NIR file")
     try:
-        graph = import_module("nir").read(path)
+        return import_module("nir").read(path)
     except UNREADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FileError(path, f"cannot be read as a NIR graph ({reason})") from error
-    if not hasattr(graph, "nodes"):
-        raise FileError(path, f"holds a single {type(graph).__name__}; expected a NIR graph")
-    return graph
 
 
 def write(path: str | Path, graph: NIRGraph) -> None:
