@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from pcmsim.errors import PCMLabError
 from pcmsim.presets import parse_yaml
-from training import benchmark, mismatch_lab, mismatch_report, results
+from training import benchmark, mismatch_lab, mismatch_report, nir_command, results
 from training.config import RunConfig
 from training.evaluation import evaluate
 from training.presets import PRESETS
@@ -72,7 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     mismatch = _command(commands, "mismatch", _mismatch, "what mismatch costs: trained on a chip, or loaded onto one")
     _configured(mismatch, "evidence")
     mismatch_report.add_options(mismatch)
+    _nir_commands(commands.add_parser("nir", help="networks to and from other simulators, as NIR files"))
     return parser
+
+
+def _nir_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    export = _command(commands, "export", nir_command.export, "write a trained network as a NIR file")
+    take = _command(commands, "import", _nir_import, "begin a run with the network of a NIR file")
+    nir_command.add_options(export, take)
 
 
 def _configured(parser: argparse.ArgumentParser, default: str) -> None:
@@ -169,6 +177,11 @@ def _resume(options: argparse.Namespace) -> int:
     session = Session.resume(folder / results.CHECKPOINT if path.is_dir() else path)
     options.out = options.out or (str(folder) if path.is_dir() else None)
     return _train(session, options)
+
+
+def _nir_import(options: argparse.Namespace) -> None:
+    base = _load(options.config) if options.config else None
+    nir_command.take(options, base, dict(_assignment(text) for text in options.set))
 
 
 def _train(session: Session, options: argparse.Namespace) -> int:
