@@ -104,6 +104,17 @@ _add(
     "device: Joshi et al. 2020; learning: Demirag et al. 2021",
     {**MIXED, "device.preset": "joshi2020", "device.scale": 25.0, "device.initial_conductance": 0.5},
 )
+CORE: dict[str, Any] = {
+    "device.preset": "hermes",
+    "device.devices": 2,
+    "core.enabled": True,
+}
+_add(
+    "core",
+    "All weights on simulated 256 x 256 cores of the 14 nm HERMES chip: converters, noise and drift in the loop.",
+    "setting after Bohnstingl et al. 2022 (AICAS, IEEE 9869963); chip: HERMES; learning: Demirag et al. 2021",
+    {**MIXED, **CORE, "device.scale": 10.35, "core.adc_range": 1.0},
+)
 _add(
     "bellec2020",
     "The tutorial's pattern task in floating point, single sample, rates toward 10 Hz.",
@@ -215,21 +226,28 @@ _add(
     CHOSEN,
     DIGITS,
 )
+DIGITS_PCM: dict[str, Any] = {
+    **DIGITS,
+    "scheme": "mixed-precision",
+    "network.readout_normalised": False,
+    "learning.lr_input": 2.7e-3,
+    "learning.lr_recurrent": 6.4e-4,
+    "learning.lr_output": 1.7e-3,
+    "learning.batch": 1,
+    "device.scale": 80.0,
+    "device.initial_conductance": 3.0,
+}
 _add(
     "digits-pcm",
     "Handwritten digits on phase-change memory, trial by trial: mixed precision, one pulse a quantum.",
     CHOSEN,
-    {
-        **DIGITS,
-        "scheme": "mixed-precision",
-        "network.readout_normalised": False,
-        "learning.lr_input": 2.7e-3,
-        "learning.lr_recurrent": 6.4e-4,
-        "learning.lr_output": 1.7e-3,
-        "learning.batch": 1,
-        "device.scale": 80.0,
-        "device.initial_conductance": 3.0,
-    },
+    DIGITS_PCM,
+)
+_add(
+    "digits-core",
+    "The same on simulated 256 x 256 cores of the 14 nm HERMES chip, converters, noise and drift in the loop.",
+    CHOSEN,
+    {**DIGITS_PCM, **CORE, "core.adc_range": 4.0},
 )
 _add(
     "yin-yang",

@@ -61,6 +61,7 @@ for _name, _label, _off in (
     ("drift", "Drift", _constants("drift_exponent", "drift_scale")),
     ("device-mismatch", "Device mismatch", _always(_DEVICES)),
     ("neuron-mismatch", "Neuron mismatch", _always(_NEURONS)),
+    ("cores", "Cores and converters", _always({"core.enabled": False})),
     ("bits", "Weight rounding", _always({"precision.weight_bits": None})),
 ):
     NON_IDEALITIES.register(_name)(NonIdeality(_label, _off))
@@ -109,4 +110,4 @@ def ideal(config: RunConfig) -> RunConfig:
     usual = RunConfig()
     device = replace(usual.device, update_interval=config.device.update_interval)
     digital = config.with_values({"scheme": "float32", "precision.weight_bits": None})
-    return replace(digital, device=device, refresh=usual.refresh, costs=usual.costs)
+    return replace(digital, device=device, core=usual.core, refresh=usual.refresh, costs=usual.costs)

@@ -13,6 +13,7 @@ from training.twin import NON_IDEALITIES, ideal, twin, without
 CONFIG = RunConfig().with_values({
     "network.hidden": 20, "task": {"name": "pattern", "inputs": 10, "duration": 0.1}, "device.mismatch.step": 0.2,
     "device.mismatch.g_max": 0.1, "network.tau_mismatch": 0.2, "learning.lr_output": 0.02,
+    "core.enabled": True,
 })  # fmt: skip
 
 OFF = {
@@ -21,6 +22,7 @@ OFF = {
     "drift": lambda config: config.device.model(None).largest_exponent == 0.0,
     "device-mismatch": lambda config: config.device.mismatch.step == config.device.mismatch.g_max == 0.0,
     "neuron-mismatch": lambda config: config.network.nominal == config.network,
+    "cores": lambda config: not config.core.enabled,
     "bits": lambda config: config.precision.weight_bits is None,
 }
 
@@ -89,5 +91,6 @@ def test_an_unknown_non_ideality_is_named() -> None:
 def test_ideal_weights_are_digital_and_unrounded() -> None:
     config = ideal(CONFIG)
     assert config.scheme.digital
+    assert not config.core.enabled
     assert config.precision.weight_bits is None
     assert (config.learning, config.network, config.task) == (CONFIG.learning, CONFIG.network, CONFIG.task)
