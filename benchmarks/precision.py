@@ -73,7 +73,7 @@ def score(config: RunConfig, trials: int) -> float:
 def main() -> None:
     """Train all arms over the seeds; print a line each, write JSON after each run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("preset", choices=list(PRESETS.names))
+    parser.add_argument("preset", choices=list(PRESETS))
     parser.add_argument("--bits", nargs="*", type=int, default=[2, 3, 4, 6, 8])
     parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS), metavar="PART")
     parser.add_argument("--trials", type=count, default=750)
