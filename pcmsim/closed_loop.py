@@ -8,19 +8,18 @@ documented in IBM's analog hardware kit.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 
+from pcmsim.flicker import drawn_exponent, flickering_read, ratio
 from pcmsim.mismatch import Spread
-from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range, drift_factor
+from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range
 from pcmsim.quantity import check, quantity
 from pcmsim.state import DeviceState
 
 J20 = "Joshi 2020, as documented in IBM's analog hardware kit"
 CALIBRATED_G_MAX = 25.0
-SMALLEST_RATIO = 1e-6
 
 
 @dataclass(frozen=True)
@@ -126,29 +125,18 @@ class ClosedLoopModel(DeviceModel):
 
     def exponent(self, cells: DeviceState) -> torch.Tensor:
         """Drift exponent of each device, before mismatch."""
-        log_r = torch.log(self._ratio(cells.conductance))
+        log_r = torch.log(ratio(cells.conductance, self.g_max))
         mean = (-0.0155 * log_r + 0.0244).clamp(0.049, 0.1)
         spread = (-0.0125 * log_r - 0.0059).clamp(0.008, 0.045)
-        return (mean + spread * cells.exponent_score).abs() * self.drift_scale
+        return drawn_exponent(mean, spread, cells.exponent_score) * self.drift_scale
+
+    def quality(self, conductance: torch.Tensor) -> torch.Tensor:
+        """Strength Q of the 1/f noise of devices of these conductances [µS]."""
+        return (0.0088 / ratio(conductance, self.g_max).pow(0.65)).clamp(max=0.2)
 
     def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
         """Drifted conductance with 1/f noise that grows with the logarithm of time."""
-        since = cells.age(now, self.read_time) + self.drift_reference
-        drifted = cells.conductance * drift_factor(since, self.exponents(cells, spread), self.drift_reference)
-        scale = None
-        if self.noisy:
-            quality = (0.0088 / self._ratio(cells.conductance).pow(0.65)).clamp(max=0.2)
-            scale = (
-                self.read_noise
-                * drifted
-                * quality
-                * torch.log((since + self.read_time) / (2.0 * self.read_time)).sqrt()
-            )
-            scale = scale.clamp_(min=1e-9)
-        return ReadDistribution(drifted, scale, self.g_min, math.inf)
-
-    def _ratio(self, conductance: torch.Tensor) -> torch.Tensor:
-        return (conductance / self.g_max).clamp(min=SMALLEST_RATIO)
+        return flickering_read(self, cells, spread, now)
 
     def _program(self, cells: DeviceState, target: torch.Tensor, now: float, noise: Noise) -> DeviceState:
         error = self.write_noise * self.programming_spread(target) * noise(0)

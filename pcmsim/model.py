@@ -22,6 +22,9 @@ Indices = npt.NDArray[np.int64]
 Noise = Callable[[int], torch.Tensor]
 """Standard normals for the k-th random event of a write, one per device."""
 
+SMALLEST_SCALE = 1e-9
+"""Read noise of a device at 0 µS [µS] where noise is proportional: not 0, so that nothing divides by it."""
+
 NEGLIGIBLE_TAIL = 6.0
 INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 

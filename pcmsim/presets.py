@@ -13,6 +13,7 @@ import yaml
 
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.errors import FileError, UnknownNameError
+from pcmsim.hermes import HermesModel
 from pcmsim.model import DeviceModel
 from pcmsim.pulse import PulseModel
 from pcmsim.registry import Registry
@@ -53,6 +54,12 @@ def ideal(bits: int = DEFAULT_BITS, g_max: float = PulseModel.g_max) -> PulseMod
 def joshi2020(bits: int = DEFAULT_BITS, g_max: float = ClosedLoopModel.g_max) -> ClosedLoopModel:
     """Program-and-verify statistics of a million devices; says nothing about single blind pulses."""
     return ClosedLoopModel(g_max=g_max, nominal_step=ClosedLoopModel(g_max=g_max).g_max / 2**bits)
+
+
+@DEVICES.register("hermes")
+def hermes(bits: int = DEFAULT_BITS, g_max: float = HermesModel.g_max) -> HermesModel:
+    """One device of the 14 nm HERMES chip; its blind pulses are those of older devices, clipped to its range."""
+    return HermesModel(g_max=g_max)
 
 
 def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: int | None = None) -> DeviceModel:

@@ -1,4 +1,4 @@
-"""PCM written by blind SET pulses: state- and history-dependent steps, drift, read noise.
+"""PCM written by blind SET pulses, with power-law drift and read noise that is linear in conductance.
 
 Constants as the published e-prop code of Demirag et al. (arXiv:2108.01804) attributes them to
 Nandakumar et al., "A phase-change memory model for neuromorphic computing", J. Appl. Phys. 124,
@@ -7,53 +7,24 @@ Nandakumar et al., "A phase-change memory model for neuromorphic computing", J. 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from numba import njit
-from numba.extending import register_jitable
 
+from pcmsim.accumulative import N18, AccumulativeModel
 from pcmsim.mismatch import Spread
-from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range, drift_factor
-from pcmsim.quantity import check, quantity
+from pcmsim.model import SMALLEST_SCALE, ReadDistribution, drift_factor
+from pcmsim.quantity import quantity
 from pcmsim.state import DeviceState
-
-SMALLEST_SCALE = 1e-9
-"""Read noise of a device at 0 µS [µS] where noise is proportional: not 0, so that nothing divides by it."""
-
-Singles = npt.NDArray[np.float32]
-Line = tuple[float, float, float]
-"""A quantity linear in conductance and history: slope, value at 0 µS without history, share of the history."""
-
-N18 = "Nandakumar 2018, as in Demirag 2021's code"
-
-
-class Steps(NamedTuple):
-    """SET steps for compiled code: single precision, one factor and ceiling for all devices or one for each."""
-
-    mean: Singles
-    sigma: Singles
-    write_noise: np.float32
-    fade: np.float32
-    floor: np.float32
-    factor: Singles
-    ceiling: Singles
 
 
 @dataclass(frozen=True)
-class PulseModel(DeviceModel):
-    """Accumulative SET pulses with history, Gaussian spread, power-law drift and read noise.
+class PulseModel(AccumulativeModel):
+    """Accumulative SET pulses, one drift exponent for all devices, read noise that is new at each read.
 
-    A SET pulse first fades the programming history, ``P <- P exp(-1 / history_decay)``, then adds
-    a normal step of mean ``mu = step_slope G + step_offset + step_history P`` and standard
-    deviation ``sigma = spread_slope G + spread_offset + spread_history P``, clipped to
-    ``[g_min, g_max]``. Between writes ``G_d = G ((t - t_p) / drift_reference) ** -drift_exponent``.
-    A read returns ``G_d`` plus normal noise of standard deviation
-    ``read_slope G_d + read_offset``, clipped likewise. Conductances in µS, times in s.
+    Between writes ``G_d = G ((t - t_p) / drift_reference) ** -drift_exponent``. A read returns
+    ``G_d`` plus normal noise of standard deviation ``read_slope G_d + read_offset``, clipped to
+    ``[g_min, g_max]``. Conductances in µS, times in s.
 
     Raises
     ------
@@ -61,76 +32,6 @@ class PulseModel(DeviceModel):
         If a constant lies outside its bounds.
     """
 
-    g_min: float = quantity(
-        0.1, unit="µS", minimum=0.0, maximum=50.0, doc="Smallest conductance that a write or read returns", source=N18
-    )
-    g_max: float = quantity(
-        12.0,
-        unit="µS",
-        above=0.0,
-        maximum=200.0,
-        doc="Largest conductance; 20 reproduces Nandakumar Fig. 5",
-        source=N18,
-    )
-    step_slope: float = quantity(
-        -0.084, minimum=-1.0, maximum=0.0, doc="Change of the mean SET step with conductance (m1)", source=N18
-    )
-    step_offset: float = quantity(
-        0.880,
-        unit="µS",
-        minimum=0.0,
-        maximum=50.0,
-        doc="Mean SET step at G = 0 with the history exhausted (c1)",
-        source=N18,
-    )
-    step_history: float = quantity(
-        1.40, unit="µS", minimum=0.0, maximum=50.0, doc="Share of the history in the mean SET step (A1)", source=N18
-    )
-    spread_slope: float = quantity(
-        0.091, minimum=0.0, maximum=1.0, doc="Change of the step's spread with conductance (m2)", source=N18
-    )
-    spread_offset: float = quantity(
-        0.260,
-        unit="µS",
-        minimum=0.0,
-        maximum=50.0,
-        doc="Spread of the step at G = 0, history exhausted (c2)",
-        source=N18,
-    )
-    spread_history: float = quantity(
-        2.15, unit="µS", minimum=0.0, maximum=50.0, doc="Share of the history in the step's spread (A2)", source=N18
-    )
-    history_decay: float = quantity(
-        2.6, unit="pulses", above=0.0, maximum=1e3, doc="SET pulses over which the history fades by 1/e", source=N18
-    )
-    nominal_step: float = quantity(
-        0.75,
-        unit="µS",
-        above=0.0,
-        maximum=50.0,
-        doc="What an update scheme takes one SET pulse to add",
-        source="Demirag 2021's code",
-    )
-    write_noise: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the spread of a SET step; 0 writes the mean",
-        source="1 is the measured device",
-    )
-    reset_conductance: float = quantity(
-        0.1, unit="µS", minimum=0.0, maximum=50.0, doc="Mean conductance after RESET", source=N18
-    )
-    reset_spread: float = quantity(
-        0.01, unit="µS", minimum=0.0, maximum=10.0, doc="Standard deviation after RESET", source=N18
-    )
-    initial_spread: float = quantity(
-        0.1,
-        minimum=0.0,
-        maximum=1.0,
-        doc="Relative standard deviation of the initial conductance",
-        source="Demirag 2021's code",
-    )
     drift_exponent: float = quantity(0.04, minimum=0.0, maximum=0.3, doc="Drift exponent nu", source=N18)
     drift_reference: float = quantity(
         38.6,
@@ -160,10 +61,6 @@ class PulseModel(DeviceModel):
         source="Demirag 2021's code",
     )
 
-    def __post_init__(self) -> None:
-        check(self)
-        check_range(self)
-
     @property
     def largest_exponent(self) -> float:
         """See `DeviceModel.largest_exponent`."""
@@ -173,49 +70,6 @@ class PulseModel(DeviceModel):
     def noisy(self) -> bool:
         """See `DeviceModel.noisy`."""
         return self.read_noise > 0.0 and (self.read_slope > 0.0 or self.read_offset > 0.0)
-
-    def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
-        """Conductances of relative spread `initial_spread` around `mean` [µS], not below 0.01 µS."""
-        return DeviceState.fresh((mean * (1.0 + self.initial_spread * noise(0))).clamp(0.01, self.g_max), now)
-
-    def set_pulses(
-        self, cells: DeviceState, counts: torch.Tensor, spread: Spread, now: float, noise: Noise
-    ) -> DeviceState:
-        """One noisy, history-dependent step per pulse."""
-        most = int(counts.max()) if counts.numel() else 0
-        if most == 0:
-            return cells
-        g, history = (v.clone(memory_format=torch.contiguous_format) for v in (cells.conductance, cells.history))
-        drawn = torch.stack([noise(k).float() for k in range(most)]).view(most, -1)
-        _pulse(
-            g.view(-1).numpy(), history.view(-1).numpy(), counts.reshape(-1).numpy(), drawn.numpy(), self._steps(spread)
-        )
-        written_at = torch.where(counts > 0, now, cells.written_at)
-        return replace(cells, conductance=g, history=history, written_at=written_at, pulses=cells.pulses + counts.int())
-
-    def step(self, conductance: torch.Tensor, history: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation of the next SET step [µS], given G [µS] and the faded history."""
-        mean, sigma = (_at(line, conductance, history) for line in self._lines)
-        return mean, sigma * self.write_noise
-
-    @property
-    def _lines(self) -> tuple[Line, Line]:
-        """Mean and spread of a SET step."""
-        mean = (self.step_slope, self.step_offset, self.step_history)
-        return mean, (self.spread_slope, self.spread_offset, self.spread_history)
-
-    def _steps(self, spread: Spread) -> Steps:
-        """What compiled SET pulses need to know."""
-        mean, sigma = (np.array(line, np.float32) for line in self._lines)
-        noise, floor = np.float32(self.write_noise), np.float32(self.g_min)
-        fade = np.float32(math.exp(-1.0 / self.history_decay))
-        factor, ceiling = (_each(value) for value in (spread.step, self._ceiling(spread)))
-        return Steps(mean, sigma, noise, fade, floor, factor, ceiling)
-
-    def reset(self, cells: DeviceState, now: float, noise: Noise) -> DeviceState:
-        """Back to the amorphous phase, history renewed."""
-        g = (self.reset_conductance + self.reset_spread * noise(0)).clamp(0.01, self.g_max)
-        return DeviceState.fresh(g, now)
 
     def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
         """Drifted conductance with noise that grows linearly with it."""
@@ -233,32 +87,3 @@ class PulseModel(DeviceModel):
     def exponents(self, cells: DeviceState, spread: Spread) -> torch.Tensor:
         """One exponent for all, up to mismatch."""
         return torch.ones_like(cells.conductance) * (self.drift_exponent * spread.drift_exponent)
-
-    def _ceiling(self, spread: Spread) -> torch.Tensor | float:
-        """Largest conductance of each device [µS]; mismatch never takes it below the smallest."""
-        ceiling = self.g_max * spread.g_max
-        return ceiling.clamp(min=self.g_min) if isinstance(ceiling, torch.Tensor) else ceiling
-
-
-def _each(value: torch.Tensor | float) -> Singles:
-    """One value for all devices, or one for each."""
-    return torch.as_tensor(value, dtype=torch.float32).reshape(-1).numpy()
-
-
-@register_jitable
-def _at(line: Line | Singles, conductance: Any, history: Any) -> Any:
-    """The value of a line."""
-    return line[0] * conductance + line[1] + line[2] * history
-
-
-@njit(nogil=True, cache=True)
-def _pulse(g: Singles, history: Singles, counts: npt.NDArray[np.integer[Any]], noise: Singles, steps: Steps) -> None:
-    """Give every device its SET pulses, in place; `noise` holds one row per pulse."""
-    for i in range(g.size):
-        factor = steps.factor[min(i, steps.factor.size - 1)]
-        ceiling = steps.ceiling[min(i, steps.ceiling.size - 1)]
-        for k in range(counts[i]):
-            history[i] *= steps.fade
-            sigma = _at(steps.sigma, g[i], history[i]) * steps.write_noise
-            stepped = g[i] + _at(steps.mean, g[i], history[i]) * factor + sigma * noise[k, i]
-            g[i] = min(max(stepped, steps.floor), ceiling)

@@ -22,7 +22,7 @@ class DeviceState:
     history : torch.Tensor
         Programming history P of the pulse model, 1 after RESET, float32.
     exponent_score : torch.Tensor
-        Standard score of the device's drift exponent, drawn when programmed (closed-loop model), float32.
+        Standard score of the device's drift exponent, drawn at each write where the model has a spread, float32.
     written_at : torch.Tensor
         Device time of the last SET or RESET [s], float64.
     pulses : torch.Tensor

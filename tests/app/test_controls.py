@@ -118,7 +118,7 @@ def test_the_digital_scheme_disables_every_device_widget_and_no_other(controls: 
     assert not any(widget.disabled for widget in controls.widgets.values())
 
 
-@pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "ideal"])
+@pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "ideal", "hermes"])
 def test_only_the_drift_of_the_device_is_seen(preset: str, controls: Controls, settings: Settings) -> None:
     Sidebar(settings, controls, age=print, bring=print).complete()
     settings.device_preset = preset

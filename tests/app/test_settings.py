@@ -150,7 +150,7 @@ def test_settings_that_do_not_fit_together_are_refused_in_words(settings: Settin
 
 
 def test_both_drifts_are_never_set_at_once(settings: Settings) -> None:
-    for preset in ("joshi2020", "nandakumar2018"):
+    for preset in ("joshi2020", "nandakumar2018", "hermes"):
         settings.device_preset = preset
         settings.drift_exponent, settings.drift_scale = 0.02, 0.5
         assert set(settings.config().device.constants) & set(DRIFTS) == {settings.drift_name}

@@ -253,7 +253,9 @@ def test_an_address_never_opens_a_file(name: str, tmp_path: Path, monkeypatch) -
     monkeypatch.setattr("pcmsim.presets.read_mapping", lambda path: pytest.fail(f"read {path}"))
     link = visit(f"?seed=3&device.preset={name}")
     assert link.config == BASE.with_values({"seed": 3})
-    assert re.fullmatch(r"device.preset: must be one of nandakumar2018, ideal, joshi2020, got '.*'", link.problems[0])
+    assert re.fullmatch(
+        r"device.preset: must be one of nandakumar2018, ideal, joshi2020, hermes, got '.*'", link.problems[0]
+    )
 
 
 def test_no_address_is_written_for_devices_from_a_file(tmp_path: Path) -> None:

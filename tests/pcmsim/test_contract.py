@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.counter import normals_at
 from pcmsim.crossbar import Crossbar
 from pcmsim.mismatch import DeviceMismatch, Spread, spread
@@ -38,7 +39,7 @@ def ceiling(model: DeviceModel, pattern: Spread) -> torch.Tensor:
     targets above it the polynomial only falls.
     """
     top = torch.as_tensor(model.g_max * pattern.g_max, dtype=torch.float32)
-    return top + 6 * 1.0864 if hasattr(model, "programming_spread") else top
+    return top + 6 * 1.0864 if isinstance(model, ClosedLoopModel) else top
 
 
 def written(model: DeviceModel, pattern: Spread, key: int = 1) -> list[DeviceState]:

@@ -59,7 +59,7 @@ def saved(array: Crossbar) -> dict[str, torch.Tensor]:
 
 
 class TestPlans:
-    @pytest.mark.parametrize("preset", ["nandakumar2018", "ideal", "joshi2020"])
+    @pytest.mark.parametrize("preset", ["nandakumar2018", "ideal", "joshi2020", "hermes"])
     def test_executed_and_counted_exactly(self, preset: str) -> None:
         """Random plans against a ledger kept by hand."""
         array, rng = crossbar(devices=2, preset=preset), np.random.default_rng(1)
@@ -177,7 +177,7 @@ class TestAddressedNoise:
 
 
 class TestSaving:
-    @pytest.mark.parametrize("preset", ["nandakumar2018", "ideal", "joshi2020"])
+    @pytest.mark.parametrize("preset", ["nandakumar2018", "ideal", "joshi2020", "hermes"])
     def test_round_trip_is_exact_and_continues_the_same(self, preset: str) -> None:
         array, plan = (
             crossbar(devices=2, preset=preset),

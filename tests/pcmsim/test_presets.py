@@ -13,6 +13,7 @@ import torch
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FieldError, FileError, UnknownNameError
+from pcmsim.hermes import HermesModel
 from pcmsim.mismatch import Spread
 from pcmsim.plan import PulsePlan
 from pcmsim.presets import DEVICES, device_model, parse_yaml, read_mapping
@@ -59,6 +60,19 @@ class TestConstants:
         assert isinstance(model, ClosedLoopModel)
         assert (model.g_min, model.g_max, model.drift_reference, model.read_time) == (0.0, 25.0, 20.0, 250e-9)
         assert model.nominal_step == 1.5625
+
+    def test_hermes(self) -> None:
+        """Range and times of a single device as the kit documents the chip; one published round of programming."""
+        model = DEVICES["hermes"](4)
+        assert isinstance(model, HermesModel)
+        assert (model.g_min, model.g_max, model.drift_reference, model.read_time) == (0.0, 10.35, 200.0, 512e-9)
+        assert (model.nominal_step, model.iterations, model.readback_bits) == (0.75, 1, 8)
+
+    def test_hermes_pulses_are_those_of_nandakumar2018(self) -> None:
+        ours, theirs = (dataclasses.asdict(DEVICES[preset](4)) for preset in ("hermes", "nandakumar2018"))
+        pulses = [name for name in theirs if name.split("_")[0] in ("step", "spread", "history", "reset", "initial")]
+        assert len(pulses) == 10
+        assert [ours[name] for name in pulses] == [theirs[name] for name in pulses]
 
     @pytest.mark.parametrize("bits", BITS)
     def test_joshi2020_step_follows_the_bits(self, bits: int) -> None:
@@ -139,7 +153,7 @@ class TestOverrides:
     def test_unknown_preset_lists_the_known(self) -> None:
         text = (
             r"^unknown device preset 'nandakumar2081' \(did you mean 'nandakumar2018'\?\); "
-            r"known: ideal, joshi2020, nandakumar2018$"
+            r"known: hermes, ideal, joshi2020, nandakumar2018$"
         )
         with pytest.raises(UnknownNameError, match=text):
             device_model("nandakumar2081")
@@ -187,7 +201,7 @@ class TestFiles:
             device_model(self.write(tmp_path, "chip.yaml", "g_max: -3"))
 
     def test_unknown_preset_in_a_file(self, tmp_path: Path) -> None:
-        with pytest.raises(UnknownNameError, match="^unknown device preset 'flash'; known: ideal, joshi2020, "):
+        with pytest.raises(UnknownNameError, match="^unknown device preset 'flash'; known: hermes, ideal, joshi2020, "):
             device_model(self.write(tmp_path, "chip.json", '{"preset": "flash"}'))
 
     def test_missing(self, tmp_path: Path) -> None:

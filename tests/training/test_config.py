@@ -41,7 +41,7 @@ BAD = {
     "nested key": ({"learning": {"lr": 1.0}}, "unknown field of RunConfig.learning 'lr'"),
     "not a mapping": ({"network": 5}, "RunConfig.network: must be a mapping of names to values, got 5"),
     "constants": ({"device": {"constants": [1]}}, r"RunConfig.device.constants: must be a mapping of names to values"),
-    "preset": ({"device": {"preset": "gst"}}, "unknown device preset 'gst'; known: ideal, joshi2020, nandakumar2018"),
+    "preset": ({"device": {"preset": "gst"}}, "unknown device preset 'gst'; known: hermes, ideal, joshi2020, nandakumar2018"),
     "constant": ({"device": {"constants": {"gmax": 1}}}, "unknown constant of device preset nandakumar2018 'gmax' .*g_max"),
     "constant value": ({"device": {"constants": {"g_max": -1}}}, "PulseModel.g_max: must be a finite number > 0 µS .*got -1"),
     "mismatch": ({"device": {"mismatch": {"step": 0.6}}}, "DeviceMismatch.step: must be a finite number >= 0 and <= 0.5, got 0.6"),

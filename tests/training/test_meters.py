@@ -139,7 +139,7 @@ def test_exact_reads_have_no_noise_to_measure() -> None:
     assert meters.read_noise(session, session.step(), session.snapshot()) is None
 
 
-@pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "ideal"])
+@pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "ideal", "hermes"])
 def test_all_meters_of_a_run(preset: str) -> None:
     values = {
         "device.preset": preset,
