@@ -68,9 +68,7 @@ def network(options: argparse.Namespace, values: Mapping[str, Any]) -> tuple[Ses
         session = Session(loading.configuration(options.network).with_values(values))
         return session, options.trials or TRIALS
     if values or options.trials is not None:
-        raise PCMLabError(
-            f"{options.network}: a checkpoint is deployed as it is, without --trials and settings of a run"
-        )
+        raise PCMLabError(f"{options.network}: a checkpoint is deployed as it is: no --trials, no settings of its run")
     return loading.trained(Path(options.network)), 0
 
 

@@ -15,7 +15,7 @@ from pcmsim.streams import Streams
 from training import spikes
 from training.config import RunConfig
 from training.kernels import Activity
-from training.network import Arrays, Network, ReadNoise
+from training.network import Arrays, Network, ReadNoise, stretches
 from training.objectives import UNDECIDED, Objective, Sample
 from training.records import finite
 from training.tasks import Sampler
@@ -23,6 +23,9 @@ from training.tasks.base import MOST_SAMPLES
 
 PURPOSE = "evaluate"
 """Read noise of whoever only looks: training never meets it."""
+
+MOST_HELD = 16
+"""Stretches of a trial whose reads are kept from sample to sample; memory bounds it."""
 
 
 class Answering(Protocol):
@@ -186,12 +189,15 @@ def answers(
     arrays : Arrays, optional
         Weights in place of the session's.
     """
-    arrays = arrays or session.arrays
+    arrays, network, mode = arrays or session.arrays, session.network, session.config.device.read_mode
     shape = (session.sampler.steps, session.config.network.hidden, session.sampler.outputs)
     noisy, exact = any(array.random for array in arrays), ReadNoise.none(shape)
+    few = len(stretches(arrays, now, session.config.network.dt, 0, shape[0])) <= MOST_HELD
+    held = list(network.reads(arrays, now, (0, shape[0]), mode)) if few else None
     for sample in samples:
         noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
-        yield sample, session.network.run(arrays, sample.inputs, noise, now, read_mode=session.config.device.read_mode)
+        parts = held or network.reads(arrays, now, (0, shape[0]), mode)
+        yield sample, network.play(parts, sample.inputs, noise)
 
 
 def next_trial(session: Answering, device_time: float) -> float:
