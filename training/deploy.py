@@ -183,9 +183,8 @@ def deploy(session: Answering, chip: Chip, seed: int) -> Deployed:
     --------
     >>> from training.presets import PRESETS
     >>> from training.session import Session
-    >>> chip = Chip().with_values({"device.preset": "joshi2020"})
-    >>> deployed = deploy(Session(PRESETS["digits"].config), chip, seed=1)
-    >>> 0.02 < deployed.error < 0.03, deployed.saturated
+    >>> deployed = deploy(Session(PRESETS["digits"].config), Chip(), seed=1)
+    >>> 0.03 < deployed.error < 0.05, deployed.saturated
     (True, 0)
     """
     streams, arrays, programming = Streams(seed), [], {}

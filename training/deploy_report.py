@@ -12,7 +12,7 @@ from typing import Any
 from pcmsim.errors import PCMLabError
 from training import benchmark, loading, studies
 from training.aging import DAY
-from training.deploy import COMPENSATIONS, TRAINED, Chip, Deployment, Result, run
+from training.deploy import COMPENSATIONS, TRAINED, Chip, Deployment, Result, deploy, run
 from training.session import Session
 from training.studies import names, summary
 
@@ -52,6 +52,8 @@ def command(options: argparse.Namespace) -> int:
     chip, training = divided(loading.settings(options.set))
     asked, write = study(chip, options), studies.writer(options.out)
     session, trials = network(options, training)
+    session.sampler.evaluation()
+    deploy(session, asked.chip, 0)  # what is missing or does not fit is said before training
     measured = _measured(asked, session, trials, quiet=options.quiet)
     return studies.gathered(measured, 1 + asked.chips, lines, write, quiet=options.quiet)
 
