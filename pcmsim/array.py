@@ -147,8 +147,12 @@ class WeightArray(ABC):
         """Gain that makes up for the mean drift between device times `since` and `now` [s]; 1 where nothing drifts."""
 
     @abstractmethod
-    def rescaled(self, gain: float) -> WeightArray:
-        """The same memory, read with its weights multiplied by `gain`: a view for reading.
+    def column_gains(self, since: float, now: float) -> torch.Tensor:
+        """The same for each output by itself: ``post``, float32."""
+
+    @abstractmethod
+    def rescaled(self, gain: float | torch.Tensor) -> WeightArray:
+        """The same memory, read with its weights multiplied by `gain`, one number or ``post``: a view for reading.
 
         Raises
         ------

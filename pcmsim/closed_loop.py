@@ -92,7 +92,11 @@ class ClosedLoopModel(DeviceModel):
 
     def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
         """Devices programmed to `mean` [µS]."""
-        return self._program(DeviceState.fresh(mean, now), mean, now, noise)
+        return self.programmed(mean, now, noise)
+
+    def programmed(self, target: torch.Tensor, now: float, noise: Noise, devices: int = 1) -> DeviceState:
+        """Devices programmed to `target` [µS]; each errs by itself, however many a polarity has."""
+        return self._program(DeviceState.fresh(target, now), target, now, noise)
 
     def set_pulses(
         self, cells: DeviceState, counts: torch.Tensor, spread: Spread, now: float, noise: Noise

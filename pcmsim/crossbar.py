@@ -13,7 +13,7 @@ from pcmsim.counter import draw_key, normals_at
 from pcmsim.errors import FieldError
 from pcmsim.ledger import Ledger
 from pcmsim.mismatch import Spread
-from pcmsim.model import DeviceModel, Noise
+from pcmsim.model import DeviceModel, Noise, Programmable
 from pcmsim.plan import Plan, PulsePlan
 
 EVENT_BITS = 16
@@ -116,24 +116,33 @@ class Crossbar(WeightArray):
         then, present = (float(self.conductance(time).sum(dtype=torch.float64)) for time in (since, now))
         return then / present if present > 0.0 else 1.0
 
-    def rescaled(self, gain: float) -> Crossbar:
+    def column_gains(self, since: float, now: float) -> torch.Tensor:
+        """The same for the devices of each column by themselves: ``post``, float32."""
+        then, present = (self.conductance(time).sum((0, 1, 2), dtype=torch.float64) for time in (since, now))
+        return torch.where(present > 0.0, then / present, 1.0).float()
+
+    def rescaled(self, gain: float | torch.Tensor) -> Crossbar:
         """A view for reading of the same devices, its weights and their read noise multiplied by `gain`.
 
-        Devices and ledger are shared, not copied. The gain acts after the read, so it lifts the noise too; on
-        cores it acts after the converters.
+        Devices and ledger are shared, not copied. The gain, one number or ``post``, acts after the read, so it
+        lifts the noise too; on cores it acts after the converters.
 
         Raises
         ------
         FieldError
             If `gain` is not a finite number > 0.
         """
-        if not (math.isfinite(gain) and gain > 0.0):
-            raise FieldError("gain", "a finite number > 0", gain)
+        gains = torch.as_tensor(gain, dtype=torch.float64)
+        wrong = gains[~(gains.isfinite() & (gains > 0.0))]
+        if wrong.numel():
+            raise FieldError("gain", "a finite number > 0", wrong.flatten()[0].item())
         view = copy.copy(self)
-        if self.core is None:
-            view.scale = self.scale / gain
-        else:
+        if self.core is not None:
             view.core = self.core.amplified(gain)
+        elif isinstance(gain, torch.Tensor):
+            view.factor = gain.expand(self.shape) * (1.0 if self.factor is None else self.factor)
+        else:
+            view.scale = self.scale / gain
         return view
 
     def view(self) -> ArrayView:
@@ -152,6 +161,33 @@ class Crossbar(WeightArray):
         if plan.set_devices.numel():
             self._set(plan.set_devices, plan.set_counts, now, set_key)
         self.ledger.count(plan.set_devices, plan.set_counts, plan.reset_devices)
+
+    def write(self, target: torch.Tensor, now: float, *, generator: torch.Generator) -> None:
+        """Program every device to a target and verify it, at device time `now` [s].
+
+        A device's programming counts as one SET; where the target is 0, as one RESET.
+
+        Parameters
+        ----------
+        target : torch.Tensor
+            ``sign, device, pre, post`` [µS]; a device cannot be asked for more than it can conduct.
+        now : float
+            Device time [s].
+        generator : torch.Generator
+            Stream of the programming's errors.
+
+        Raises
+        ------
+        FieldError
+            If such devices cannot be programmed to a target.
+        """
+        if not isinstance(self.model, Programmable):
+            raise FieldError("model", "one that is programmed to a target, as hermes is", type(self.model).__name__)
+        places = torch.arange(target.numel()).view(target.shape)
+        reachable = target.minimum(torch.as_tensor(self.model.g_max * self.spread.g_max, dtype=torch.float32))
+        self.state.put(places, self.model.programmed(reachable, now, _noise(places, draw_key(generator)), self.devices))
+        on = places[target > 0.0]
+        self.ledger.count(on, torch.ones_like(on), places[target <= 0.0])
 
     def count_reads(self, spikes_per_row: torch.Tensor) -> None:
         """A spike reads each device of its row once."""

@@ -141,9 +141,13 @@ class DigitalArray(WeightArray):
         """1: nothing drifts."""
         return 1.0
 
-    def rescaled(self, gain: float) -> DigitalArray:
+    def column_gains(self, since: float, now: float) -> torch.Tensor:
+        """Ones: nothing drifts."""
+        return torch.ones(self.shape[1])
+
+    def rescaled(self, gain: float | torch.Tensor) -> DigitalArray:
         """The array itself; raises `FieldError` unless `gain` is 1, because there is no drift to make up for."""
-        if gain != 1.0:
+        if not bool((torch.as_tensor(gain) == 1.0).all()):
             raise FieldError("gain", "1 for digital weights, which do not drift", gain)
         return self
 

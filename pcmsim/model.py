@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +105,14 @@ class DeviceModel(ABC):
     @abstractmethod
     def largest_exponent(self) -> float:
         """A high value of the drift exponent, 0 without drift: how finely a trial is cut, to follow it."""
+
+
+@runtime_checkable
+class Programmable(Protocol):
+    """Devices that can be programmed to a target and verified."""
+
+    def programmed(self, target: torch.Tensor, now: float, noise: Noise, devices: int = 1) -> DeviceState:
+        """Devices programmed to `target` [µS] at device time `now` [s], each one of so many of a polarity."""
 
 
 def check_range(model: DeviceModel) -> None:

@@ -17,14 +17,13 @@ import torch
 from tqdm import tqdm
 
 from pcmsim.errors import PCMLabError
-from pcmsim.presets import parse_yaml
-from training import benchmark, mismatch_lab, mismatch_report, nir_command, results
-from training.config import RunConfig
+from training import benchmark, deploy_report, loading, mismatch_report, nir_command, results
 from training.evaluation import evaluate
 from training.presets import PRESETS
 from training.session import Session
+from training.studies import INTERRUPTED
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT = 2
 RECENT = 30
 LAST = ("rate", "total_sets", "total_resets", "total_reads", "device_time", "status", "message")
 
@@ -69,9 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     presets.add_argument("name", nargs="?", help="preset to print")
     _serve_options(_command(commands, "serve", _serve, "open the dashboard"))
     benchmark.add_options(_command(commands, "bench", benchmark.command, "time trials against a dense loop"))
-    mismatch = _command(commands, "mismatch", _mismatch, "what mismatch costs: trained on a chip, or loaded onto one")
+    mismatch = _command(
+        commands, "mismatch", mismatch_report.command, "what mismatch costs: trained on a chip, or loaded onto one"
+    )
     _configured(mismatch, "evidence")
     mismatch_report.add_options(mismatch)
+    deploying = _command(
+        commands, "deploy", deploy_report.command, "inference only: a trained network on chips, with time"
+    )
+    deploy_report.add_options(deploying)
     _nir_commands(commands.add_parser("nir", help="networks to and from other simulators, as NIR files"))
     return parser
 
@@ -79,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 def _nir_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     export = _command(commands, "export", nir_command.export, "write a trained network as a NIR file")
-    take = _command(commands, "import", _nir_import, "begin a run with the network of a NIR file")
+    take = _command(commands, "import", nir_command.take, "begin a run with the network of a NIR file")
     nir_command.add_options(export, take)
 
 
@@ -130,58 +135,18 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    values = dict(_assignment(text) for text in options.set)
+    values = loading.settings(options.set)
     if options.seed is not None:
         values["seed"] = options.seed
-    session = Session(_load(options.config).with_values(values))
+    session = Session(loading.configuration(options.config).with_values(values))
     return _train(session, options)
-
-
-def _load(name: str) -> RunConfig:
-    if Path(name).suffix in {".yaml", ".yml", ".json"}:
-        return RunConfig.from_yaml(name)
-    return PRESETS[name].config
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise PCMLabError(f"--set: must be KEY=VALUE, got {text!r}")
-    try:
-        return key, parse_yaml(value)
-    except Exception as error:
-        raise PCMLabError(f"--set {key}: value {value!r} is not valid YAML") from error
-
-
-def _mismatch(options: argparse.Namespace) -> int:
-    base = _load(options.config).with_values(dict(_assignment(text) for text in options.set))
-    study, write = mismatch_report.study(base, options), mismatch_report.writer(options.out) if options.out else None
-    hidden, found = options.quiet or not sys.stderr.isatty(), list[mismatch_lab.Result]()
-    interrupted = False
-    try:
-        trainings = mismatch_lab.run(study, options.workers)
-        for measured in tqdm(trainings, total=len(study.jobs()), unit="run", disable=hidden, file=sys.stderr):
-            found += measured
-    except KeyboardInterrupt:
-        interrupted = True
-    if found and write is not None:
-        write(found)
-    if found:
-        print("\n".join(mismatch_report.lines(found)))
-    return INTERRUPTED if interrupted else 0
 
 
 def _resume(options: argparse.Namespace) -> int:
     path = Path(options.checkpoint)
-    folder = path if path.is_dir() else path.parent
-    session = Session.resume(folder / results.CHECKPOINT if path.is_dir() else path)
-    options.out = options.out or (str(folder) if path.is_dir() else None)
+    session = loading.trained(path)
+    options.out = options.out or (str(path) if path.is_dir() else None)
     return _train(session, options)
-
-
-def _nir_import(options: argparse.Namespace) -> None:
-    base = _load(options.config) if options.config else None
-    nir_command.take(options, base, dict(_assignment(text) for text in options.set))
 
 
 def _train(session: Session, options: argparse.Namespace) -> int:

@@ -5,21 +5,55 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pcmsim.crossbar import Crossbar
+from pcmsim.streams import Streams
 from training import spikes
+from training.config import RunConfig
 from training.kernels import Activity
-from training.network import Arrays, ReadNoise
+from training.network import Arrays, Network, ReadNoise, stretches
 from training.objectives import UNDECIDED, Objective, Sample
 from training.records import finite
-from training.session import Session
+from training.tasks import Sampler
 from training.tasks.base import MOST_SAMPLES
 
 PURPOSE = "evaluate"
 """Read noise of whoever only looks: training never meets it."""
+
+MOST_HELD = 16
+"""Stretches of a trial whose reads are kept from sample to sample; memory bounds it."""
+
+
+class Answering(Protocol):
+    """A network that can be asked: a session, or one that was deployed."""
+
+    @property
+    def config(self) -> RunConfig:
+        """Its configuration."""
+
+    @property
+    def sampler(self) -> Sampler:
+        """Its task."""
+
+    @property
+    def network(self) -> Network:
+        """Its neurons."""
+
+    @property
+    def arrays(self) -> Arrays:
+        """Its weights."""
+
+    @property
+    def streams(self) -> Streams:
+        """Where its read noise comes from."""
+
+    @property
+    def device_time(self) -> float:
+        """Device time [s]."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +102,9 @@ class Evaluation:
     seconds: float
 
 
-def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> Evaluation:
+def evaluate(
+    session: Answering, part: str = "test", most: int = MOST_SAMPLES, *, now: float | None = None
+) -> Evaluation:
     """Ask the session's network about samples of a part, as the next trial would find its devices.
 
     Read noise has streams of its own, reads are not counted, nothing in the session changes: a run that
@@ -76,12 +112,14 @@ def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> 
 
     Parameters
     ----------
-    session : Session
+    session : Answering
         Only looked at.
     part : str
         ``validation``, to choose settings by, or ``test``, to report.
     most : int
         Samples that are asked at most, >= 1; fewer than there are come evenly from all over the part.
+    now : float, optional
+        Device time at the first step of each sample [s]; that of the next trial by default.
 
     Returns
     -------
@@ -95,6 +133,7 @@ def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> 
     Examples
     --------
     >>> from training.presets import PRESETS
+    >>> from training.session import Session
     >>> found = evaluate(Session(PRESETS["digits"].config), most=50)
     >>> found.confusion.sum(), found.held_out
     (np.int64(50), True)
@@ -103,7 +142,8 @@ def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> 
     asked = thinned(sampler.evaluation(part), most)
     confusion = np.zeros((len(sampler.classes), len(sampler.classes)), np.int64)
     loss, fired, arrived, latencies = 0.0, 0, 0, []
-    for sample, activity in answers(session, asked, next_trial(session, session.device_time)):
+    moment = next_trial(session, session.device_time) if now is None else now
+    for sample, activity in answers(session, asked, moment):
         loss += sampler.objective.loss(activity.output, sample)
         fired, arrived = fired + activity.hidden.neuron.size, arrived + sample.inputs.neuron.size
         if sample.label != UNDECIDED:
@@ -134,13 +174,13 @@ def reads_per_spike(arrays: Arrays) -> tuple[int, int]:
 
 
 def answers(
-    session: Session, samples: Sequence[Sample], now: float, arrays: Arrays | None = None
+    session: Answering, samples: Sequence[Sample], now: float, arrays: Arrays | None = None
 ) -> Iterator[tuple[Sample, Activity]]:
     """What the session's network does with each sample; nothing in the session changes.
 
     Parameters
     ----------
-    session : Session
+    session : Answering
         Only looked at.
     samples : sequence of Sample
         Their numbers address the read noise: whoever asks again meets the same.
@@ -149,15 +189,18 @@ def answers(
     arrays : Arrays, optional
         Weights in place of the session's.
     """
-    arrays = arrays or session.arrays
+    arrays, network, mode = arrays or session.arrays, session.network, session.config.device.read_mode
     shape = (session.sampler.steps, session.config.network.hidden, session.sampler.outputs)
     noisy, exact = any(array.random for array in arrays), ReadNoise.none(shape)
+    few = len(stretches(arrays, now, session.config.network.dt, 0, shape[0])) <= MOST_HELD
+    held = list(network.reads(arrays, now, (0, shape[0]), mode)) if few else None
     for sample in samples:
         noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
-        yield sample, session.network.run(arrays, sample.inputs, noise, now, read_mode=session.config.device.read_mode)
+        parts = held or network.reads(arrays, now, (0, shape[0]), mode)
+        yield sample, network.play(parts, sample.inputs, noise)
 
 
-def next_trial(session: Session, device_time: float) -> float:
+def next_trial(session: Answering, device_time: float) -> float:
     """When a trial that follows `device_time` begins [s]: the latest pulses then have the age that training reads at.
 
     At `device_time` itself they are no older than a read delay, and read far too high.

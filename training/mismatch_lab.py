@@ -14,13 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from pcmsim.errors import FieldError
 from pcmsim.registry import Registry
 from pcmsim.streams import Streams
-from training import memory
+from training import memory, studies
 from training.config import RunConfig
 from training.evaluation import evaluate
 from training.network import Network
@@ -212,22 +211,9 @@ def on_chip(session: Session, exam: Exam, chip: int) -> Session:
     return copy
 
 
-def table(results: Sequence[Result]) -> dict[str, list[Any]]:
-    """Results as columns; `training.export` writes them, and ``pandas.DataFrame`` takes them."""
-    return {name: [getattr(result, name) for result in results] for name in Result.__dataclass_fields__}
-
-
-def summary(results: Sequence[Result]) -> dict[str, list[Any]]:
-    """Mean, standard deviation and minimum over seeds and chips, by parameter, arm and level, as columns."""
-    cases: dict[tuple[str, str, float], list[float]] = {}
-    for result in results:
-        cases.setdefault((result.parameter, result.arm, result.level), []).append(result.accuracy)
-    rows = [
-        (*case, np.mean(found).item(), np.std(found, ddof=len(found) > 1).item(), min(found), len(found))
-        for case, found in cases.items()
-    ]
-    names = ("parameter", "arm", "level", "mean", "sd", "minimum", "number")
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+def summary(results: Sequence[Result]) -> studies.Columns:
+    """Mean, standard deviation and extremes over seeds and chips, by parameter, arm and level, as columns."""
+    return studies.summary(results, ("parameter", "arm", "level"), "accuracy")
 
 
 def _context() -> Any:

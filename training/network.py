@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,6 +39,22 @@ class Arrays(NamedTuple):
 
 
 LAYERS = Arrays._fields
+
+
+class Stretch(NamedTuple):
+    """Some steps of a trial during which drift changes nothing noticeable.
+
+    Parameters
+    ----------
+    first, last : int
+        First step, and one past the last.
+    reads : tuple of RowReads
+        How input, recurrent and output weights read meanwhile; the noise's keys are still to come.
+    """
+
+    first: int
+    last: int
+    reads: tuple[RowReads, RowReads, RowReads]
 
 
 @dataclass(frozen=True)
@@ -167,22 +183,22 @@ class Network:
         -------
         Activity
         """
-        first, last = span or (0, inputs.steps)
-        carry = carry or self.rest()
-        parts = []
-        for begin, end, moment in stretches(arrays, now, self.config.dt, first, last):
-            reads = self._reads(arrays, moment, read_mode, noise.keys)
-            here = spikes.between(inputs, begin, end)
-            parts.append(self._loop(self.dynamics, reads, here, noise.between(begin, end), carry, begin))
-        return parts[0] if len(parts) == 1 else joined(parts)
+        return self.play(self.reads(arrays, now, span or (0, inputs.steps), read_mode), inputs, noise, carry)
 
-    def _reads(
-        self, arrays: Arrays, now: float, read_mode: str, keys: tuple[int, int, int]
-    ) -> tuple[RowReads, RowReads, RowReads]:
-        w_in, w_rec, w_out = (
-            row_reads(array, now, read_mode, key, self.dtype) for array, key in zip(arrays, keys, strict=True)
-        )
-        return w_in, w_rec, w_out
+    def reads(self, arrays: Arrays, now: float, span: tuple[int, int], read_mode: str = "output") -> Iterator[Stretch]:
+        """How the arrays read from stretch to stretch of a trial; arguments as in `run`."""
+        for begin, end, moment in stretches(arrays, now, self.config.dt, *span):
+            w_in, w_rec, w_out = (row_reads(array, moment, read_mode, 0, self.dtype) for array in arrays)
+            yield Stretch(begin, end, (w_in, w_rec, w_out))
+
+    def play(self, parts: Iterable[Stretch], inputs: Spikes, noise: ReadNoise, carry: Carry | None = None) -> Activity:
+        """Run the stretches that `reads` gives; other arguments as in `run`."""
+        carry, played = carry or self.rest(), []
+        for first, last, reads in parts:
+            keyed = tuple(layer._replace(key=key) for layer, key in zip(reads, noise.keys, strict=True))
+            here = spikes.between(inputs, first, last)
+            played.append(self._loop(self.dynamics, keyed, here, noise.between(first, last), carry, first))
+        return played[0] if len(played) == 1 else joined(played)
 
 
 def _silenced(constants: Dynamics, silent: npt.NDArray[np.bool_]) -> Dynamics:

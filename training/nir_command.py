@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from training import interchange, results
-from training.config import RunConfig
+from training import interchange, loading
 from training.nir_graph import DIALECTS
 from training.session import Session
 
@@ -34,15 +31,16 @@ def add_options(export: argparse.ArgumentParser, take: argparse.ArgumentParser) 
 
 def export(options: argparse.Namespace) -> None:
     """``pcmlab nir export``."""
-    path = Path(options.checkpoint)
-    session = Session.resume(path / results.CHECKPOINT if path.is_dir() else path)
+    session = loading.trained(Path(options.checkpoint))
     interchange.save_nir(session, options.file, options.dialect or "exact")
     hidden, sampler = session.config.network.hidden, session.sampler
     print(f"{options.file}: {sampler.inputs} inputs, {hidden} neurons, {sampler.outputs} readout units")
 
 
-def take(options: argparse.Namespace, base: RunConfig | None, values: Mapping[str, Any]) -> None:
-    """``pcmlab nir import``: onto `base` or the file's own configuration, with some settings replaced."""
+def take(options: argparse.Namespace) -> None:
+    """``pcmlab nir import``: onto a configuration or the file's own, with some settings replaced."""
+    base = loading.configuration(options.config) if options.config else None
+    values = loading.settings(options.set)
     found = interchange.from_nir(options.file, options.dt, options.dialect)
     session = Session(found.run_config(base).with_values(values))
     interchange.load(session, found)

@@ -17,7 +17,7 @@ import torch
 from pyarrow import parquet
 
 from pcmsim.errors import FieldError, UnknownNameError
-from training import cli
+from training import cli, loading
 from training.config import RunConfig
 from training.export import command, difference, snippet, to_csv, to_parquet
 from training.presets import PRESETS, Preset
@@ -164,7 +164,7 @@ def test_text_that_yaml_would_take_for_something_else_stays_text(name: str, monk
     monkeypatch.setattr("training.config.DeviceConfig.model", lambda self, bits: None)
     config = PRESETS["mixed-precision"].config.with_values({"device.preset": name})
     words = shlex.split(command(config, "mixed-precision", 1))
-    assert cli._assignment(words[words.index("--set") + 1]) == ("device.preset", name)
+    assert loading.settings([words[words.index("--set") + 1]]) == {"device.preset": name}
 
 
 @pytest.mark.parametrize("write", [snippet, command])

@@ -24,10 +24,10 @@ from training.mismatch_lab import (
     perform,
     run,
     summary,
-    table,
 )  # fmt: skip
 from training.presets import PRESETS
 from training.session import Session
+from training.studies import table
 
 TASK = {"name": "evidence", "cues": 3, "cue": 0.02, "gap": 0.01, "delay": 0.02, "recall": 0.02}
 BASE = PRESETS["evidence"].config.with_values(
@@ -110,7 +110,7 @@ def test_the_summary_is_mean_spread_and_minimum() -> None:
     assert told["level"] == [0.2, 0.3]
     assert told["mean"] == pytest.approx([np.mean(found), 0.5])
     assert told["sd"] == pytest.approx([np.std(found, ddof=1), 0.0])
-    assert (told["minimum"], told["number"]) == ([0.7, 0.5], [3, 1])
+    assert (told["minimum"], told["maximum"], told["number"]) == ([0.7, 0.5], [0.9, 0.5], [3, 1])
     assert table(results)["accuracy"] == [*found, 0.5]
 
 

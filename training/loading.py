@@ -1,0 +1,65 @@
+"""What the command line's arguments name: configurations, settings, trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pcmsim.errors import PCMLabError
+from pcmsim.presets import parse_yaml
+from training import results
+from training.config import RunConfig
+from training.presets import PRESETS
+from training.session import Session
+
+
+def configuration(name: str) -> RunConfig:
+    """That of a preset, or of a YAML or JSON file.
+
+    Raises
+    ------
+    UnknownNameError, FileError
+        If there is no such preset, or the file cannot be read.
+    """
+    if Path(name).suffix in {".yaml", ".yml", ".json"}:
+        return RunConfig.from_yaml(name)
+    return PRESETS[name].config
+
+
+def settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Values by dotted name, from texts such as ``learning.batch=4``.
+
+    Raises
+    ------
+    PCMLabError
+        If a text is no such thing.
+    """
+    return dict(map(_assignment, texts))
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise PCMLabError(f"--set: must be KEY=VALUE, got {text!r}")
+    try:
+        return key, parse_yaml(value)
+    except Exception as error:
+        raise PCMLabError(f"--set {key}: value {value!r} is not valid YAML") from error
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a name stands for a checkpoint or the folder of a run, and not for a configuration."""
+    path = Path(name)
+    return path.is_dir() or path.suffix == Path(results.CHECKPOINT).suffix
+
+
+def trained(path: Path) -> Session:
+    """The session of a checkpoint, or of the one in a run's folder.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
+    return Session.resume(path / results.CHECKPOINT if path.is_dir() else path)

@@ -1,0 +1,125 @@
+"""What studies share: results as they come, as columns, in summary, in a file; options with lists."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from pcmsim.errors import FileError
+from training import export
+
+T = TypeVar("T")
+Columns = dict[str, list[Any]]
+WRITERS: dict[str, Callable[[export.Columns], bytes]] = {".parquet": export.to_parquet, ".csv": export.to_csv}
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted."""
+
+STATISTICS = ("mean", "sd", "minimum", "maximum", "number")
+
+
+def table(results: Sequence[Any]) -> Columns:
+    """Results, dataclasses of one kind, as columns; `training.export` writes them, ``pandas.DataFrame`` takes them."""
+    return {about.name: [getattr(result, about.name) for result in results] for about in fields(results[0])}
+
+
+def summary(results: Sequence[Any], by: Sequence[str], value: str) -> Columns:
+    """Mean, standard deviation, extremes and number of a field's values, by other fields, as columns."""
+    cases: dict[tuple[Any, ...], list[float]] = {}
+    for result in results:
+        cases.setdefault(tuple(getattr(result, name) for name in by), []).append(getattr(result, value))
+    rows = [
+        (*case, np.mean(found).item(), np.std(found, ddof=len(found) > 1).item(), min(found), max(found), len(found))
+        for case, found in cases.items()
+    ]
+    return dict(zip((*by, *STATISTICS), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def gathered(
+    measured: Iterable[list[Any]],
+    total: int,
+    lines: Callable[[Sequence[Any]], Iterator[str]],
+    write: Callable[[Sequence[Any]], None] | None,
+    *,
+    quiet: bool,
+) -> int:
+    """Gather results as far as they come, write and print them.
+
+    Parameters
+    ----------
+    measured : iterable of list
+        Results, part by part.
+    total : int
+        Number of parts.
+    lines : callable
+        The results as people read them.
+    write : callable or None
+        How they go to a file.
+    quiet : bool
+        No progress bar.
+
+    Returns
+    -------
+    int
+        The exit code: 0, or `INTERRUPTED`.
+    """
+    found, interrupted = list[Any](), False
+    try:
+        for part in followed(measured, total, "run", quiet=quiet):
+            found += part
+    except KeyboardInterrupt:
+        interrupted = True
+    if found and write is not None:
+        write(found)
+    if found:
+        print("\n".join(lines(found)))
+    return INTERRUPTED if interrupted else 0
+
+
+def followed(work: Iterable[T], total: int, unit: str, *, quiet: bool) -> Iterable[T]:
+    """The same, with a progress bar for who sits before a terminal."""
+    return tqdm(work, total=total, unit=unit, disable=quiet or not sys.stderr.isatty(), file=sys.stderr)
+
+
+def writer(path: str | None) -> Callable[[Sequence[Any]], None] | None:
+    """How results go to a file, if to any; before anything is computed.
+
+    Raises
+    ------
+    FileError
+        If its ending is not known or its folder does not exist.
+    """
+    if path is None:
+        return None
+    file = Path(path)
+    if file.suffix not in WRITERS:
+        raise FileError(path, f"has no known ending; expected {' or '.join(WRITERS)}")
+    if not file.parent.is_dir():
+        raise FileError(path, "cannot be written (no such folder)")
+
+    def write(results: Sequence[Any]) -> None:
+        try:
+            file.write_bytes(WRITERS[file.suffix](table(results)))
+        except OSError as error:
+            raise FileError(path, f"cannot be written ({error.strerror})") from error
+
+    return write
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between."""
+    return tuple(part.strip() for part in text.split(","))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be numbers with commas between, got {text!r}") from error
