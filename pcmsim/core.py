@@ -25,7 +25,7 @@ from pcmsim.quantity import check, quantity
 HERMES = "Khaddam-Aljameh 2022 (HERMES core)"
 Received = tuple[Floats, Floats]
 BINS = 64
-"""Bins of the histogram of conversions: one either side for those that saturated, the others end to end of the range."""
+"""Bins of the histogram of conversions: the outermost for those that saturated, the others end to end of the range."""
 
 
 @dataclass(frozen=True)

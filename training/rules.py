@@ -127,7 +127,7 @@ def _saturated_converters(s: Situation) -> Words | None:
     return Words(
         f"The converters saturate: {percent(clipped)} of the sums lie beyond "
         f"{s.config.core.adc_range:.3g} fully conducting cells.",
-        'A saturated sum tells the neuron no more than "many". Widen "ADC range"; its steps become coarser then.',
+        'Such sums all look alike to the neuron. Widen "ADC range"; its steps become coarser then.',
         "ADC range",
     )
 
