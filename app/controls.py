@@ -59,8 +59,11 @@ METER = """
 
 PLAIN = "return Math.abs(tick) < 1e-9 ? '0' : String(+tick.toPrecision(3))"
 PERCENT = "return (100 * tick).toFixed(0) + ' %'"
+FINE_PERCENT = "return +(100 * tick).toFixed(1) + ' %'"
+OHM = "return +tick.toPrecision(3) + ' Ω'"
 TIMES = "return tick.toFixed(2).replace(/0$/, '') + ' ×'"
 POWER = "const v = 10 ** tick; return v < 0.01 ? v.toExponential(1).replace('e-', 'e−') : String(+v.toPrecision(3))"
+CELLS = "const v = 10 ** tick; return String(+v.toPrecision(3)) + ' cells'"
 POWER_TIMES = "const v = 10 ** tick; return String(+v.toPrecision(2)) + ' ×'"
 POWER_SECONDS = """
 const s = 10 ** tick

@@ -11,6 +11,7 @@ from typing import Any
 import param
 
 from pcmsim.closed_loop import ClosedLoopModel
+from pcmsim.core import CoreConfig
 from pcmsim.energy import EventCosts
 from pcmsim.mismatch import DeviceMismatch
 from pcmsim.presets import DEVICES, device_model
@@ -59,6 +60,8 @@ DRIFTS = ("drift_exponent", "drift_scale")
 
 SETTINGS: dict[str, Setting] = {
     "weight_bits": Setting("precision.weight_bits", PrecisionConfig),
+    "accumulator_bits": Setting("precision.accumulator_bits", PrecisionConfig),
+    "gradient_bits": Setting("precision.gradient_bits", PrecisionConfig),
     "lr_input": Setting("learning.lr_input", LearningConfig, (1e-7, 1e-1)),
     "lr_recurrent": Setting("learning.lr_recurrent", LearningConfig, (1e-7, 1e-1)),
     "lr_output": Setting("learning.lr_output", LearningConfig, (1e-7, 1e-1)),
@@ -70,6 +73,14 @@ SETTINGS: dict[str, Setting] = {
     "drift_scale": Setting("device.constants.drift_scale", ClosedLoopModel, (0.0, 3.0)),
     "devices": Setting("device.devices", DeviceConfig),
     "refresh": Setting("refresh.enabled", RefreshConfig),
+    "cores": Setting("core.enabled", CoreConfig),
+    "adc_bits": Setting("core.adc_bits", CoreConfig),
+    "dac_bits": Setting("core.dac_bits", CoreConfig),
+    "adc_range": Setting("core.adc_range", CoreConfig, (0.02, 20.0)),
+    "mvm_noise": Setting("core.mvm_noise", CoreConfig, (0.0, 0.1)),
+    "converter_spread": Setting("core.gain_spread", CoreConfig, (0.0, 0.2)),
+    "calibration": Setting("core.calibration", CoreConfig),
+    "wire_resistance": Setting("core.wire_resistance", CoreConfig, (0.0, 20.0)),
     "seed": Setting("seed", RunConfig),
     "hidden": Setting("network.hidden", NetworkConfig, (10, 300)),
     "threshold": Setting("network.threshold", NetworkConfig, (0.01, 1.0)),
@@ -86,6 +97,7 @@ SETTINGS: dict[str, Setting] = {
 LEVELS = {
     "mismatch": ("device.mismatch.step", "device.mismatch.g_max", "device.mismatch.drift_exponent"),
     "neuron_mismatch": ("network.tau_mismatch", "network.threshold_mismatch"),
+    "converter_spread": ("core.gain_spread", "core.offset_spread"),
 }
 """Settings that move several fields together; the first is shown."""
 
@@ -100,6 +112,8 @@ def describe(name: str) -> str:
         return f"One level for SET step, maximum conductance and drift exponent. {_tooltip(SETTINGS[name])}"
     if name == "neuron_mismatch":
         return f"One level for all time constants and the threshold. {_tooltip(SETTINGS[name])}"
+    if name == "converter_spread":
+        return f"One level for gains, and for offsets as a share of the range. {_tooltip(SETTINGS[name])}"
     if name == "rate_factor":
         return "Moves all three learning rates together, by the same factor."
     return _tooltip(SETTINGS[name])
@@ -144,6 +158,8 @@ class Settings(param.Parameterized):
 
     scheme = param.Selector(objects=list(SCHEMES), doc=describe("scheme"))
     weight_bits = _number("weight_bits")
+    accumulator_bits = _number("accumulator_bits")
+    gradient_bits = _number("gradient_bits")
     rate_factor = param.Number(1.0, bounds=FACTOR_RANGE, doc=describe("rate_factor"))
     lr_input = _number("lr_input")
     lr_recurrent = _number("lr_recurrent")
@@ -156,6 +172,14 @@ class Settings(param.Parameterized):
     drift_scale = _number("drift_scale")
     devices = _number("devices")
     refresh = param.Boolean(False, doc=describe("refresh"))
+    cores = param.Boolean(False, doc=describe("cores"))
+    adc_bits = _number("adc_bits")
+    dac_bits = _number("dac_bits")
+    adc_range = _number("adc_range")
+    mvm_noise = _number("mvm_noise")
+    converter_spread = _number("converter_spread")
+    calibration = _number("calibration")
+    wire_resistance = _number("wire_resistance")
     seed = _number("seed")
     hidden = _number("hidden")
     threshold = _number("threshold")

@@ -9,6 +9,7 @@ import numpy as np
 
 from app.history import CURVE, Table
 from app.shot import Shot
+from app.views import cores
 from training import spikes
 from training.records import LayerSnapshot
 
@@ -59,6 +60,11 @@ def drift(shot: Shot, curves: Curves) -> Columns:
     return {"device_time": table[:, 0], **{f"device_{k}": table[:, k + 1] for k in range(table.shape[1] - 1)}}
 
 
+def conversions(shot: Shot, curves: Curves) -> Columns:
+    """Conversions of the cores by the sum that they stand for; one row per bin, empty without cores."""
+    return _by_layer(shot, _conversions)
+
+
 TABLES: dict[str, Callable[[Shot, Curves], Columns]] = {
     "learning": learning,
     "output": output,
@@ -66,6 +72,7 @@ TABLES: dict[str, Callable[[Shot, Curves], Columns]] = {
     "synapses": synapses,
     "devices": devices,
     "drift": drift,
+    "conversions": conversions,
 }
 """Every table by name; each takes the run and the curves that it is compared with."""
 
@@ -88,6 +95,13 @@ def _synapses(layer: LayerSnapshot) -> Columns:
         "asked": layer.asked.ravel() if layer.asked.size else nothing,
         "applied": layer.applied.ravel() if layer.applied.size else nothing,
     }
+
+
+def _conversions(layer: LayerSnapshot) -> Columns:
+    if layer.core is None:
+        return {"least": np.empty(0), "most": np.empty(0), "conversions": np.empty(0, np.int64)}
+    edges = cores.edges(layer.core.adc_range)
+    return {"least": edges[:-1], "most": edges[1:], "conversions": layer.core.histogram}
 
 
 def _devices(layer: LayerSnapshot) -> Columns:

@@ -25,7 +25,7 @@ from pcmsim.quantity import check, quantity
 HERMES = "Khaddam-Aljameh 2022 (HERMES core)"
 Received = tuple[Floats, Floats]
 BINS = 64
-"""Bins of the histogram of conversions, end to end of the converter's range."""
+"""Bins of the histogram of conversions: the outermost for those that saturated, the others end to end of the range."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,20 @@ class Converters(NamedTuple):
     histogram: npt.NDArray[np.int64]
 
 
+def saturated(histogram: npt.NDArray[np.int64]) -> float | None:
+    """Share of counted conversions that saturated; None where none was counted.
+
+    Examples
+    --------
+    >>> counted = np.zeros(BINS, np.int64)
+    >>> counted[[0, 32, -1]] = 1, 7, 2
+    >>> saturated(counted)
+    0.3
+    """
+    total = int(histogram.sum())
+    return int(histogram[0] + histogram[-1]) / total if total else None
+
+
 def no_converters(dtype: npt.DTypeLike) -> Converters:
     """For an array whose sums are exact."""
     none = np.empty((0, 0), dtype)
@@ -171,6 +185,10 @@ class Core:
         self._scale, self._shift = self._calibrated(generator)
         self.amplification: torch.Tensor | float = 1.0
         self.histogram = np.zeros(BINS, np.int64)
+
+    def fits(self, config: CoreConfig, full: float) -> bool:
+        """Whether cores with these constants would be the very same, so that these can go on counting."""
+        return config == self.config and config.adc_range * full == self.range
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -302,7 +320,13 @@ def convert(core: Converters, tile: int, received: Received, noise: tuple[int, i
         if sigma > 0.0:
             value += sigma * normal(key, address + j)
         if core.step > 0.0:
-            code = min(max(np.rint(value / core.step), -highest), highest)
-            core.histogram[int((code + highest) * (bins - 1) / (2 * highest) + 0.5)] += 1
+            code, place = np.rint(value / core.step), 0
+            if code > highest:
+                code, place = highest, bins - 1
+            elif code >= -highest:
+                place = 1 + int((code + highest) * (bins - 3) / (2 * highest) + 0.5)
+            elif code < -highest:  # what is not a number stays so, and counts here
+                code = -highest
+            core.histogram[place] += 1
             value = code * core.step
         sums[j] += core.scale[tile, j] * value + core.shift[tile, j]

@@ -19,7 +19,7 @@ from pcmsim.streams import Streams
 from training.config import RunConfig
 from training.network import LAYERS, Arrays
 from training.neurons import Floats
-from training.records import LayerSnapshot, Snapshot
+from training.records import CoreSnapshot, LayerSnapshot, Snapshot
 from training.tasks import Sampler
 from training.watch import LayerWatch
 
@@ -47,7 +47,10 @@ def configure(arrays: Arrays, config: RunConfig, *, streams: Streams) -> None:
             array.spread = spread(config.device.mismatch, array.state.conductance.shape, streams=streams, name=layer)
         elif isinstance(array, DigitalArray):
             array.form = config.precision.weight_format
-        array.core = _core(config, layer, array, streams) if config.core.enabled else None
+        if not config.core.enabled:
+            array.core = None
+        elif array.core is None or not array.core.fits(config.core, array.full_weight):
+            array.core = _core(config, layer, array, streams)
 
 
 def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None = None) -> Snapshot:
@@ -112,6 +115,7 @@ def probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:
 
 
 def _layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
+    core = None if array.core is None else _core_snapshot(array.core)
     if isinstance(array, Crossbar):
         conductance, reads = array.conductance(now), array.moments(now)
         return LayerSnapshot(
@@ -121,7 +125,20 @@ def _layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
             age=(now - array.state.written_at).float().numpy(),
             sets=array.ledger.sets.numpy().copy(),
             resets=array.ledger.resets.numpy().copy(),
+            core=core,
         )
     empty = np.empty((0, 0, *array.shape), np.float32)
     none = empty.astype(np.int32)
-    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, none, none)
+    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, none, none, core=core)
+
+
+def _core_snapshot(core: Core) -> CoreSnapshot:
+    return CoreSnapshot(
+        tiles=core.tiles,
+        size=(core.config.rows, core.config.columns),
+        utilisation=core.utilisation,
+        adc_range=core.config.adc_range,
+        histogram=core.histogram.copy(),
+        gain_error=float(core.gain_error.std(correction=0)),
+        offset_error=float(core.offset_error.std(correction=0)),
+    )

@@ -15,7 +15,9 @@ import torch
 
 from pcmsim import mapping
 from pcmsim.crossbar import Crossbar
-from training import spikes
+from training import core_meters, spikes
+from training.core_meters import CoreMeters
+from training.drive import arriving, strength
 from training.records import Snapshot, TrialRecord
 from training.session import Session
 from training.watch import LayerWatch
@@ -59,6 +61,8 @@ class Meters:
         Share of hidden neurons without a spike in the trial.
     busiest : float
         Share of all hidden spikes that the busiest tenth of the neurons fired; 0 without spikes.
+    core : CoreMeters or None
+        Effects of the cores' converters; None where sums are exact.
     """
 
     write_error: float | None = None
@@ -73,6 +77,7 @@ class Meters:
     asked_pulses: float | None = None
     silent: float = 0.0
     busiest: float = 0.0
+    core: CoreMeters | None = None
 
 
 def measure(session: Session, record: TrialRecord, snapshot: Snapshot | None = None) -> Meters:
@@ -109,6 +114,7 @@ def measure(session: Session, record: TrialRecord, snapshot: Snapshot | None = N
         asked_pulses=asked_pulses(crossbars, watch),
         silent=silent,
         busiest=busiest,
+        core=core_meters.measure(session, record, snapshot),
     )
 
 
@@ -181,16 +187,11 @@ def read_noise(session: Session, record: TrialRecord, snapshot: Snapshot) -> flo
     the mean over time of the summed read variances; both are averaged over neurons before the root.
     None where reads are exact or no spike arrives.
     """
-    fired = spikes.to_raster(record.hidden, session.config.network.hidden).astype(np.float32)
-    arriving = {
-        "input": spikes.to_raster(record.inputs, session.sampler.inputs).astype(np.float32),
-        "recurrent": np.concatenate((np.zeros_like(fired[:1]), fired[:-1])),
-    }
+    rasters = arriving(session, record)
     noise = sum(
         float((raster.mean(0) @ snapshot[layer].variance).mean())
-        for layer, raster in arriving.items()
+        for layer, raster in rasters.items()
         if snapshot[layer].variance.size
     )
-    current = sum(raster @ snapshot[layer].weights for layer, raster in arriving.items())
-    signal = float(np.var(current, axis=0).mean())
+    signal = strength(rasters, snapshot)
     return math.sqrt(noise / signal) if noise > 0.0 and signal > 0.0 else None

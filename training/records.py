@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pcmsim.core import saturated
 from training.neurons import Floats
 from training.spikes import Spikes
 
@@ -78,6 +79,41 @@ SCALARS: dict[str, Scalar] = {
 
 
 @dataclass(frozen=True)
+class CoreSnapshot:
+    """What the cores of one weight array look like, and what their converters have seen.
+
+    Parameters
+    ----------
+    tiles : tuple of int
+        Cores along the inputs and along the outputs.
+    size : tuple of int
+        Inputs and outputs of a core.
+    utilisation : float
+        Share of the cores' cells that hold weights.
+    adc_range : float
+        Largest sum that a converter holds [fully conducting cells].
+    histogram : numpy.ndarray
+        Conversions since the cores' settings changed, by code; see `pcmsim.core.Converters`.
+    gain_error, offset_error : float
+        Standard deviation of what calibration leaves of the converters' gains, and of their offsets
+        as a share of the range.
+    """
+
+    tiles: tuple[int, int]
+    size: tuple[int, int]
+    utilisation: float
+    adc_range: float
+    histogram: npt.NDArray[np.int64]
+    gain_error: float
+    offset_error: float
+
+    @property
+    def saturated(self) -> float | None:
+        """Share of conversions that saturated; None where none was counted."""
+        return saturated(self.histogram)
+
+
+@dataclass(frozen=True)
 class LayerSnapshot:
     """Copies of one weight array's state at one device time.
 
@@ -98,6 +134,8 @@ class LayerSnapshot:
     asked, applied : numpy.ndarray
         Weight change asked for by recent updates, and made by the devices, ``pre, post``; empty
         unless the run is observed.
+    core : CoreSnapshot or None
+        The cores that hold it; None where its sums are exact.
     """
 
     weights: npt.NDArray[np.float32]
@@ -108,6 +146,7 @@ class LayerSnapshot:
     variance: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     asked: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     applied: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    core: CoreSnapshot | None = None
 
 
 Snapshot = dict[str, LayerSnapshot]

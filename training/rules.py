@@ -31,6 +31,9 @@ __all__ = ["RULES", "Finding", "Situation", "findings"]
 STUCK, ONE_SIDED = 0.02, 0.1
 """Shares of pairs worth a word: one in fifty, and one in ten where one side still moves; published runs have 0."""
 
+CLIPPED = 0.05
+"""Share of saturated conversions worth a word: one in twenty; the default range has none."""
+
 LEARNED, WORSE = 0.3, 1.1
 """Error over that of a silent network: most is learned below, worse than silence above."""
 
@@ -113,6 +116,19 @@ def _one_sided_pairs(s: Situation) -> Words | None:
         "Their weights hardly grow any more, and each pulse back fills the other side too. More "
         '"Devices per polarity" share the pulses.',
         "Devices per polarity",
+    )
+
+
+@rule("saturated-converters", NOTICE)
+def _saturated_converters(s: Situation) -> Words | None:
+    clipped = None if s.meters.core is None else s.meters.core.clipped
+    if clipped is None or clipped <= CLIPPED:
+        return None
+    return Words(
+        f"The converters saturate: {percent(clipped)} of the sums lie beyond "
+        f"{s.config.core.adc_range:.3g} fully conducting cells.",
+        'Such sums all look alike to the neuron. Widen "ADC range"; its steps become coarser then.',
+        "ADC range",
     )
 
 

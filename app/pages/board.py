@@ -12,6 +12,7 @@ from bokeh.plotting import figure
 
 from app.controls import responsive
 from app.pages.cards import BOARD, CHOICE, SMALL_BUTTON, WORDS, card, cover, head, head_html, plot, row
+from app.pages.cores import Cores
 from app.pages.inspector import Inspector
 from app.pages.progress import Progress
 from app.shot import Look, Shot
@@ -21,7 +22,7 @@ from app.views import activity, asked, budget, conductance, crossbar, drift, hap
 from app.views.base import View
 from app.words import Words
 from training.network import LAYERS
-from training.records import TrialRecord
+from training.records import LayerSnapshot, TrialRecord
 
 CROSSBAR_TURN, LEARNING_TURN, CONDUCTANCE_TURN, ASKED_TURN, DRIFT_TURN, WORDS_TURN = range(TURNS)
 NO_DEVICES = "These weights are kept in digital memory: there are no devices{}. Choose another scheme to see them."
@@ -33,6 +34,10 @@ VIEWS = {
     "asked": asked,
     "budget": budget,
 }
+KINDS = {kind.label: name for name, kind in crossbar.KINDS.items()}
+CORES = "cores"
+"""What the crossbar's card shows beside the kinds of heat map, while there are cores."""
+
 TWIN_KEY = ' &nbsp; <i class="twin">━━ twin</i>'
 
 
@@ -74,7 +79,7 @@ class Board:
         self.views["crossbar"].on_pick(lambda pre, post: page.pick_cell(self.layer.value, pre, post))
         self.views["activity"].on_pick(page.pick_neuron)
         self.inspector = Inspector(self._palette, page.drop_pick)
-        self.progress = Progress(self._palette)
+        self.progress, self.cores = Progress(self._palette), Cores(self._palette)
         self._shot: Shot | None = None
         self._run, self._devices = -1, drift.Choice()
         self._told_running = False
@@ -91,6 +96,7 @@ class Board:
             view.paint(self._palette)
         self.inspector.paint(self._palette)
         self.progress.paint(self._palette)
+        self.cores.paint(self._palette)
         if self._shot is not None:
             self._drawn = None, None
             self.draw(self._shot, None)
@@ -98,6 +104,8 @@ class Board:
     def figures(self) -> dict[str, list[figure]]:
         """The plots by name, each from top to bottom."""
         views = {name: list(view.figures.values()) for name, view in (self.views | self.inspector.views).items()}
+        if self.cores.view.visible:
+            views = {name: figures for name, figures in views.items() if name != "crossbar"} | self.cores.figures()
         return views | self.progress.figures()
 
     def draw(self, shot: Shot, turn: int | None) -> None:
@@ -139,10 +147,8 @@ class Board:
             return
         layer = shot.snapshot[self.layer.value]
         if turn in (None, CROSSBAR_TURN):
-            kind = self.kind.value
-            shown = crossbar.columns(layer, kind)
-            self.views["crossbar"].show(shown)
-            crossbar.fit(self.views["crossbar"], shown, kind)
+            self._offer_cores(shot.config.core.enabled)
+            self._draw_array(layer)
         if turn in (None, CONDUCTANCE_TURN):
             edge = conductance.right_edge(layer, shot.config.device.model(None).g_max)
             shown = conductance.columns(layer, edge)
@@ -152,6 +158,22 @@ class Board:
             shown = asked.columns(layer)
             self.views["asked"].show(shown)
             asked.fit(self.views["asked"], shown)
+
+    def _offer_cores(self, enabled: bool) -> None:
+        """Cores are shown once they are switched on, and can be shown until they are switched off."""
+        options = KINDS | {CORES: CORES} if enabled else KINDS
+        if options != self.kind.options:
+            self.kind.param.update(options=options, value=CORES if enabled else "weight")
+
+    def _draw_array(self, layer: LayerSnapshot) -> None:
+        kind = self.kind.value
+        if kind == CORES:
+            self.cores.draw(layer)
+        else:
+            shown = crossbar.columns(layer, kind)
+            self.views["crossbar"].show(shown)
+            crossbar.fit(self.views["crossbar"], shown, kind)
+        self.cores.view.visible, self._heat_map.visible = kind == CORES, kind != CORES
 
     def _draw_words(self, shot: Shot) -> None:
         self._told_running = shot.running
@@ -193,9 +215,8 @@ class Board:
             options=list(LAYERS), value="recurrent", size="small", label="Layer", margin=0, width=156,
             stylesheets=[LAYER], css_classes=["layer"],
         )  # fmt: skip
-        kinds = {kind.label: name for name, kind in crossbar.KINDS.items()}
         self.kind = pmui.Select(
-            options=kinds, value="weight", size="small", label="Show", width=96, margin=0, stylesheets=[CHOICE]
+            options=KINDS, value="weight", size="small", label="Show", width=96, margin=0, stylesheets=[CHOICE]
         )
         for widget in (self.layer, self.kind):
             responsive(widget).param.watch(self._redraw_devices, "value")
@@ -220,11 +241,12 @@ class Board:
 
     def _arrange(self) -> pn.Column:
         figures = {name: view.figures for name, view in self.views.items()}
+        self._heat_map = plot(figures["crossbar"]["weights"])
         raster, output = plot(figures["activity"]["raster"], 1.25), plot(figures["activity"]["output"])
         return pn.Column(
             card("a", self.activity_head, raster, output),
             self.progress.view,
-            card("x", row(head("Crossbar"), self.kind, self.layer), plot(figures["crossbar"]["weights"])),
+            card("x", row(head("Crossbar"), self.kind, self.layer), self._heat_map, self.cores.view),
             card(
                 "c",
                 head("Conductance", '<i class="plus">▲ G+</i> &nbsp; <i class="minus">▼ G−</i>', "devices, log"),

@@ -9,6 +9,9 @@ import panel as pn
 import panel_material_ui as pmui
 
 from app.controls import (
+    CELLS,
+    FINE_PERCENT,
+    OHM,
     PERCENT,
     POWER,
     POWER_SECONDS,
@@ -28,7 +31,12 @@ from training.schemes import SCHEMES
 from training.twin import NON_IDEALITIES
 
 FIRST_SCHEMES = ("mixed-precision", "sign", "stochastic", "multi-memristor", "update-ready", "float32")
-BITS = {"FP32": None, "8": 8, "6": 6, "4": 4, "3": 3, "2": 2}
+BITS = {"FP32": None, "8": 8, "7": 7, "6": 6, "5": 5, "4": 4, "3": 3, "2": 2}
+GATHERED = {"FP32": None, "16": 16, "12": 12, "8": 8, "6": 6}
+ASKED = {"FP32": None, "8": 8, "6": 6, "4": 4, "3": 3, "2": 2}
+ADC = {"exact": None, "12": 12, "10": 10, "8": 8, "6": 6, "4": 4, "3": 3}
+DAC = {"exact": None, "8": 8, "6": 6, "4": 4, "2": 2}
+READS = {"off": 0, "4": 4, "16": 16, "64": 64, "256": 256}
 POLARITIES = {"1": 1, "2": 2, "4": 4, "8": 8}
 ANALOG = (
     "device_preset",
@@ -39,6 +47,7 @@ ANALOG = (
     "drift_scale",
     "devices",
     "refresh",
+    "wire_resistance",
 )
 PICO = 1e-12
 NO_TWIN = ""
@@ -46,7 +55,7 @@ NO_DEVICES = "These weights are kept in digital memory: there are no devices to 
 
 
 class Sidebar:
-    """Update, Device, Task and network.
+    """Update, Device, Cores, Task and network.
 
     Parameters
     ----------
@@ -87,8 +96,10 @@ class Sidebar:
 
     def complete(self) -> None:
         """Add the sections below the first; left for later, so that the plots can be drawn sooner."""
-        self.view.extend([*self._device(), *self._network(), *self._aging(), *self._costs()])
+        self.view.extend([*self._device(), *self._cores(), *self._network(), *self._aging(), *self._costs()])
         self._settings.param.watch(self._adapt, ["scheme", "device_preset"])
+        self._settings.param.watch(self._unfold_converters, "cores")
+        self._unfold_converters()
         self._adapt()
 
     def _update(self) -> list[Any]:
@@ -98,9 +109,21 @@ class Sidebar:
             heading("Update"),
             *controls.metered("scheme", controls.choice("scheme", "Scheme", names, [WIDE])),
             *controls.metered("weight_bits", controls.choice("weight_bits", "Bit precision", BITS)),
+            *self._digital(),
             controls.log_slider("rate_factor", "Learning rates", POWER_TIMES),
             *self._rates(),
         ]
+
+    def _digital(self) -> list[Any]:
+        """A button that unfolds the bits of what the digital side computes with."""
+        controls = self._controls
+        return self._folded(
+            "More: bits of updates",
+            lambda: [
+                controls.choice("accumulator_bits", "Accumulator bits", GATHERED),
+                controls.choice("gradient_bits", "Gradient bits", ASKED),
+            ],
+        )
 
     def _rates(self) -> list[Any]:
         """A button that unfolds one slider per array."""
@@ -138,6 +161,32 @@ class Sidebar:
             *controls.metered("refresh", controls.switch("refresh", "Refresh saturated pairs")),
             self.twin,
         ]
+
+    def _cores(self) -> list[Any]:
+        self._converting = pn.Column(sizing_mode="stretch_width", margin=0, visible=False)
+        switch = self._controls.switch("cores", "Cores and converters")
+        return [heading("Cores"), *self._controls.metered("cores", switch), self._converting]
+
+    def _converters(self) -> list[Any]:
+        controls = self._controls
+        return [
+            *controls.metered("adc_range", controls.log_slider("adc_range", "ADC range", CELLS)),
+            *controls.metered("adc_bits", controls.choice("adc_bits", "ADC bits", ADC)),
+            *controls.metered("dac_bits", controls.choice("dac_bits", "DAC bits", DAC)),
+            *controls.metered("mvm_noise", controls.slider("mvm_noise", "Conversion noise", 0.001, FINE_PERCENT)),
+            *controls.metered(
+                "converter_spread", controls.slider("converter_spread", "Gain and offset spread", 0.01, PERCENT)
+            ),
+            *controls.metered("calibration", controls.choice("calibration", "Calibration reads", READS)),
+            *controls.metered("wire_resistance", controls.slider("wire_resistance", "Wire resistance", 0.5, OHM)),
+        ]
+
+    def _unfold_converters(self, *_: Any) -> None:
+        """What converters have to set is there while there are converters; it is built when first wanted."""
+        if self._settings.cores and not self._converting.objects:
+            self._converting.objects = self._converters()
+            self._adapt()
+        self._converting.visible = self._settings.cores
 
     def _network(self) -> list[Any]:
         controls = self._controls
@@ -208,7 +257,8 @@ class Sidebar:
         for name in ("drift_exponent", "drift_scale"):
             widgets[name].visible = name == settings.drift_name
             self._controls.meters[name].visible = name == settings.drift_name
-        for widget in (*(widgets[name] for name in ANALOG), self.twin, *self.ages):
+        analog = (widgets[name] for name in ANALOG if name in widgets)
+        for widget in (*analog, self.twin, *self.ages):
             widget.disabled = settings.digital
         self._hint.visible = settings.digital
 

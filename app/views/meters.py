@@ -19,6 +19,13 @@ SAYINGS: dict[str, tuple[Callable[[Meters], float | None], str]] = {
     "devices": (lambda m: m.saturated, "{:z.1%} of the pairs have a saturated side"),
     "refresh": (lambda m: m.stuck, "{:z.1%} of the pairs have both sides saturated"),
     "neuron_mismatch": (lambda m: m.threshold_mismatch, "this chip: SD {:z.1%} of the threshold"),
+    "cores": (lambda m: m.core and m.core.used, "weights fill {:z.1%} of the cores' cells"),
+    "adc_range": (lambda m: m.core and m.core.clipped, "{:z.1%} of the conversions saturate"),
+    "adc_bits": (lambda m: m.core and m.core.rounding, "rounding is {:.1%} of the input's spread"),
+    "mvm_noise": (lambda m: m.core and m.core.noise, "noise is {:.1%} of the input's spread"),
+    "converter_spread": (lambda m: m.core and m.core.gain_spread, "this chip: SD {:z.1%} of the gain"),
+    "calibration": (lambda m: m.core and m.core.gain_error, "it leaves SD {:.2%} of the gain"),
+    "wire_resistance": (lambda m: m.core and m.core.wire_loss, "wires take {:z.1%} of the cells' currents"),
 }
 """By control: which meter, and how to say it."""
 
@@ -33,12 +40,21 @@ NOTHING = {
     "devices": "no devices",
     "refresh": "no devices",
     "neuron_mismatch": "off: all neurons alike",
+    "cores": "off: sums are exact",
+    "adc_range": "nothing converted yet",
+    "adc_bits": "off: sums are not rounded",
+    "mvm_noise": "off: conversions are exact",
+    "converter_spread": "off: all converters alike",
+    "calibration": "nothing to correct",
+    "wire_resistance": "off: wires take nothing",
 }
 """What to say where there is nothing to measure."""
 
-DIGITAL = ("scheme", "weight_bits", "neuron_mismatch")
+CONVERTERS = ("cores", "adc_range", "adc_bits", "mvm_noise", "converter_spread", "calibration")
+DIGITAL = ("scheme", "weight_bits", "neuron_mismatch", *CONVERTERS)
 """Controls that act without devices."""
 
+FULL_SCALE = "no effect here: a spike is full scale"
 NO_BITS = "no effect here: this scheme and device move by whole pulses"
 
 
@@ -57,7 +73,9 @@ def words(meters: Meters, config: RunConfig) -> dict[str, str]:
     dict of str to str
         By the setting's name.
     """
-    lines = {name: _say(meters, name) for name in SAYINGS}
+    lines = {name: _say(meters, name) for name in SAYINGS} | {"dac_bits": FULL_SCALE}
+    if config.core.adc_bits is None:
+        lines["adc_range"] = "off: exact sums do not saturate"
     if config.scheme.digital:
         lines |= {name: "no devices" for name in SAYINGS if name not in DIGITAL}
     return lines if bits_act(config) else {**lines, "weight_bits": NO_BITS}

@@ -8,7 +8,7 @@ import param
 import pytest
 
 from app.controls import Controls
-from app.pages.sidebar import ANALOG, BITS, Sidebar
+from app.pages.sidebar import ANALOG, ASKED, BITS, GATHERED, Sidebar
 from app.settings import SETTINGS, Settings
 from training.presets import PRESETS
 
@@ -80,9 +80,9 @@ def test_a_slider_that_restarts_waits_for_the_release(controls: Controls, settin
 def test_a_choice_without_a_button_leaves_all_up(controls: Controls, settings: Settings) -> None:
     buttons = controls.choice("weight_bits", "Bits", BITS)
     assert buttons.value == "4"
-    settings.weight_bits = 5
+    settings.weight_bits = 12
     assert buttons.value is None
-    assert settings.weight_bits == 5
+    assert settings.weight_bits == 12
     buttons.value = "FP32"
     assert settings.weight_bits is None
 
@@ -112,10 +112,52 @@ def test_widgets_that_restart_are_marked(controls: Controls) -> None:
 
 def test_the_digital_scheme_disables_every_device_widget_and_no_other(controls: Controls, settings: Settings) -> None:
     Sidebar(settings, controls, age=print, bring=print).complete()
+    settings.cores = True
     settings.scheme = "float32"
     assert {name for name, widget in controls.widgets.items() if widget.disabled} == set(ANALOG)
     settings.scheme = "sign"
     assert not any(widget.disabled for widget in controls.widgets.values())
+
+
+CONVERTING = {"adc_range", "adc_bits", "dac_bits", "mvm_noise", "converter_spread", "calibration", "wire_resistance"}
+
+
+def test_converters_have_no_widgets_until_cores_are_on(controls: Controls, settings: Settings) -> None:
+    sidebar = Sidebar(settings, controls, age=print, bring=print)
+    sidebar.complete()
+    assert not CONVERTING & set(controls.widgets)
+    assert not sidebar._converting.visible
+    settings.scheme = "float32"
+    settings.cores = True
+    assert set(controls.widgets) > CONVERTING
+    assert sidebar._converting.visible
+    assert controls.widgets["wire_resistance"].disabled
+    first = controls.widgets["adc_range"]
+    settings.cores = False
+    assert not sidebar._converting.visible
+    settings.cores = True
+    assert controls.widgets["adc_range"] is first
+
+
+def test_converter_widgets_move_their_settings(controls: Controls, settings: Settings) -> None:
+    settings.cores = True
+    Sidebar(settings, controls, age=print, bring=print).complete()
+    widgets = controls.widgets
+    widgets["adc_range"].value, widgets["adc_bits"].value, widgets["calibration"].value = -1.0, "exact", "off"
+    widgets["converter_spread"].value, widgets["wire_resistance"].value = 0.1, 2.0
+    core = settings.config().core
+    assert (core.adc_range, core.adc_bits, core.calibration, core.wire_resistance) == (0.1, None, 0, 2.0)
+    assert (core.gain_spread, core.offset_spread) == (0.1, 0.1)
+
+
+@pytest.mark.parametrize("name", ["weight_bits", "accumulator_bits", "gradient_bits"])
+def test_every_button_of_bits_is_allowed(name: str, controls: Controls, settings: Settings) -> None:
+    options = {"weight_bits": BITS, "accumulator_bits": GATHERED, "gradient_bits": ASKED}[name]
+    buttons = controls.choice(name, "Bits", options)
+    for text, bits in options.items():
+        buttons.value = text
+        assert getattr(settings.config().precision, name) == bits
+    assert {None, *range(2, 9)} == set(BITS.values())
 
 
 @pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "ideal", "hermes"])

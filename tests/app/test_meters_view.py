@@ -11,6 +11,7 @@ from app.views import meters as view
 from app.views.meters import words
 from training import meters
 from training.config import RunConfig
+from training.core_meters import CoreMeters
 from training.meters import Meters
 from training.presets import PRESETS
 from training.session import Session
@@ -36,6 +37,16 @@ OWN = {
     "neuron_mismatch": ("threshold_mismatch", 0.2, "this chip: SD 20.0% of the threshold"),
 }
 
+CONVERTERS = {
+    "cores": ("used", 0.153, "weights fill 15.3% of the cores' cells"),
+    "adc_range": ("clipped", 0.0042, "0.4% of the conversions saturate"),
+    "adc_bits": ("rounding", 0.031, "rounding is 3.1% of the input's spread"),
+    "mvm_noise": ("noise", 0.187, "noise is 18.7% of the input's spread"),
+    "converter_spread": ("gain_spread", 0.071, "this chip: SD 7.1% of the gain"),
+    "calibration": ("gain_error", 0.00138, "it leaves SD 0.14% of the gain"),
+    "wire_resistance": ("wire_loss", 0.05, "wires take 5.0% of the cells' currents"),
+}
+
 
 @pytest.mark.parametrize("control", OWN)
 def test_each_control_speaks_of_its_own_meter_alone(control: str) -> None:
@@ -47,8 +58,27 @@ def test_each_control_speaks_of_its_own_meter_alone(control: str) -> None:
     assert changed == {name for name, (other, *_) in OWN.items() if other == meter}
 
 
+@pytest.mark.parametrize("control", CONVERTERS)
+def test_each_control_of_the_cores_speaks_of_its_own_meter_alone(control: str) -> None:
+    meter, value, said = CONVERTERS[control]
+    usual = CoreMeters(used=0.5)
+    nothing, alone = (
+        words(Meters(core=core), BITTEN) for core in (usual, dataclasses.replace(usual, **{meter: value}))
+    )
+    assert alone[control] == said
+    assert {name for name in alone if alone[name] != nothing[name]} == {control}
+
+
+def test_without_cores_their_lines_say_off() -> None:
+    said = words(Meters(), BITTEN)
+    assert said["cores"] == "off: sums are exact"
+    assert said["dac_bits"] == "no effect here: a spike is full scale"
+    exact = words(Meters(core=CoreMeters(used=0.5)), BITTEN.with_values({"core.adc_bits": None}))
+    assert exact["adc_range"] == "off: exact sums do not saturate"
+
+
 def test_the_lines_belong_to_controls_that_there_are() -> None:
-    assert set(OWN) == set(view.SAYINGS) == set(view.NOTHING) <= {*SETTINGS, "scheme"}
+    assert set(OWN) | set(CONVERTERS) == set(view.SAYINGS) == set(view.NOTHING) <= {*SETTINGS, "scheme"}
 
 
 def test_zero_is_measured_and_not_nothing() -> None:

@@ -51,7 +51,9 @@ def test_tooltips_say_meaning_source_and_restart(name: str) -> None:
 
 LIVE = {
     "lr_input": 1e-3, "weight_bits": 6, "mismatch": 0.2, "write_noise": 0.5, "read_noise": 0.0, "drift_exponent": 0.1,
-    "refresh": True, "threshold": 0.3, "update_interval": 100.0,
+    "refresh": True, "threshold": 0.3, "update_interval": 100.0, "accumulator_bits": 12, "gradient_bits": 4,
+    "cores": True, "adc_bits": None, "dac_bits": 4, "adc_range": 0.5, "mvm_noise": 0.0, "converter_spread": 0.1,
+    "calibration": 0, "wire_resistance": 1.0,
 }  # fmt: skip
 RESTARTING = {"device_preset": "joshi2020", "devices": 4, "seed": 7, "hidden": 50}
 

@@ -15,7 +15,8 @@ from training.presets import PRESETS
 MOVED: dict[str, Any] = {
     "weight_bits": 6, "lr_input": 1e-3, "lr_recurrent": 2e-3, "lr_output": 3e-3, "write_noise": 0.5,
     "read_noise": 0.25, "drift_exponent": 0.1, "devices": 4, "refresh": True, "seed": 7, "hidden": 50,
-    "threshold": 0.3, "update_interval": 100.0,
+    "threshold": 0.3, "update_interval": 100.0, "accumulator_bits": 12, "gradient_bits": 4, "cores": True,
+    "adc_bits": 6, "dac_bits": None, "adc_range": 0.5, "mvm_noise": 0.0, "calibration": 16, "wire_resistance": 1.0,
 }  # fmt: skip
 
 
@@ -48,6 +49,12 @@ def test_mismatch_moves_its_three_fields_and_no_other(settings: Settings) -> Non
     settings.mismatch = 0.2
     fields = ("step", "g_max", "drift_exponent")
     assert difference(before, settings.config()) == {f"device.mismatch.{name}": 0.2 for name in fields}
+
+
+def test_the_spread_of_converters_moves_gains_and_offsets_and_no_other(settings: Settings) -> None:
+    before = settings.config()
+    settings.converter_spread = 0.2
+    assert difference(before, settings.config()) == {"core.gain_spread": 0.2, "core.offset_spread": 0.2}
 
 
 def test_the_factor_moves_three_rates_and_no_other(settings: Settings) -> None:

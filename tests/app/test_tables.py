@@ -30,7 +30,9 @@ def shot() -> Shot:
     return shot_of(CONFIG)
 
 
-@pytest.mark.parametrize("config", [CONFIG, CONFIG.with_values({"scheme": "float32"})])
+@pytest.mark.parametrize(
+    "config", [CONFIG, CONFIG.with_values({"scheme": "float32"}), CONFIG.with_values({"core.enabled": True})]
+)
 @pytest.mark.parametrize("name", tables.TABLES)
 def test_every_table_has_columns_of_one_length(name: str, config: RunConfig) -> None:
     columns = tables.TABLES[name](shot_of(config), [])
@@ -51,6 +53,17 @@ def test_output_is_the_latest_trial(shot: Shot) -> None:
     assert np.array_equal(columns["output_0"], shot.record.output[:, 0])
     assert np.array_equal(columns["target_0"], shot.record.target[:, 0])
     assert columns["time"][-1] == pytest.approx(0.199)
+
+
+def test_conversions_are_counted_by_the_sum_that_they_stand_for(shot: Shot) -> None:
+    assert not any(len(column) for column in tables.conversions(shot, []).values())
+    cored = shot_of(CONFIG.with_values({"core.enabled": True}))
+    columns = tables.conversions(cored, [])
+    for layer, taken in cored.snapshot.items():
+        own = columns["layer"] == layer
+        assert np.array_equal(columns["conversions"][own], taken.core.histogram)
+        assert np.array_equal(columns["most"][own][:-1], columns["least"][own][1:])
+        assert (columns["least"][own][0], columns["most"][own][-1]) == (-np.inf, np.inf)
 
 
 def test_spikes_are_those_of_the_latest_trial(shot: Shot) -> None:

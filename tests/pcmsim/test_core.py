@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pcmsim.array import WeightReads
-from pcmsim.core import BINS, Core, CoreConfig
+from pcmsim.core import BINS, Core, CoreConfig, saturated
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FieldError
 from pcmsim.presets import device_model
@@ -72,6 +72,39 @@ def test_saturated_conversions_fill_the_outermost_bins() -> None:
     assert cores.histogram.sum() == 4
     assert (cores.histogram[-1], cores.histogram[0]) == (2, 1)
     assert cores.histogram[BINS // 2 - 1 : BINS // 2 + 1].sum() == 1
+
+
+def test_sums_within_the_range_of_a_coarse_converter_are_not_counted_as_saturated() -> None:
+    """Codes of 2 bits are -1, 0 and 1; half a code beyond the outermost saturates."""
+    cores = core((1, 1), adc_bits=2, adc_range=0.5)
+    Product(cores, WeightReads(torch.ones(1, 1), None))(
+        torch.tensor([[0.5], [-0.5], [0.7], [0.8], [-1.0], [0.0]]), key=0
+    )
+    assert np.flatnonzero(cores.histogram).tolist() == [0, 1, BINS // 2, BINS - 2, BINS - 1]
+    assert saturated(cores.histogram) == pytest.approx(2 / 6)
+
+
+def test_share_of_saturated_gaussian_sums_is_the_error_function() -> None:
+    """Noise alone, of standard deviation s: beyond the range, and half a code, lies erfc((1 + 1 / 254) / (s sqrt 2))."""
+    cores = core((1, 20_000), adc_bits=8, mvm_noise=0.5)
+    Product(cores, WeightReads(torch.zeros(1, 20_000), None))(torch.ones(1, 1), key=3)
+    expected = math.erfc((1.0 + 1.0 / 254.0) / (0.5 * math.sqrt(2.0)))
+    assert saturated(cores.histogram) == pytest.approx(expected, abs=4.5 * math.sqrt(expected / 20_000))
+
+
+def test_a_sum_that_is_not_a_number_is_counted_and_stays_so() -> None:
+    cores = core((1, 2), adc_bits=8)
+    converted = Product(cores, WeightReads(torch.tensor([[math.nan, 0.5]]), None))(torch.ones(1, 1), key=0)
+    assert converted.isnan().tolist() == [[True, False]]
+    assert (cores.histogram.sum(), cores.histogram[0]) == (2, 1)
+    assert saturated(np.zeros(BINS, np.int64)) is None
+
+
+def test_cores_fit_a_configuration_that_would_build_the_same() -> None:
+    built = core((4, 4), adc_bits=8, gain_spread=0.1)
+    assert built.fits(built.config, 1.0)
+    assert not built.fits(built.config, 2.0)
+    assert not built.fits(CoreConfig(**{**EXACT, "adc_bits": 6, "gain_spread": 0.1}), 1.0)
 
 
 def test_noise_of_conversions_and_of_devices_add_in_variance() -> None:

@@ -13,6 +13,7 @@ import pytest
 from pcmsim.errors import UnknownNameError
 from training import rules
 from training.config import RunConfig
+from training.core_meters import CoreMeters
 from training.meters import Meters, measure
 from training.presets import MIXED, PRESETS
 from training.records import TrialRecord
@@ -69,6 +70,8 @@ LOSING: dict[str, Any] = {"scheme": "multi-memristor"}
 METER_RULES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ("stuck-pairs", {"stuck": 0.06}, {"stuck": 0.02}, {"stuck": None}, {}),
     ("one-sided-pairs", {"saturated": 0.11}, {"saturated": 0.1}, {"saturated": None}, {}),
+    ("saturated-converters", {"core": CoreMeters(0.1, clipped=0.06)}, {"core": CoreMeters(0.1, clipped=0.05)}, {"core": CoreMeters(0.1)}, {}),
+    ("saturated-converters", {"core": CoreMeters(0.1, clipped=0.06)}, {"core": None}, {}, {}),
     ("lost", {"asked_pulses": 0.49}, {"asked_pulses": 1.0}, {"asked_pulses": None}, LOSING),
     ("slow", {"asked_pulses": 0.019}, {"asked_pulses": 0.02}, {"asked_pulses": None}, {}),
     ("slow", {"asked_pulses": 0.0099}, {"asked_pulses": 0.0101}, {"asked_pulses": None}, {"scheme": "stochastic"}),
@@ -102,7 +105,7 @@ def test_nothing_is_wrong_with_the_published_run() -> None:
 @pytest.mark.parametrize(("name", "above", "below", "missing", "values"), METER_RULES)
 def test_a_cause_is_not_named_where_it_does_no_harm(name: str, above, below, missing, values) -> None:
     """While learning, in the first trials, and when something worse is known; saturated pairs are a fact at any time."""
-    always = name in ("stuck-pairs", "one-sided-pairs")
+    always = name in ("stuck-pairs", "one-sided-pairs", "saturated-converters")
     assert (name in names(moment(above, values, share=0.9))) == always
     assert (name in names(moment(above, values, trials=2))) == always
     assert (name in names(moment(above, values, status="silent"))) == always
@@ -212,6 +215,7 @@ TEXTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("stuck-pairs", {"meters": {"stuck": 0.06}, "values": {"device.constants.g_max": 20.0}}, "above 15 µS", "Refresh saturated pairs"),
     ("stuck-pairs", {"meters": {"stuck": 0.06}, "values": {"refresh.enabled": True}}, "6 % of synapses", "Learning rates"),
     ("one-sided-pairs", {"meters": {"saturated": 0.124}}, "12 % of synapses have a side above 9 µS.", "Devices per polarity"),
+    ("saturated-converters", {"meters": {"core": CoreMeters(0.1, clipped=0.074)}, "values": {"core.adc_range": 0.25}}, "saturate: 7 % of the sums lie beyond 0.25 fully conducting cells.", "ADC range"),
     ("lost", {"meters": {"asked_pulses": 0.49}, "values": LOSING}, "is 0.49 of a SET pulse.", "Learning rates"),
     ("slow", {"meters": {"asked_pulses": 0.002}}, "is 0.002 of a SET pulse, and Mixed precision takes about 985 such", "Learning rates"),
     ("rounded", {"meters": {"rounding": 0.97, "asked_pulses": 2.0}, "values": LOSING}, "by 97 %", "Learning rates"),
@@ -286,6 +290,7 @@ RUNS: list[tuple[str, dict[str, Any], int]] = [
     ("saturated-neurons", {**SMALL, **at_rate(5e-3)}, 12),
     ("stuck-pairs", {**SMALL, **at_rate(0.0), "device.initial_conductance": 11.0, "device.scale": 60.0}, 1),
     ("one-sided-pairs", {**SMALL, **at_rate(0.0), "device.initial_conductance": 8.5, "device.scale": 200.0}, 1),
+    ("saturated-converters", {**SMALL, "core.enabled": True, "core.adc_range": 0.02}, 2),
     ("lost", {**SMALL, "scheme": "update-ready"}, 6),
     ("slow", {**SMALL, **at_rate(1e-7)}, 6),
     ("slow", {**SMALL, **at_rate(1e-7), "scheme": "stochastic"}, 6),
