@@ -130,6 +130,16 @@ class WeightArray(ABC):
     def noisy(self) -> bool:
         """Whether reads carry noise."""
 
+    @property
+    @abstractmethod
+    def reads_per_spike(self) -> int:
+        """Devices that a spike reads: those of its row; 0 for digital memory."""
+
+    @property
+    @abstractmethod
+    def total_reads(self) -> int:
+        """Device reads so far."""
+
     @abstractmethod
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""

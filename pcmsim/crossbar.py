@@ -73,6 +73,16 @@ class Crossbar(WeightArray):
         """See `WeightArray.full_weight`."""
         return self.model.g_max / self.scale
 
+    @property
+    def reads_per_spike(self) -> int:
+        """Devices of a row."""
+        return 2 * self.devices * self.shape[1]
+
+    @property
+    def total_reads(self) -> int:
+        """See `Ledger.total_reads`."""
+        return self.ledger.total_reads
+
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""
         mean, variance = self.model.read(self.state, self.spread, now).moments()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pcmsim.crossbar import Crossbar
 from training import spikes
 from training.kernels import Activity
 from training.network import Arrays, ReadNoise
@@ -129,7 +128,7 @@ def evaluate(session: Session, part: str = "test", most: int = MOST_SAMPLES) -> 
 
 def reads_per_spike(arrays: Arrays) -> tuple[int, int]:
     """Devices that an input spike reads, and a hidden one: those of its rows."""
-    devices = [2 * a.view().devices * a.shape[1] if isinstance(a, Crossbar) else 0 for a in arrays]
+    devices = [array.reads_per_spike for array in arrays]
     return devices[0], devices[1] + devices[2]
 
 

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,6 @@ DRIFT_TOLERANCE = 1e-2
 
 MOST_STRETCHES = 200
 
-LOOPS: dict[str, Callable[..., Activity]] = {"compiled": kernels.simulate, "torch": torch_loop.run}
 
 
 class Arrays(NamedTuple):
@@ -39,6 +38,21 @@ class Arrays(NamedTuple):
 
 
 LAYERS = Arrays._fields
+
+
+class Loop(NamedTuple):
+    """A time loop, and how it knows an array.
+
+    Parameters
+    ----------
+    reads : callable
+        As `row_reads`.
+    run : callable
+        As `kernels.simulate`, on three of what `reads` returns.
+    """
+
+    reads: Callable[..., Any]
+    run: Callable[..., Activity]
 
 
 @dataclass(frozen=True)
@@ -104,14 +118,22 @@ class Network:
         Source of the neurons' fixed pattern.
     dtype : dtype
         float32, or float64 for comparisons.
+    loop : Loop, optional
+        In place of the configured one.
     """
 
     def __init__(
-        self, config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32
+        self,
+        config: NetworkConfig,
+        outputs: int,
+        *,
+        streams: Streams,
+        dtype: npt.DTypeLike = np.float32,
+        loop: Loop | None = None,
     ) -> None:
         self.config, self.dtype = config, np.dtype(dtype)
         self.dynamics = dynamics(config, outputs, streams=streams, dtype=dtype)
-        self._loop = LOOPS[config.loop]
+        self._loop = loop or LOOPS[config.loop]
         self._nominal = dynamics(config.nominal, outputs, streams=streams, dtype=dtype)
 
     def assumed(self, eligibility: str) -> Dynamics:
@@ -173,14 +195,14 @@ class Network:
         for begin, end, moment in stretches(arrays, now, self.config.dt, first, last):
             reads = self._reads(arrays, moment, read_mode, noise.keys)
             here = spikes.between(inputs, begin, end)
-            parts.append(self._loop(self.dynamics, reads, here, noise.between(begin, end), carry, begin))
+            parts.append(self._loop.run(self.dynamics, reads, here, noise.between(begin, end), carry, begin))
         return parts[0] if len(parts) == 1 else joined(parts)
 
     def _reads(
         self, arrays: Arrays, now: float, read_mode: str, keys: tuple[int, int, int]
-    ) -> tuple[RowReads, RowReads, RowReads]:
+    ) -> tuple[Any, Any, Any]:
         w_in, w_rec, w_out = (
-            row_reads(array, now, read_mode, key, self.dtype) for array, key in zip(arrays, keys, strict=True)
+            self._loop.reads(array, now, read_mode, key, self.dtype) for array, key in zip(arrays, keys, strict=True)
         )
         return w_in, w_rec, w_out
 
@@ -214,6 +236,9 @@ def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: n
     reads = array.moments(now)
     variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
     return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key, flat, core)
+
+
+LOOPS = {"compiled": Loop(row_reads, kernels.simulate), "torch": Loop(row_reads, torch_loop.run)}
 
 
 def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> list[tuple[int, int, float]]:
