@@ -19,6 +19,7 @@ from tqdm import tqdm
 from pcmsim.errors import PCMLabError
 from pcmsim.presets import parse_yaml
 from training import benchmark, mismatch_lab, mismatch_report, results
+from training.chip import command as chip_command
 from training.config import RunConfig
 from training.evaluation import evaluate
 from training.presets import PRESETS
@@ -58,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pcmlab {metadata.version('pcmlab')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = _command(commands, "run", _run, "train a preset or a YAML configuration")
-    run.add_argument("config", help="preset name, or path of a YAML or JSON file")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
-    run.add_argument("--seed", type=int, help="seed; decides every random number")
+    _seeded(run)
     _training_options(run, 750)
     resume = _command(commands, "resume", _resume, "continue from a checkpoint, exactly")
     resume.add_argument("checkpoint", help="checkpoint file, or the folder of a run")
@@ -72,7 +71,20 @@ def _parser() -> argparse.ArgumentParser:
     mismatch = _command(commands, "mismatch", _mismatch, "what mismatch costs: trained on a chip, or loaded onto one")
     _configured(mismatch, "evidence")
     mismatch_report.add_options(mismatch)
+    chip_command.add_options(
+        _command(commands, "chip", _serve, "a chip that holds a run's weights: serve one, replay its log"),
+        _seeded,
+        _config,
+    )
     return parser
+
+
+def _seeded(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", help="preset name, or path of a YAML or JSON file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
+    )
+    parser.add_argument("--seed", type=int, help="seed; decides every random number")
 
 
 def _configured(parser: argparse.ArgumentParser, default: str) -> None:
@@ -100,6 +112,7 @@ def _training_options(parser: argparse.ArgumentParser, trials: int) -> None:
         metavar="N",
         help="ask about the validation part every N trials, about the test part at the end; written to evaluations.csv",
     )
+    chip_command.add_run_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -122,11 +135,14 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    return _train(Session(_config(options), chip_command.connected(options)), options)
+
+
+def _config(options: argparse.Namespace) -> RunConfig:
     values = dict(_assignment(text) for text in options.set)
     if options.seed is not None:
         values["seed"] = options.seed
-    session = Session(_load(options.config).with_values(values))
-    return _train(session, options)
+    return _load(options.config).with_values(values)
 
 
 def _load(name: str) -> RunConfig:
@@ -166,7 +182,8 @@ def _mismatch(options: argparse.Namespace) -> int:
 def _resume(options: argparse.Namespace) -> int:
     path = Path(options.checkpoint)
     folder = path if path.is_dir() else path.parent
-    session = Session.resume(folder / results.CHECKPOINT if path.is_dir() else path)
+    file = folder / results.CHECKPOINT if path.is_dir() else path
+    session = Session.resume(file, chip_command.connected(options))
     options.out = options.out or (str(folder) if path.is_dir() else None)
     return _train(session, options)
 

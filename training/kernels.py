@@ -283,9 +283,7 @@ def hidden_step(
 
 
 @njit(nogil=True, cache=True)
-def readout_step(
-    dynamics: Dynamics, received: tuple[Floats, Floats, Floats], carry: Carry, output: Floats
-) -> None:
+def readout_step(dynamics: Dynamics, received: tuple[Floats, Floats, Floats], carry: Carry, output: Floats) -> None:
     """One step of the readout, ``output``; arguments as in `hidden_step`."""
     drive, variance, noise = received
     y, out = carry.output, dynamics.out

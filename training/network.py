@@ -28,7 +28,6 @@ DRIFT_TOLERANCE = 1e-2
 MOST_STRETCHES = 200
 
 
-
 class Arrays(NamedTuple):
     """The three weight arrays of the network."""
 
@@ -198,9 +197,7 @@ class Network:
             parts.append(self._loop.run(self.dynamics, reads, here, noise.between(begin, end), carry, begin))
         return parts[0] if len(parts) == 1 else joined(parts)
 
-    def _reads(
-        self, arrays: Arrays, now: float, read_mode: str, keys: tuple[int, int, int]
-    ) -> tuple[Any, Any, Any]:
+    def _reads(self, arrays: Arrays, now: float, read_mode: str, keys: tuple[int, int, int]) -> tuple[Any, Any, Any]:
         w_in, w_rec, w_out = (
             self._loop.reads(array, now, read_mode, key, self.dtype) for array, key in zip(arrays, keys, strict=True)
         )

@@ -158,7 +158,9 @@ class Session:
             If the run is on a chip, which cannot be copied.
         """
         if self._link is not None:
-            raise ChipError("fork: a run on a chip cannot be copied, because its devices cannot; expected a simulated one")
+            raise ChipError(
+                "fork: a run on a chip cannot be copied, because its devices cannot; expected a simulated one"
+            )
         copy = Session(self.config)
         copy._restore("the run", self._progress(), self._tensors())
         if config is not None:

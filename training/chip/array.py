@@ -177,8 +177,7 @@ class ChipArray(WeightArray):
 
     def apply(self, plan: Plan, now: float, *, generator: torch.Generator) -> None:
         """Have a plan carried out at device time `now` [s]; nothing is sent for one without pulses."""
-        pulses = isinstance(plan, PulsePlan)
-        if pulses and plan.empty:
+        if isinstance(plan, PulsePlan) and plan.empty:
             return
         self._link.program(self._layer, plan, now, generator.initial_seed())
         self._written_at, self._stored = now, torch.empty(0)
@@ -209,9 +208,7 @@ class ChipArray(WeightArray):
 @memory.layer_snapshot.register
 def _(array: ChipArray, now: float) -> LayerSnapshot:
     read = array.read(now)
-    return LayerSnapshot(
-        read.mean, read.conductance, read.age, read.sets, resets=read.resets, variance=read.variance
-    )
+    return LayerSnapshot(read.mean, read.conductance, read.age, read.sets, resets=read.resets, variance=read.variance)
 
 
 def _reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> ChipReads:

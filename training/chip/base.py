@@ -63,7 +63,11 @@ class LayerInfo:
         1.0, above=0.0, maximum=1e6, doc="Weight of a cell that conducts fully", source="the chip"
     )
     exponent: float = quantity(
-        0.0, minimum=0.0, maximum=1.0, doc="A high value of the drift exponent; 0 where nothing drifts", source="the chip"
+        0.0,
+        minimum=0.0,
+        maximum=1.0,
+        doc="A high value of the drift exponent; 0 where nothing drifts",
+        source="the chip",
     )
     random: bool = quantity(False, doc="Whether sums carry noise", source="the chip")
     written_at: float = quantity(
@@ -110,6 +114,7 @@ class ChipInfo:
 
     def __post_init__(self) -> None:
         check(self)
+        object.__setattr__(self, "capabilities", tuple(self.capabilities))
 
 
 @dataclass(frozen=True)

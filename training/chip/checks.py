@@ -60,6 +60,8 @@ def rows(info: ChipInfo, name: str, asked: Spikes, first: int) -> None:
     """Raise `FieldError` unless the active rows of a batch of steps exist and are in order."""
     here = layer(info, name)
     whole("first", first, 0, 2**40)
+    if not isinstance(asked, Spikes):
+        raise FieldError("rows", "the events of each step", type(asked).__name__)
     start, neuron = _vector("rows.start", asked.start, np.int64), _vector("rows.neuron", asked.neuron, np.int32)
     if not 2 <= start.size <= LONGEST + 1:
         raise FieldError("rows", f"1 to {LONGEST} steps", start.size - 1)
@@ -71,18 +73,20 @@ def rows(info: ChipInfo, name: str, asked: Spikes, first: int) -> None:
 def _pulses(name: str, here: LayerInfo, asked: PulsePlan) -> None:
     cells = 2 * here.devices * here.rows * here.columns
     for field in ("set_devices", "reset_devices"):
-        devices = _vector(f"{name}.{field}", _array(getattr(asked, field)), np.int64)
+        devices = _vector(f"{name}.{field}", _numbers(getattr(asked, field)), np.int64)
         _within(f"{name}.{field}", devices, cells)
         if np.unique(devices).size != devices.size:
             raise FieldError(f"{name}.{field}", "each device once", "repeats")
-    counts = _vector(f"{name}.set_counts", _array(asked.set_counts), np.int64)
+    counts = _vector(f"{name}.set_counts", _numbers(asked.set_counts), np.int64)
     if counts.size != asked.set_devices.numel():
         raise FieldError(f"{name}.set_counts", f"{asked.set_devices.numel()} counts", counts.size)
-    if counts.size and not (1 <= counts.min() and counts.max() <= LONGEST):
+    if counts.size and not (counts.min() >= 1 and counts.max() <= LONGEST):
         raise FieldError(f"{name}.set_counts", f"from 1 to {LONGEST}", f"{counts.min()} to {counts.max()}")
 
 
-def _change(name: str, here: LayerInfo, change: torch.Tensor) -> None:
+def _change(name: str, here: LayerInfo, change: Any) -> None:
+    if not isinstance(change, torch.Tensor):
+        raise FieldError(f"{name}.change", "a tensor", type(change).__name__)
     if tuple(change.shape) != here.shape or change.dtype != torch.float32:
         expected = f"float32 of at most the chip's shape {here.shape}"
         raise FieldError(f"{name}.change", expected, f"{change.dtype} of shape {tuple(change.shape)}")
@@ -90,8 +94,8 @@ def _change(name: str, here: LayerInfo, change: torch.Tensor) -> None:
         raise FieldError(f"{name}.change", "finite numbers", "others")
 
 
-def _array(values: Any) -> Any:
-    return values.numpy() if isinstance(values, torch.Tensor) else values
+def _numbers(values: Any) -> Any:
+    return values.numpy() if isinstance(values, torch.Tensor) else None
 
 
 def _vector(name: str, values: Any, dtype: type[np.integer[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
@@ -101,5 +105,5 @@ def _vector(name: str, values: Any, dtype: type[np.integer[Any]]) -> np.ndarray[
 
 
 def _within(name: str, places: np.ndarray[Any, np.dtype[Any]], size: int) -> None:
-    if places.size and not (0 <= places.min() and places.max() < size):
+    if places.size and not (places.min() >= 0 and places.max() < size):
         raise FieldError(name, f"from 0 to {size - 1}, within the chip", f"{places.min()} to {places.max()}")

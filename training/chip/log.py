@@ -8,7 +8,10 @@ real one acknowledges what it has carried out already.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
+import operator
 import os
 import struct
 import zlib
@@ -18,16 +21,22 @@ from typing import Any, BinaryIO
 
 from pcmsim.errors import FieldError, FileError
 from pcmsim.plan import Plan
-from training.chip import wire
+from training.chip import checks, wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, LayerRead
 from training.neurons import Floats
 from training.spikes import Spikes
 
-FRAME = struct.Struct("<II")
-"""Before each entry: its length and checksum."""
+FRAME = struct.Struct("<III")
+"""Before each entry: its length, once more with all bits turned, and its checksum."""
+
+ONES = 2**32 - 1
 
 REMEMBERED = 64
 """Programs whose content is remembered, to tell a repeated one from another one of the same number."""
+
+
+AGREE = {"program": operator.ge, "wait": operator.ge}
+"""Where an answer need not be the same: a real chip may have gone on after the log ended."""
 
 
 class LoggedChip(Chip):
@@ -66,6 +75,7 @@ class LoggedChip(Chip):
         """See `Chip.program`; raises `FieldError` also if another program has been carried out as `number`."""
         arguments = [layer, plan, now, key, number]
         content, before = _digest(arguments), self._chip.info().number
+        checks.whole("number", number, 1)
         if self._known.get(number, content) != content:
             raise FieldError("number", f"{before + 1}, the next: another program has been carried out as this", number)
         done = self._chip.program(layer, plan, now, key, number)
@@ -103,12 +113,20 @@ class LoggedChip(Chip):
 
     def _note(self, call: str, arguments: list[Any], answer: Any) -> None:
         if self._answers:
-            self._append([call, arguments, _digest(answer)])
+            self._append([call, arguments, _digest(answer)], durable=False)
 
-    def _append(self, entry: list[Any]) -> None:
+    def _append(self, entry: list[Any], *, durable: bool = True) -> None:
+        """Onto the disk, or no further call: the chip must not be ahead of its log."""
         data = wire.pack(entry)
-        self._file.write(FRAME.pack(len(data), zlib.crc32(data)) + data)
-        os.fsync(self._file.fileno())
+        framed = FRAME.pack(len(data), len(data) ^ ONES, zlib.crc32(data)) + data
+        try:
+            if self._file.write(framed) != len(framed):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if durable:
+                os.fsync(self._file.fileno())
+        except (OSError, ValueError) as error:
+            self._file.close()
+            raise ChipError(f"log: cannot be written ({error}); expected the chip started again on it") from error
 
     def _remember(self, number: int, content: bytes) -> None:
         self._known[number] = content
@@ -117,13 +135,14 @@ class LoggedChip(Chip):
     def _replayed(self, path: Path, origin: dict[str, Any]) -> int:
         """Carry out what the log holds; the length [bytes] of its whole entries."""
         good = 0
-        for place, (entry, good) in enumerate(_entries(path)):
-            if place == 0:
+        for entry, end in _entries(path):
+            if good == 0:
                 _check_origin(path, entry, origin)
             elif entry[0] in ("program", "wait"):
                 _repeat(self._chip, entry, path)
                 if entry[0] == "program":
                     self._remember(entry[1][4], _digest(entry[1]))
+            good = end
         return good
 
 
@@ -173,11 +192,7 @@ def _repeat(chip: Chip, entry: list[Any], path: Path) -> None:
         raise FileError(path, f"does not fit the chip: {error}") from error
     if isinstance(answer, bytes):
         found = _digest(found)
-    if call == "program":
-        found, answer = found >= answer, True
-    if call == "wait":
-        found, answer = found >= answer, True
-    if found != answer:
+    if not AGREE.get(call, operator.eq)(found, answer):
         raise FileError(path, f"holds another answer to {call} of {arguments[0]!r} than this chip gives")
 
 
@@ -189,22 +204,25 @@ def _entries(path: Path) -> Iterator[tuple[list[Any], int]]:
     """Whole entries and where each ends; a last one that a crash cut short is left out."""
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            while head := file.read(FRAME.size):
-                length, checksum = FRAME.unpack(head) if len(head) == FRAME.size else (size, 0)
-                data = file.read(length)
-                if len(data) < length:
-                    return
-                if zlib.crc32(data) != checksum:
+            while len(head := file.read(FRAME.size)) == FRAME.size:
+                length, again, checksum = FRAME.unpack(head)
+                data = file.read(length if length ^ again == ONES else 0)
+                if length ^ again != ONES or (len(data) == length and zlib.crc32(data) != checksum):
                     raise FileError(path, f"is damaged before byte {file.tell()}; expected a log of a chip")
-                yield wire.unpack(data), file.tell()
+                if len(data) == length:
+                    yield wire.unpack(data), file.tell()
     except OSError as error:
         raise FileError(path, f"cannot be read ({error.strerror})") from error
 
 
 def _opened(path: Path) -> BinaryIO:
+    """The log, ours alone."""
     try:
-        return path.open("ab", buffering=0)
+        file = path.open("ab", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+    except BlockingIOError as error:
+        raise FileError(path, "is the log of a chip that runs; expected one of its own") from error
     except OSError as error:
         raise FileError(path, f"cannot be written ({error.strerror})") from error
 

@@ -57,7 +57,9 @@ class SimulatedChip(Chip):
         )
         needed = sum(math.prod(array.core.tiles) for array in arrays if array.core)
         if needed > cores:
-            raise FieldError("cores", f"at most the chip's {cores} of {config.core.rows} x {config.core.columns}", needed)
+            raise FieldError(
+                "cores", f"at most the chip's {cores} of {config.core.rows} x {config.core.columns}", needed
+            )
 
     def info(self) -> ChipInfo:
         """See `Chip.info`."""

@@ -16,7 +16,9 @@ from training.spikes import Spikes
 try:
     import msgpack
 except ImportError as error:  # an extra, because most people simulate
-    raise PCMLabError("chip: needs grpcio and msgpack; expected them installed by: pip install 'pcmlab[chip]'") from error
+    raise PCMLabError(
+        "chip: needs grpcio and msgpack; expected them installed by: pip install 'pcmlab[chip]'"
+    ) from error
 
 ARRAY, TENSOR, RECORD = 1, 2, 3
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "|b1")
@@ -60,7 +62,7 @@ def _encoded(value: Any) -> Any:
         return msgpack.ExtType(ARRAY, _buffer(value))
     if isinstance(value, np.generic | tuple) and type(value).__name__ not in RECORDS:
         return list(value) if isinstance(value, tuple) else value.item()
-    fields = value._asdict() if isinstance(value, tuple) else _fields(value)
+    fields = value._asdict() if isinstance(value, Spikes) else _fields(value)
     return msgpack.ExtType(RECORD, pack([type(value).__name__, fields]))
 
 
