@@ -76,14 +76,19 @@ def refuses_nonsense(chip: Chip) -> None:
 
 
 def sums_what_it_reads(chip: Chip) -> None:
-    """A row's sums are, on average over steps, the weights that are read; silent steps give 0."""
-    here, row = chip.info().layers[LAYER], 1
-    sums = chip.mvm(LAYER, _active([row] * STEPS + [None]), 0, chip.clock(), KEY)
+    """A row's sums are, on average over steps, the weights that are read, and follow them; silent steps give 0."""
+    here = chip.info().layers[LAYER]
+    sums = chip.mvm(LAYER, _active([0] * STEPS + [None]), 0, chip.clock(), KEY)
     _hold(sums.shape[0] == STEPS + 1 and sums.shape[2] == here.columns, "mvm: expected step, core row, post")
     _hold(sums.dtype == np.float64 and bool(np.isfinite(sums).all()), "mvm: expected finite float64 sums")
     _hold(not sums[-1].any(), "mvm: expected 0 where no row is active")
-    away = np.abs(sums[:-1].sum(1).mean(0) - chip.read(LAYER, chip.clock()).mean[row]).mean()
-    _hold(away <= CLOSE * here.full_weight, f"mvm: expected the weights that are read, got {away:.3g} away from them")
+    before = _row(chip)
+    _program(chip, _plan(chip), chip.info().number + 1)
+    summed, read = _row(chip)
+    away = np.abs(summed - read).mean() / here.full_weight
+    _hold(away <= CLOSE, f"mvm: expected the weights that are read, got {away:.3g} of a full one away from them")
+    risen, wanted = (summed - before[0])[1], (read - before[1])[1]
+    _hold(abs(risen - wanted) <= 0.5 * abs(wanted), f"mvm: expected to rise by {wanted:.3g} as read, got {risen:.3g}")
 
 
 def repeats_itself(chip: Chip) -> None:
@@ -159,6 +164,11 @@ def _active(rows: list[int] | list[int | None]) -> Spikes:
 
 def _sums(chip: Chip, rows: list[int]) -> Floats:
     return chip.mvm(LAYER, _active(rows), 0, chip.clock(), KEY)
+
+
+def _row(chip: Chip) -> tuple[Floats, Floats]:
+    """What the first row sums up to, on average over steps, and what it reads."""
+    return _sums(chip, [0] * STEPS).sum(1).mean(0), chip.read(LAYER, chip.clock()).mean[0]
 
 
 def _state(chip: Chip) -> LayerRead:
