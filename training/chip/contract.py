@@ -82,6 +82,7 @@ def sums_what_it_reads(chip: Chip) -> None:
     _hold(sums.shape[0] == STEPS + 1 and sums.shape[2] == here.columns, "mvm: expected step, core row, post")
     _hold(sums.dtype == np.float64 and bool(np.isfinite(sums).all()), "mvm: expected finite float64 sums")
     _hold(not sums[-1].any(), "mvm: expected 0 where no row is active")
+    _program(chip, _erasure(chip), chip.info().number + 1)
     before = _row(chip)
     _program(chip, _plan(chip), chip.info().number + 1)
     summed, read = _row(chip)
@@ -130,6 +131,12 @@ def _plan(chip: Chip) -> Plan:
     change = torch.zeros(here.shape)
     change[0, 1] = 0.5 * here.full_weight
     return WeightPlan(change)
+
+
+def _erasure(chip: Chip) -> Plan:
+    """What undoes all that `_plan` did to a device, or to a weight."""
+    plan = _plan(chip)
+    return WeightPlan(-plan.change) if isinstance(plan, WeightPlan) else PulsePlan.build(reset_devices=plan.set_devices)
 
 
 def _bad_plans(info: ChipInfo) -> dict[str, Plan]:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pcmsim.errors import FieldError, FileError
+from pcmsim.errors import FieldError, FileError, PCMLabError
 from pcmsim.plan import Plan
 from training.chip import checks, wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, LayerRead
@@ -62,10 +62,11 @@ class LoggedChip(Chip):
     def __init__(self, chip: Chip, path: str | Path, origin: Mapping[str, Any], *, answers: bool = False) -> None:
         self._chip, self._answers, self._known = chip, answers, dict[int, bytes]()
         self._file = _opened(Path(path))
-        good = self._replayed(Path(path), dict(origin)) if os.fstat(self._file.fileno()).st_size else 0
-        self._file.truncate(good)
-        if not good:
-            self._append([PROTOCOL, dict(origin)])
+        try:
+            self._begin(Path(path), dict(origin))
+        except PCMLabError:
+            self.close()
+            raise
 
     def info(self) -> ChipInfo:
         """See `Chip.info`."""
@@ -110,6 +111,12 @@ class LoggedChip(Chip):
     def close(self) -> None:
         """Let go of the log."""
         self._file.close()
+
+    def _begin(self, path: Path, origin: dict[str, Any]) -> None:
+        good = self._replayed(path, origin) if os.fstat(self._file.fileno()).st_size else 0
+        self._file.truncate(good)
+        if not good:
+            self._append([PROTOCOL, origin])
 
     def _note(self, call: str, arguments: list[Any], answer: Any) -> None:
         if self._answers:
@@ -219,12 +226,14 @@ def _opened(path: Path) -> BinaryIO:
     """The log, ours alone."""
     try:
         file = path.open("ab", buffering=0)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return file
-    except BlockingIOError as error:
-        raise FileError(path, "is the log of a chip that runs; expected one of its own") from error
     except OSError as error:
         raise FileError(path, f"cannot be written ({error.strerror})") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise FileError(path, "is the log of a chip that runs; expected one of its own") from error
+    return file
 
 
 def _check_origin(path: Path, entry: Any, expected: dict[str, Any] | None) -> None:

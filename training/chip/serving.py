@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any
 
 from training.chip import log, token
@@ -33,7 +34,9 @@ def connected(address: str, token_file: str | None, told: Told) -> Chip:
 def serve(options: argparse.Namespace, config: RunConfig, told: Told) -> None:
     """``pcmlab chip serve``: until it is interrupted."""
     shown, place = token.ensure(options.token_file)
-    with ChipServer(_chip(options, config), shown, host=options.host, port=options.port) as server:
+    with ExitStack() as stack:
+        chip = _chip(options, config, stack)
+        server = stack.enter_context(ChipServer(chip, shown, host=options.host, port=options.port))
         told(f"chip at {server.address}; token in {place}; Ctrl-C ends it")
         try:
             server.wait()
@@ -48,7 +51,9 @@ def replayed(path: str) -> str:
     return f"{log.replay(path, chip)} exchanges, all answers the same; program {chip.info().number}"
 
 
-def _chip(options: argparse.Namespace, config: RunConfig) -> Chip:
+def _chip(options: argparse.Namespace, config: RunConfig, stack: ExitStack) -> Chip:
     chip = SimulatedChip(config, options.cores)
+    if not options.log:
+        return chip
     origin: dict[str, Any] = {"config": config.to_dict(), "cores": options.cores}
-    return LoggedChip(chip, options.log, origin, answers=options.log_answers) if options.log else chip
+    return stack.enter_context(closing(LoggedChip(chip, options.log, origin, answers=options.log_answers)))
