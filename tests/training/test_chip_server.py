@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import signal
@@ -425,6 +426,15 @@ def test_nothing_but_the_protocols_own_records_arrives() -> None:
     ):
         with pytest.raises(ChipError, match="message: expected"):
             wire.unpack(foreign)
+
+
+def test_who_lacks_the_extra_is_told(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgpack", None)
+    monkeypatch.delitem(sys.modules, "training.chip.extra")
+    with pytest.raises(
+        PCMLabError, match=r"chip: expected grpcio and msgpack installed \(pip install 'pcmlab\[chip\]'\)"
+    ):
+        importlib.import_module("training.chip.extra")
 
 
 def test_calls_are_those_of_the_chip() -> None:

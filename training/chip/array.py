@@ -77,8 +77,9 @@ class Link:
             raise FileError(origin, f"stands at program {saved}, the chip at {here}; expected the same")
 
     def program(self, layer: str, plan: Plan, now: float, key: int) -> None:
-        """Have the next program carried out."""
-        self.number[:] = self.chip.program(layer, plan, now, key, int(self.number) + 1)
+        """Have the next program carried out; it counts from when it is sent, as the schemes count it."""
+        self.number += 1
+        self.chip.program(layer, plan, now, key, int(self.number))
 
 
 def check_alone(origin: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:

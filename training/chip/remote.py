@@ -7,19 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pcmsim.errors import FieldError, PCMLabError
+from pcmsim.errors import FieldError
 from pcmsim.plan import Plan
 from training.chip import wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, ChipLostError, LayerRead
+from training.chip.extra import grpc
 from training.neurons import Floats
 from training.spikes import Spikes
-
-try:
-    import grpc
-except ImportError as error:
-    raise PCMLabError(
-        "chip: needs grpcio and msgpack; expected them installed by: pip install 'pcmlab[chip]'"
-    ) from error
 
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
@@ -36,6 +30,9 @@ Answer = TypeVar("Answer")
 
 class RemoteChip(Chip):
     """A chip behind a server.
+
+    A call that gets no answer is repeated. A run that meets `ChipLostError` stops inside a trial and cannot go on;
+    one that is to wait for the server, however long, goes through a `PatientChip`.
 
     Parameters
     ----------

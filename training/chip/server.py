@@ -11,13 +11,7 @@ from typing import Any
 from pcmsim.errors import FieldError, PCMLabError
 from training.chip import wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError
-
-try:
-    import grpc
-except ImportError as error:
-    raise PCMLabError(
-        "chip: needs grpcio and msgpack; expected them installed by: pip install 'pcmlab[chip]'"
-    ) from error
+from training.chip.extra import grpc
 
 SERVICE = "pcmlab.Chip"
 MESSAGE_LIMIT = 64 * 2**20

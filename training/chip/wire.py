@@ -11,14 +11,8 @@ import torch
 from pcmsim.errors import PCMLabError
 from pcmsim.plan import PulsePlan, WeightPlan
 from training.chip.base import ChipError, ChipInfo, LayerInfo, LayerRead
+from training.chip.extra import msgpack
 from training.spikes import Spikes
-
-try:
-    import msgpack
-except ImportError as error:  # an extra, because most people simulate
-    raise PCMLabError(
-        "chip: needs grpcio and msgpack; expected them installed by: pip install 'pcmlab[chip]'"
-    ) from error
 
 ARRAY, TENSOR, RECORD = 1, 2, 3
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "|b1")
