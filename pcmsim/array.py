@@ -93,6 +93,14 @@ class ArrayView:
         return self.step / (self.scale * self.devices)
 
 
+def check_gain(gain: float | torch.Tensor) -> None:
+    """Raise `FieldError` unless every gain is a finite number > 0."""
+    gains = torch.as_tensor(gain, dtype=torch.float64)
+    wrong = gains[~(gains.isfinite() & (gains > 0.0))]
+    if wrong.numel():
+        raise FieldError("gain", "a finite number > 0", wrong.flatten()[0].item())
+
+
 class WeightArray(ABC):
     """A memory of ``pre x post`` weights that can be read and written.
 
@@ -129,6 +137,16 @@ class WeightArray(ABC):
     @abstractmethod
     def noisy(self) -> bool:
         """Whether reads carry noise."""
+
+    @property
+    @abstractmethod
+    def reads_per_spike(self) -> int:
+        """Devices that a spike reads: those of its row; 0 for digital memory."""
+
+    @property
+    @abstractmethod
+    def total_reads(self) -> int:
+        """Device reads so far."""
 
     @abstractmethod
     def moments(self, now: float) -> WeightReads:

@@ -8,7 +8,7 @@ import math
 import torch
 
 from pcmsim import mapping
-from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads
+from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads, check_gain
 from pcmsim.counter import draw_key, normals_at
 from pcmsim.errors import FieldError
 from pcmsim.ledger import Ledger
@@ -73,6 +73,16 @@ class Crossbar(WeightArray):
         """See `WeightArray.full_weight`."""
         return self.model.g_max / self.scale
 
+    @property
+    def reads_per_spike(self) -> int:
+        """Devices of a row."""
+        return 2 * self.devices * self.shape[1]
+
+    @property
+    def total_reads(self) -> int:
+        """See `Ledger.total_reads`."""
+        return self.ledger.total_reads
+
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""
         mean, variance = self.model.read(self.state, self.spread, now).moments()
@@ -132,10 +142,7 @@ class Crossbar(WeightArray):
         FieldError
             If `gain` is not a finite number > 0.
         """
-        gains = torch.as_tensor(gain, dtype=torch.float64)
-        wrong = gains[~(gains.isfinite() & (gains > 0.0))]
-        if wrong.numel():
-            raise FieldError("gain", "a finite number > 0", wrong.flatten()[0].item())
+        check_gain(gain)
         view = copy.copy(self)
         if self.core is not None:
             view.core = self.core.amplified(gain)

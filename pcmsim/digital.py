@@ -125,6 +125,16 @@ class DigitalArray(WeightArray):
         """The largest weight."""
         return self.form.full_scale
 
+    @property
+    def reads_per_spike(self) -> int:
+        """0: there are no devices."""
+        return 0
+
+    @property
+    def total_reads(self) -> int:
+        """0: there are no devices."""
+        return 0
+
     def moments(self, now: float) -> WeightReads:
         """The weights, times their mismatch; no variance."""
         return WeightReads(self.stored_weights(), None).times(self.factor)

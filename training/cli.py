@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from pcmsim.errors import PCMLabError
 from training import benchmark, deploy_report, loading, mismatch_report, nir_command, results
+from training.chip import command as chip_command
+from training.config import RunConfig
 from training.evaluation import evaluate
 from training.presets import PRESETS
 from training.session import Session
@@ -57,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pcmlab {metadata.version('pcmlab')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = _command(commands, "run", _run, "train a preset or a YAML configuration")
-    run.add_argument("config", help="preset name, or path of a YAML or JSON file")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable")
-    run.add_argument("--seed", type=int, help="seed; decides every random number")
+    _seeded(run)
     _training_options(run, 750)
     resume = _command(commands, "resume", _resume, "continue from a checkpoint, exactly")
     resume.add_argument("checkpoint", help="checkpoint file, or the folder of a run")
@@ -78,7 +78,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     deploy_report.add_options(deploying)
     _nir_commands(commands.add_parser("nir", help="networks to and from other simulators, as NIR files"))
+    chip_command.add_options(
+        _command(commands, "chip", _serve, "a chip that holds a run's weights: serve one, replay its log"),
+        _seeded,
+        _config,
+    )
     return parser
+
+
+def _seeded(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", help="preset name, or path of a YAML or JSON file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting; repeatable"
+    )
+    parser.add_argument("--seed", type=int, help="seed; decides every random number")
 
 
 def _nir_commands(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +126,7 @@ def _training_options(parser: argparse.ArgumentParser, trials: int) -> None:
         metavar="N",
         help="ask about the validation part every N trials, about the test part at the end; written to evaluations.csv",
     )
+    chip_command.add_run_options(parser)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -135,16 +149,19 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    return _train(Session(_config(options), chip_command.connected(options)), options)
+
+
+def _config(options: argparse.Namespace) -> RunConfig:
     values = loading.settings(options.set)
     if options.seed is not None:
         values["seed"] = options.seed
-    session = Session(loading.configuration(options.config).with_values(values))
-    return _train(session, options)
+    return loading.configuration(options.config).with_values(values)
 
 
 def _resume(options: argparse.Namespace) -> int:
     path = Path(options.checkpoint)
-    session = loading.trained(path)
+    session = loading.trained(path, chip_command.connected(options))
     options.out = options.out or (str(path) if path.is_dir() else None)
     return _train(session, options)
 

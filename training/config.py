@@ -318,9 +318,9 @@ class RunConfig:
         return RunConfig.from_dict(data)
 
 
-def restart_fields(old: RunConfig, new: RunConfig) -> list[str]:
-    """Dotted names of the differing settings that need a new run."""
-    changed = [name for name, structural in _differences(old, new, "") if structural]
+def restart_fields(old: RunConfig, new: RunConfig, held: tuple[str, ...] = ()) -> list[str]:
+    """Dotted names of the differing settings that need a new run; those that begin like one of `held` do too."""
+    changed = [name for name, structural in _differences(old, new, "") if structural or name.startswith(held)]
     return changed + (["scheme"] if old.scheme.digital != new.scheme.digital else [])
 
 

@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pcmsim.crossbar import Crossbar
 from pcmsim.streams import Streams
 from training import spikes
 from training.config import RunConfig
@@ -169,7 +168,7 @@ def evaluate(
 
 def reads_per_spike(arrays: Arrays) -> tuple[int, int]:
     """Devices that an input spike reads, and a hidden one: those of its rows."""
-    devices = [2 * a.view().devices * a.shape[1] if isinstance(a, Crossbar) else 0 for a in arrays]
+    devices = [array.reads_per_spike for array in arrays]
     return devices[0], devices[1] + devices[2]
 
 

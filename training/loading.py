@@ -9,6 +9,7 @@ from typing import Any
 from pcmsim.errors import PCMLabError
 from pcmsim.presets import parse_yaml
 from training import results
+from training.chip.base import Chip
 from training.config import RunConfig
 from training.presets import PRESETS
 from training.session import Session
@@ -54,12 +55,12 @@ def is_checkpoint(name: str) -> bool:
     return path.is_dir() or path.suffix == Path(results.CHECKPOINT).suffix
 
 
-def trained(path: Path) -> Session:
-    """The session of a checkpoint, or of the one in a run's folder.
+def trained(path: Path, chip: Chip | None = None) -> Session:
+    """The session of a checkpoint, or of the one in a run's folder; its weights may be on a chip.
 
     Raises
     ------
     FileError
-        If it cannot be read.
+        If it cannot be read, or does not stand where the chip does.
     """
-    return Session.resume(path / results.CHECKPOINT if path.is_dir() else path)
+    return Session.resume(path / results.CHECKPOINT if path.is_dir() else path, chip)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import singledispatch
 
 import numpy as np
 import torch
@@ -29,12 +30,16 @@ PROBED = 64
 
 def build(config: RunConfig, sampler: Sampler, *, streams: Streams) -> Arrays:
     """Input, recurrent and output weights at device time 0, for a task's inputs and outputs."""
-    hidden = config.network.hidden
-    shapes = ((sampler.inputs, hidden), (hidden, hidden), (hidden, sampler.outputs))
     make = _digital if config.scheme.digital else _crossbar
-    arrays = Arrays(*(make(config, layer, shape, streams) for layer, shape in zip(LAYERS, shapes, strict=True)))
+    arrays = Arrays(*(make(config, layer, shape, streams) for layer, shape in shapes(config, sampler).items()))
     _disconnect_self(arrays.recurrent, streams=streams)
     return arrays
+
+
+def shapes(config: RunConfig, sampler: Sampler) -> dict[str, tuple[int, int]]:
+    """``pre, post`` of each layer, for a task's inputs and outputs."""
+    hidden = config.network.hidden
+    return dict(zip(LAYERS, ((sampler.inputs, hidden), (hidden, hidden), (hidden, sampler.outputs)), strict=True))
 
 
 def configure(arrays: Arrays, config: RunConfig, *, streams: Streams) -> None:
@@ -58,7 +63,7 @@ def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None 
 
     With a watch, recent updates too.
     """
-    taken = {layer: _layer_snapshot(array, now) for layer, array in zip(LAYERS, arrays, strict=True)}
+    taken = {layer: layer_snapshot(array, now) for layer, array in zip(LAYERS, arrays, strict=True)}
     if watch is None:
         return taken
     return {
@@ -114,25 +119,33 @@ def probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:
     return array.model.read(array.state.take(devices), array.spread.take(devices), now).location.numpy()
 
 
-def _layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
-    core = None if array.core is None else _core_snapshot(array.core)
-    if isinstance(array, Crossbar):
-        conductance, reads = array.conductance(now), array.moments(now)
-        return LayerSnapshot(
-            weights=reads.mean.numpy().copy(),
-            variance=np.empty((0, 0), np.float32) if reads.variance is None else reads.variance.numpy(),
-            conductance=conductance.numpy().copy(),
-            age=(now - array.state.written_at).float().numpy(),
-            sets=array.ledger.sets.numpy().copy(),
-            resets=array.ledger.resets.numpy().copy(),
-            core=core,
-        )
+@singledispatch
+def layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
+    """Copies of an array's weights and, where it has devices, of their state at device time `now` [s]."""
     empty = np.empty((0, 0, *array.shape), np.float32)
     none = empty.astype(np.int32)
-    return LayerSnapshot(array.stored_weights().numpy().copy(), empty, empty, none, none, core=core)
+    return LayerSnapshot(
+        array.stored_weights().numpy().copy(), empty, empty, none, none, core=_core_snapshot(array.core)
+    )
 
 
-def _core_snapshot(core: Core) -> CoreSnapshot:
+@layer_snapshot.register
+def _(array: Crossbar, now: float) -> LayerSnapshot:
+    conductance, reads = array.conductance(now), array.moments(now)
+    return LayerSnapshot(
+        weights=reads.mean.numpy().copy(),
+        variance=np.empty((0, 0), np.float32) if reads.variance is None else reads.variance.numpy(),
+        conductance=conductance.numpy().copy(),
+        age=(now - array.state.written_at).float().numpy(),
+        sets=array.ledger.sets.numpy().copy(),
+        resets=array.ledger.resets.numpy().copy(),
+        core=_core_snapshot(array.core),
+    )
+
+
+def _core_snapshot(core: Core | None) -> CoreSnapshot | None:
+    if core is None:
+        return None
     return CoreSnapshot(
         tiles=core.tiles,
         size=(core.config.rows, core.config.columns),

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,6 @@ DRIFT_TOLERANCE = 1e-2
 """Largest relative change of a conductance that is ignored within one stretch of a trial."""
 
 MOST_STRETCHES = 200
-
-LOOPS: dict[str, Callable[..., Activity]] = {"compiled": kernels.simulate, "torch": torch_loop.run}
 
 
 class Arrays(NamedTuple):
@@ -48,13 +46,28 @@ class Stretch(NamedTuple):
     ----------
     first, last : int
         First step, and one past the last.
-    reads : tuple of RowReads
+    reads : tuple
         How input, recurrent and output weights read meanwhile; the noise's keys are still to come.
     """
 
     first: int
     last: int
-    reads: tuple[RowReads, RowReads, RowReads]
+    reads: tuple[Any, Any, Any]
+
+
+class Loop(NamedTuple):
+    """A time loop, and how it knows an array.
+
+    Parameters
+    ----------
+    reads : callable
+        As `row_reads`.
+    run : callable
+        As `kernels.simulate`, on three of what `reads` returns.
+    """
+
+    reads: Callable[..., Any]
+    run: Callable[..., Activity]
 
 
 @dataclass(frozen=True)
@@ -120,14 +133,22 @@ class Network:
         Source of the neurons' fixed pattern.
     dtype : dtype
         float32, or float64 for comparisons.
+    loop : Loop, optional
+        In place of the configured one.
     """
 
     def __init__(
-        self, config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt.DTypeLike = np.float32
+        self,
+        config: NetworkConfig,
+        outputs: int,
+        *,
+        streams: Streams,
+        dtype: npt.DTypeLike = np.float32,
+        loop: Loop | None = None,
     ) -> None:
         self.config, self.dtype = config, np.dtype(dtype)
         self.dynamics = dynamics(config, outputs, streams=streams, dtype=dtype)
-        self._loop = LOOPS[config.loop]
+        self._loop = loop or LOOPS[config.loop]
         self._nominal = dynamics(config.nominal, outputs, streams=streams, dtype=dtype)
 
     def assumed(self, eligibility: str) -> Dynamics:
@@ -188,7 +209,7 @@ class Network:
     def reads(self, arrays: Arrays, now: float, span: tuple[int, int], read_mode: str = "output") -> Iterator[Stretch]:
         """How the arrays read from stretch to stretch of a trial; arguments as in `run`."""
         for begin, end, moment in stretches(arrays, now, self.config.dt, *span):
-            w_in, w_rec, w_out = (row_reads(array, moment, read_mode, 0, self.dtype) for array in arrays)
+            w_in, w_rec, w_out = (self._loop.reads(array, moment, read_mode, 0, self.dtype) for array in arrays)
             yield Stretch(begin, end, (w_in, w_rec, w_out))
 
     def play(self, parts: Iterable[Stretch], inputs: Spikes, noise: ReadNoise, carry: Carry | None = None) -> Activity:
@@ -197,7 +218,7 @@ class Network:
         for first, last, reads in parts:
             keyed = tuple(layer._replace(key=key) for layer, key in zip(reads, noise.keys, strict=True))
             here = spikes.between(inputs, first, last)
-            played.append(self._loop(self.dynamics, keyed, here, noise.between(first, last), carry, first))
+            played.append(self._loop.run(self.dynamics, keyed, here, noise.between(first, last), carry, first))
         return played[0] if len(played) == 1 else joined(played)
 
 
@@ -230,6 +251,9 @@ def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: n
     reads = array.moments(now)
     variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
     return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key, flat, core)
+
+
+LOOPS = {"compiled": Loop(row_reads, kernels.simulate), "torch": Loop(row_reads, torch_loop.run)}
 
 
 def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> list[tuple[int, int, float]]:

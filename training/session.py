@@ -11,16 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pcmsim.crossbar import Crossbar
 from pcmsim.errors import RestartRequiredError
 from pcmsim.streams import Streams
 from training import checkpoint, eprop, memory, spikes
 from training.batch import Batch
 from training.checkpoint import Progress
+from training.chip.array import HELD, NUMBER, ON_CHIP, Link, check_alone
+from training.chip.base import Chip, ChipError
 from training.config import RunConfig, restart_fields
 from training.kernels import Activity
 from training.learning import RULES, Lesson
-from training.network import LAYERS, Network, ReadNoise, joined
+from training.network import LAYERS, Arrays, Network, ReadNoise, joined
 from training.neurons import Floats
 from training.online import OnlineEprop
 from training.records import Snapshot, TrialRecord, finite, judge
@@ -54,6 +55,13 @@ class Session:
     ----------
     config : RunConfig
         Everything that decides the run.
+    chip : Chip, optional
+        Holds the weights; without one they are simulated here. The device settings are the chip's then.
+
+    Raises
+    ------
+    ChipError, FieldError
+        If the chip does not fit the run; nothing is written to it.
 
     Examples
     --------
@@ -62,15 +70,16 @@ class Session:
     [0, 1]
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, chip: Chip | None = None) -> None:
         self.streams = Streams(config.seed)
         self.sampler = config.task.sampler(config.network.dt, streams=self.streams)
-        self.trial, self.device_time = 0, 0.0
+        self._link = None if chip is None else Link(chip, digital=config.scheme.digital)
+        self.trial, self.device_time = 0, 0.0 if chip is None else chip.clock()
         self.feedback = eprop.random_feedback(
             self.sampler.outputs, config.network.hidden, config.learning.feedback_gain, streams=self.streams
         )
         self.config = config
-        self.arrays = memory.build(config, self.sampler, streams=self.streams)
+        self.arrays = self._linked() or memory.build(config, self.sampler, streams=self.streams)
         self._adopt(config)
         self.updates = Updater(self.arrays, self.feedback, config, streams=self.streams)
         self.batch = Batch([array.shape for array in self.arrays], config.learning.batch)
@@ -97,6 +106,8 @@ class Session:
         learned = learn(network, sample, noise, start)
         self._count_reads(sample, learned.activity)
         self.device_time += self.config.device.update_interval
+        if self._link is not None:
+            self._link.chip.wait(self.device_time)
         record = self._record(sample, learned, began)
         self.trial += 1
         return record
@@ -114,7 +125,7 @@ class Session:
         RestartRequiredError
             If a setting differs that decides the run's shape; nothing has changed then.
         """
-        restart = restart_fields(self.config, config)
+        restart = restart_fields(self.config, config, () if self._link is None else HELD)
         if restart:
             raise RestartRequiredError(restart)
         self._adopt(config)
@@ -143,7 +154,13 @@ class Session:
         ------
         RestartRequiredError
             If a setting differs that decides the run's shape.
+        ChipError
+            If the run is on a chip, which cannot be copied.
         """
+        if self._link is not None:
+            raise ChipError(
+                "fork: a run on a chip cannot be copied, because its devices cannot; expected a simulated one"
+            )
         copy = Session(self.config)
         copy._restore("the run", self._progress(), self._tensors())
         if config is not None:
@@ -161,25 +178,46 @@ class Session:
         checkpoint.write(path, self.config, self._progress(), self._tensors())
 
     @classmethod
-    def resume(cls, path: str | Path) -> Session:
+    def resume(cls, path: str | Path, chip: Chip | None = None) -> Session:
         """The session of a checkpoint; it goes on as if it had never stopped, to the bit.
+
+        Parameters
+        ----------
+        path : str or Path
+            The checkpoint. Of a run on a chip it holds the digital state and the number of the last program;
+            the devices' state is the chip's.
+        chip : Chip, optional
+            The chip of the run, where it was left.
 
         Raises
         ------
         FileError
-            If the file is missing, damaged, of another version or not a checkpoint.
+            If the file is missing, damaged, of another version or not a checkpoint, or the chip stands elsewhere.
         """
         config, progress, tensors = checkpoint.read(path)
-        session = cls(config)
+        session = cls(config, chip)
         session._restore(path, progress, tensors)
         return session
 
     def _adopt(self, config: RunConfig) -> None:
         self.config = config
-        self.network = Network(config.network, self.sampler.outputs, streams=self.streams)
-        memory.configure(self.arrays, config, streams=self.streams)
+        loop = None if self._link is None else ON_CHIP
+        self.network = Network(config.network, self.sampler.outputs, streams=self.streams, loop=loop)
+        if self._link is None:
+            memory.configure(self.arrays, config, streams=self.streams)
+
+    def _linked(self) -> Arrays | None:
+        """The arrays of the chip, if the run is on one that fits."""
+        if self._link is None:
+            return None
+        self._link.check_shape(memory.shapes(self.config, self.sampler))
+        return self._link.arrays
 
     def _restore(self, origin: str | Path, progress: Progress, tensors: dict[str, torch.Tensor]) -> None:
+        if self._link is None:
+            check_alone(origin, tensors)
+        else:
+            self._link.check_saved(origin, tensors)
         checkpoint.restore(origin, self._tensors(), tensors)
         self.trial, self.device_time = progress.trial, progress.device_time
         self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
@@ -261,7 +299,7 @@ class Session:
             resets=learned.resets,
             total_sets=self.updates.sets,
             total_resets=self.updates.resets,
-            total_reads=sum(a.ledger.total_reads for a in self.arrays if isinstance(a, Crossbar)),
+            total_reads=sum(array.total_reads for array in self.arrays),
             device_time=self.device_time,
             seconds=time.perf_counter() - began,
             status=status,
@@ -284,6 +322,7 @@ class Session:
     def _tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes while training, by name."""
         tensors = {"feedback": self.feedback}
+        tensors |= {} if self._link is None else {NUMBER: self._link.number}
         tensors |= {f"batch/{name}": value for name, value in self.batch.tensors().items()}
         for layer, array in zip(LAYERS, self.arrays, strict=True):
             tensors |= {f"{layer}/array/{name}": value for name, value in array.tensors().items()}
