@@ -213,7 +213,8 @@ def _receive(
 
 
 @njit(nogil=True, cache=True)
-def _raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
+def raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
+    """Let thresholds adapt and neurons pause, by who spiked in the step before; into `raised`, ``hidden``."""
     cell = dynamics.cell
     for j in range(raised.size):
         carry.adaptation[j] *= cell.rho[j]
@@ -225,75 +226,13 @@ def _raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _filter(dynamics: Dynamics, carry: Carry, current: Floats, variance: Floats, noise: Floats) -> None:
+def filter_currents(dynamics: Dynamics, carry: Carry, current: Floats, variance: Floats, noise: Floats) -> None:
     """Let what arrives, noise included, pass through the synapses."""
     for j in range(current.size):
         arriving = current[j] + math.sqrt(variance[j]) * noise[j]
         carry.current[j] = dynamics.cell.synapse[j] * carry.current[j] + arriving
         current[j] = carry.current[j]
         variance[j] = 0.0
-
-
-@njit(nogil=True, cache=True, inline="always")
-def hidden_step(
-    dynamics: Dynamics,
-    received: tuple[Floats, Floats, Floats],
-    carry: Carry,
-    voltage: Floats,
-    raised: Floats,
-    fired: npt.NDArray[np.int32],
-) -> int:
-    """One step of the hidden neurons.
-
-    Parameters
-    ----------
-    dynamics : Dynamics
-        Constants.
-    received : tuple of numpy.ndarray
-        What arrives at each neuron, its variance, and standard normals, ``hidden``; overwritten.
-    carry : Carry
-        State; advances.
-    voltage : numpy.ndarray
-        ``hidden``; filled.
-    raised : numpy.ndarray
-        ``1, hidden``, filled; no rows where neurons neither adapt nor pause.
-    fired : numpy.ndarray
-        Filled from its start with the neurons that spike.
-
-    Returns
-    -------
-    int
-        How many spike.
-    """
-    cell, plain = dynamics.cell, dynamics.plain
-    current, variance, noise = received
-    v, z = carry.voltage, carry.spiked
-    if dynamics.filtered:
-        _filter(dynamics, carry, current, variance, noise)
-    for j in range(v.size):
-        arriving = current[j] + math.sqrt(variance[j]) * noise[j]
-        v[j] = cell.alpha[j] * v[j] + cell.gain[j] * arriving - (cell.threshold[j] if z[j] else 0.0)
-        voltage[j] = v[j]
-    if not plain:
-        _raise_thresholds(dynamics, carry, raised[0])
-    count = 0
-    for j in range(v.size):
-        z[j] = v[j] > (cell.limit[j] if plain else cell.limit[j] + raised[0, j])
-        if z[j]:
-            fired[count] = j
-            count += 1
-    return count
-
-
-@njit(nogil=True, cache=True, inline="always")
-def readout_step(dynamics: Dynamics, received: tuple[Floats, Floats, Floats], carry: Carry, output: Floats) -> None:
-    """One step of the readout, ``output``; arguments as in `hidden_step`."""
-    drive, variance, noise = received
-    y, out = carry.output, dynamics.out
-    for k in range(y.size):
-        arriving = drive[k] + math.sqrt(variance[k]) * noise[k]
-        y[k] = out.kappa[k] * y[k] + out.gain[k] * arriving
-        output[k] = y[k]
 
 
 @njit(nogil=True, cache=True)
@@ -339,21 +278,36 @@ def simulate(
     current, variance = np.empty(hidden, cell.alpha.dtype), np.empty(hidden, cell.alpha.dtype)
     drive, drive_variance = np.empty(outputs, cell.alpha.dtype), np.empty(outputs, cell.alpha.dtype)
     held, held_out = np.empty((2, hidden), cell.alpha.dtype), np.empty((2, outputs), cell.alpha.dtype)
-    fired = np.flatnonzero(carry.spiked).astype(np.int32)
+    v, z, y = carry.voltage, carry.spiked, carry.output
+    fired = np.flatnonzero(z).astype(np.int32)
     count = 0
     for t in range(steps):
         current[:] = 0.0
         variance[:] = 0.0
         _receive(w_in, inputs.neuron[inputs.start[t] : inputs.start[t + 1]], first_step + t, current, variance, held)
         _receive(w_rec, fired, first_step + t, current, variance, held)
-        received = (current, variance, noise_hidden[t])
-        count += hidden_step(dynamics, received, carry, voltage[t], raised[t : t + 1], events[count:])
-        start[t + 1] = count
-        fired = events[start[t] : count]
+        if dynamics.filtered:
+            filter_currents(dynamics, carry, current, variance, noise_hidden[t])
+        for j in range(hidden):
+            received = current[j] + math.sqrt(variance[j]) * noise_hidden[t, j]
+            v[j] = cell.alpha[j] * v[j] + cell.gain[j] * received - (cell.threshold[j] if z[j] else 0.0)
+            voltage[t, j] = v[j]
+        if not plain:
+            raise_thresholds(dynamics, carry, raised[t])
         drive[:] = 0.0
         drive_variance[:] = 0.0
+        for j in range(hidden):
+            z[j] = v[j] > (cell.limit[j] if plain else cell.limit[j] + raised[t, j])
+            if z[j]:
+                events[count] = j
+                count += 1
+        start[t + 1] = count
+        fired = events[start[t] : count]
         _receive(w_out, fired, first_step + t, drive, drive_variance, held_out)
-        readout_step(dynamics, (drive, drive_variance, noise_out[t]), carry, output[t])
+        for k in range(outputs):
+            received = drive[k] + math.sqrt(drive_variance[k]) * noise_out[t, k]
+            y[k] = out.kappa[k] * y[k] + out.gain[k] * received
+            output[t, k] = y[k]
     return Activity(voltage, Spikes(start, events[:count].copy()), output, raised)
 
 

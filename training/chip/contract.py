@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -66,9 +67,9 @@ def refuses_nonsense(chip: Chip) -> None:
     """Arguments that are not allowed are refused before anything is written."""
     number = chip.info().number + 1
     for said, plan in _bad_plans(chip.info()).items():
-        _refused(chip, said, lambda plan=plan: _program(chip, plan, number))  # type: ignore[misc]
+        _refused(chip, said, partial(_program, chip, plan, number))
     for said, now in {"time NaN": math.nan, "infinite time": math.inf, "a time before the clock": -1.0}.items():
-        _refused(chip, said, lambda now=now: chip.program(LAYER, _plan(chip), now, KEY, number))  # type: ignore[misc]
+        _refused(chip, said, partial(chip.program, LAYER, _plan(chip), now, KEY, number))
     _refused(chip, "an unknown layer", lambda: chip.program("fourth", _plan(chip), chip.clock(), KEY, number))
     _refused(chip, "a row beyond the chip", lambda: _sums(chip, [chip.info().layers[LAYER].rows]))
     _refused(chip, "sums at time NaN", lambda: chip.mvm(LAYER, _active([0]), 0, math.nan, KEY))
