@@ -150,6 +150,19 @@ def _read_noise(s: Situation) -> Words | None:
     )
 
 
+@cause("conversion-noise")
+def _conversion_noise(s: Situation) -> Words | None:
+    noise = None if s.meters.core is None else s.meters.core.noise
+    if noise is None or noise <= READ_NOISE:
+        return None
+    return Words(
+        f"The converters' noise is {noise:.1f} times what the input does to the neurons.",
+        'It is a share of the range, and small sums drown in it. Narrow "ADC range" until the largest just fit, or '
+        'lower "Conversion noise".',
+        "ADC range",
+    )
+
+
 @cause("write-noise")
 def _write_noise(s: Situation) -> Words | None:
     error = s.meters.write_error

@@ -38,6 +38,7 @@ TINY = RunConfig().with_values(
         "seed": 7,
         "network.hidden": 8,
         "network.threshold": 0.02,
+        "core.enabled": True,
         "task": {"name": "pattern", "inputs": 5, "duration": 0.05},
     }
 )

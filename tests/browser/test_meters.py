@@ -9,12 +9,15 @@ import pytest
 from library_kit import trained
 from playwright.sync_api import Locator, expect
 
-from app.views.meters import words
+from app.views.meters import CONVERTERS, words
 from training import meters
 
 pytestmark = pytest.mark.browser
 
 TRIAL, FIRST_WRITES = 9, 24
+HIDDEN = {"drift_scale", *CONVERTERS, "dac_bits", "wire_resistance"} - {"cores"}
+"""Lines of another device's drift, and of converters while there are none."""
+
 MISMATCH = {f"device.mismatch.{name}": 0.05 for name in ("step", "g_max", "drift_exponent")}
 
 
@@ -28,6 +31,7 @@ def controls(live) -> dict[str, Locator]:
         "drift_exponent": live.slider("Drift exponent ν"),
         "devices": live.button("8").last,
         "refresh": live.page.get_by_role("switch", name="Refresh saturated pairs"),
+        "cores": live.page.get_by_role("switch", name="Cores and converters"),
         "neuron_mismatch": live.slider("Neuron mismatch"),
     }
 
@@ -38,7 +42,7 @@ def shown(live) -> dict[str, str]:
 
 def said(session, record) -> dict[str, str]:
     lines = words(meters.measure(session, record), session.config)
-    return {name: line for name, line in lines.items() if name != "drift_scale"}
+    return {name: line for name, line in lines.items() if name not in HIDDEN}
 
 
 @pytest.mark.parametrize("preset", ["mixed-precision", "sign", "float32"])
