@@ -157,8 +157,8 @@ def _conversion_noise(s: Situation) -> Words | None:
         return None
     return Words(
         f"The converters' noise is {noise:.1f} times what the input does to the neurons.",
-        'It is a share of the range, and small sums drown in it. Narrow "ADC range" until the largest sums just fit, '
-        'or lower "Conversion noise".',
+        'It is a share of the range, and small sums drown in it. Narrow "ADC range" until the largest just fit, or '
+        'lower "Conversion noise".',
         "ADC range",
     )
 
