@@ -159,6 +159,7 @@ def test_the_twin_is_named_after_what_it_lacks(name: str, comparison: Comparison
         "drift": "without drift",
         "device-mismatch": "without device mismatch",
         "neuron-mismatch": "without neuron mismatch",
+        "cores": "without cores and converters",
         "bits": "without weight rounding",
     }
     assert (ghost.label, ghost.kind) == (said[name], "twin")

@@ -294,7 +294,7 @@ RUNS: list[tuple[str, dict[str, Any], int]] = [
     ("stuck-pairs", {**SMALL, **at_rate(0.0), "device.initial_conductance": 11.0, "device.scale": 60.0}, 1),
     ("one-sided-pairs", {**SMALL, **at_rate(0.0), "device.initial_conductance": 8.5, "device.scale": 200.0}, 1),
     ("saturated-converters", {**SMALL, "core.enabled": True, "core.adc_range": 0.02}, 2),
-    ("conversion-noise", {**SMALL, "core.enabled": True, "core.adc_range": 100.0}, 6),
+    ("conversion-noise", {**SMALL, "core.enabled": True, "core.adc_range": 40.0}, 20),
     ("lost", {**SMALL, "scheme": "update-ready"}, 6),
     ("slow", {**SMALL, **at_rate(1e-7)}, 6),
     ("slow", {**SMALL, **at_rate(1e-7), "scheme": "stochastic"}, 6),
