@@ -156,9 +156,8 @@ def _conversion_noise(s: Situation) -> Words | None:
     if noise is None or noise <= READ_NOISE:
         return None
     return Words(
-        f"The converters' noise is {noise:.1f} times what the input does to the neurons.",
-        'It is a share of the range, and small sums drown in it. Narrow "ADC range" until the largest just fit, or '
-        'lower "Conversion noise".',
+        f"The converters' noise is {noise:.1f} times the input's.",
+        'Narrow "ADC range".',
         "ADC range",
     )
 

@@ -96,7 +96,8 @@ def test_code_of_each_kind_gives_the_losses_of_the_page(visit, tmp_path: Path) -
 def rows(content: bytes) -> dict[str, list[str]]:
     """Columns of a CSV file."""
     names, *lines = csv.reader(io.StringIO(content.decode("utf-8")))
-    return dict(zip(names, map(list, zip(*lines, strict=True)), strict=True))
+    columns = map(list, zip(*lines, strict=True)) if lines else ([] for _ in names)
+    return dict(zip(names, columns, strict=True))
 
 
 def test_tables_hold_what_the_library_gives_for_the_same_run(visit) -> None:

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.browser
 
 STEPS = 4
 MISMATCH = {"network.threshold_mismatch": 0.1, "device.mismatch.step": 0.1}
-PRESET = {"bits": "mixed-precision"}
-"""Sign updates write at once, so that every twin soon differs; but they do not round."""
+PRESET = {"bits": "mixed-precision", "cores": "core"}
+"""Sign updates write at once, so that every twin soon differs; but they do not round, and have no cores."""
 
 COLOUR = palette(False).twin
 
@@ -42,7 +42,7 @@ def names(live) -> list[str]:
     return drawn["text"]
 
 
-@pytest.mark.parametrize("preset", ["sign", "mixed-precision"])
+@pytest.mark.parametrize("preset", ["sign", "mixed-precision", "core"])
 def test_twins_are_the_librarys_and_the_run_stays_the_same(visit, preset: str) -> None:
     live = visit(f"?preset={preset}&" + "&".join(f"{name}={value}" for name, value in MISMATCH.items()))
     live.step_to(2)
