@@ -1,0 +1,237 @@
+"""One run as a job: what to train, for how long, and the few numbers that it comes to.
+
+A job is a value: whoever has it, in this process, another or on another machine, gets the same
+outcome, to the bit. Studies, races and sweeps are lists of jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pcmsim.crossbar import Crossbar
+from pcmsim.quantity import check, quantity
+from pcmsim.registry import Registry
+from training import meters
+from training.config import RunConfig
+from training.evaluation import evaluate
+from training.records import TrialRecord
+from training.session import Session
+
+NONE = "none"
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be trained.
+
+    Raises
+    ------
+    FieldError
+        If a value lies outside its bounds, or the task has no samples to judge by.
+
+    Examples
+    --------
+    >>> Job(RunConfig(), trials=30).key == Job(RunConfig(), trials=60).key
+    False
+    """
+
+    config: RunConfig = field(default_factory=RunConfig)
+    trials: int = quantity(750, minimum=1, maximum=10**9, doc="Trials to train")
+    every: int = quantity(
+        30, unit="trials", minimum=1, maximum=10**9, doc="Trials of each point of the curve, counted from the end"
+    )
+    judge: str = quantity(
+        NONE, choices=(NONE, "validation", "test"), doc="Samples, never trained on, that judge the network at the end"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def key(self) -> str:
+        """Name of the run: a hash of all that decides it, the version of this package included."""
+        decides = [metadata.version("pcmlab"), self.trials, self.every, self.judge, self.config.to_dict()]
+        text = json.dumps(decides, sort_keys=True, separators=(",", ":"), default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Point(NamedTuple):
+    """A point of a learning curve: means over the trials since the point before.
+
+    Parameters
+    ----------
+    trial : int
+        Trials done.
+    loss : float
+        Mean loss.
+    accuracy : float
+        Share of right decisions; not a number in regression.
+    rate : float
+        Firing rate of the hidden neurons [Hz].
+    sets, resets : int
+        Events so far.
+    """
+
+    trial: int
+    loss: float
+    accuracy: float
+    rate: float
+    sets: int
+    resets: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job came to.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    curve : tuple of Point
+        Its learning curve; the last point is what a run is ranked by.
+    best : float
+        Lowest loss of a trial.
+    baseline : float
+        The loss of a silent network, at the last trial.
+    held_out_loss, held_out_accuracy : float
+        On the samples that judge; not numbers without any.
+    reads : int
+        Device reads.
+    saturated, stuck : float
+        Share of differential pairs with one side, and with both, above three quarters of the maximum
+        conductance; not a number without devices.
+    device_time : float
+        Device time at the end [s].
+    status, message : str
+        Of the last trial.
+    seconds : float
+        Wall time; the only thing that differs when a job is done again.
+    """
+
+    job: Job
+    curve: tuple[Point, ...]
+    best: float
+    baseline: float
+    held_out_loss: float
+    held_out_accuracy: float
+    reads: int
+    saturated: float
+    stuck: float
+    device_time: float
+    status: str
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number by which runs are ranked.
+
+    Parameters
+    ----------
+    summary : str
+        One sentence for people.
+    direction : str
+        ``minimize`` or ``maximize``.
+    value : callable
+        From an outcome to the number.
+    on_curve : str or None
+        Field of `Point` that shows it while training; None where only the end does.
+    """
+
+    summary: str
+    direction: str
+    value: Callable[[Outcome], float]
+    on_curve: str | None
+
+
+METRICS: Registry[Metric] = Registry("metric")
+METRICS.register("loss")(Metric("Mean loss of the last trials", "minimize", lambda o: o.curve[-1].loss, "loss"))
+METRICS.register("accuracy")(
+    Metric("Share of right decisions in the last trials", "maximize", lambda o: o.curve[-1].accuracy, "accuracy")
+)
+METRICS.register("held-out-loss")(
+    Metric("Mean loss on samples never trained on", "minimize", lambda o: o.held_out_loss, "loss")
+)
+METRICS.register("held-out-accuracy")(
+    Metric(
+        "Share of right decisions on samples never trained on", "maximize", lambda o: o.held_out_accuracy, "accuracy"
+    )
+)
+
+
+def perform(job: Job, tell: Callable[[Point], None] | None = None) -> Outcome:
+    """Train a job.
+
+    Parameters
+    ----------
+    job : Job
+        What to train.
+    tell : callable, optional
+        Is told each point of the curve; may raise to end the run.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    PCMLabError
+        If the run cannot be made.
+    """
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    session = Session(job.config)
+    if job.judge != NONE:
+        session.sampler.evaluation(job.judge)
+    curve, best, done = list[Point](), math.inf, list[TrialRecord]()
+    for record in session.run(job.trials):
+        done.append(record)
+        if (len(done) >= job.every and (job.trials - session.trial) % job.every == 0) or session.trial == job.trials:
+            curve.append(point(done))
+            best, done = min(best, *(one.loss for one in done)), []
+            if tell is not None:
+                tell(curve[-1])
+    return _outcome(job, session, record, curve, best, began)
+
+
+def point(done: Sequence[TrialRecord]) -> Point:
+    """The point of a curve that some trials make."""
+    last = done[-1]
+    loss, accuracy, rate = np.mean([(one.loss, one.correct, one.rate) for one in done], axis=0)
+    return Point(last.trial + 1, float(loss), float(accuracy), float(rate), last.total_sets, last.total_resets)
+
+
+def _outcome(
+    job: Job, session: Session, record: TrialRecord, curve: Sequence[Point], best: float, began: float
+) -> Outcome:
+    judged = None if job.judge == NONE else evaluate(session, job.judge)
+    crossbars = [array for array in session.arrays if isinstance(array, Crossbar)]
+    saturated, stuck = (meters.share_saturated(crossbars, sides) for sides in (1, 2))
+    return Outcome(
+        job=job,
+        curve=tuple(curve),
+        best=best,
+        baseline=record.baseline,
+        held_out_loss=judged.loss if judged else NAN,
+        held_out_accuracy=judged.accuracy if judged else NAN,
+        reads=record.total_reads,
+        saturated=NAN if saturated is None else saturated,
+        stuck=NAN if stuck is None else stuck,
+        device_time=record.device_time,
+        status=record.status,
+        message=record.message,
+        seconds=time.perf_counter() - began,
+    )

@@ -1,0 +1,295 @@
+"""The run store: a folder of Parquet files that pandas, Polars and DuckDB read directly.
+
+``runs/`` holds one file of one row per run and ``curves/`` its learning curve, both named by the run's
+key (`training.jobs.Job.key`), each written in one step: a run is there whole, once, or not at all,
+whoever is killed. ``groups/`` says which runs belong to a race, a sweep or a study; one run may
+belong to several.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from pcmsim.errors import FileError, UnknownNameError
+from training import codec
+from training.config import RunConfig
+from training.jobs import Job, Outcome, Point
+
+FOLDER_VARIABLE = "PCMLAB_STORE"
+RUNS, CURVES, GROUPS = "runs", "curves", "groups"
+PACKAGES = ("pcmlab", "numpy", "torch", "numba")
+KINDS = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+
+RUN_COLUMNS: dict[str, type] = {
+    "key": str, "scheme": str, "task": str, "device": str, "seed": int, "trials": int, "every": int, "judge": str,
+    "loss": float, "accuracy": float, "best": float, "baseline": float,
+    "held_out_loss": float, "held_out_accuracy": float,
+    "rate": float, "sets": int, "resets": int, "reads": int, "saturated": float, "stuck": float,
+    "device_time": float, "status": str, "message": str,
+    "seconds": float, "finished": str, "python": str, **dict.fromkeys(PACKAGES, str), "config": str,
+}  # fmt: skip
+"""Columns of a run's row; ``config`` is the whole configuration as JSON, from which the run is made again."""
+
+CURVE_COLUMNS: dict[str, type] = {
+    "key": str,
+    "trial": int,
+    "loss": float,
+    "accuracy": float,
+    "rate": float,
+    "sets": int,
+    "resets": int,
+}
+MOMENT = ("seconds", "finished")
+"""Columns that differ when a run is done again; no others do on the same machine and versions."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that belong together.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the store.
+    kind : str
+        ``race``, ``sweep`` or ``study``.
+    created : str
+        When, as ISO 8601 in UTC.
+    about : mapping
+        What was asked for, as plain values.
+    keys : tuple of str
+        Its runs, finished or not, in their order.
+    """
+
+    name: str
+    kind: str
+    created: str
+    about: Mapping[str, Any]
+    keys: tuple[str, ...]
+
+
+class Store:
+    """A folder of runs.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if it does not exist.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        for part in (RUNS, CURVES, GROUPS):
+            with _failing_as("cannot be written to", self.folder):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.folder / part):
+                    pass
+
+    def __contains__(self, job: Job) -> bool:
+        return self._run(job.key).exists()
+
+    def keys(self) -> set[str]:
+        """Keys of all finished runs."""
+        return {path.stem for path in (self.folder / RUNS).glob("*.parquet")}
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep a finished run; one that is there already is replaced.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written; what is in the store is untouched.
+        """
+        curve = [{"key": outcome.job.key, **point._asdict()} for point in outcome.curve]
+        _write(self.folder / CURVES / f"{outcome.job.key}.parquet", curve, CURVE_COLUMNS)
+        _write(self._run(outcome.job.key), [row(outcome)], RUN_COLUMNS)
+
+    def runs(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Rows of the runs with these keys that are finished, or of all; the keys' order is kept.
+
+        Raises
+        ------
+        FileError
+            If a file is damaged.
+        """
+        wanted = sorted(self.keys()) if keys is None else [key for key in keys if self._run(key).exists()]
+        return _read([self._run(key) for key in wanted], RUN_COLUMNS)
+
+    def curves(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
+        """Learning curves of these runs, or of all, one below the other.
+
+        Raises
+        ------
+        FileError
+            If a file is damaged.
+        """
+        wanted = sorted(self.keys()) if keys is None else keys
+        files = [self.folder / CURVES / f"{key}.parquet" for key in wanted]
+        return _read([file for file in files if file.exists()], CURVE_COLUMNS)
+
+    def job(self, key: str) -> Job:
+        """The job of a run, from its row: performed again, it gives the same row.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such run, or several begin like this.
+        """
+        found = sorted(one for one in self.keys() if one.startswith(key))
+        if len(found) != 1:
+            raise UnknownNameError("run", key, found or sorted(self.keys())[:10])
+        line = self.runs(found).iloc[0]
+        config = RunConfig.from_dict(json.loads(line["config"]))
+        return Job(config, int(line["trials"]), int(line["every"]), str(line["judge"]))
+
+    def outcomes(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """The finished ones among some jobs, as they were performed."""
+        for job in jobs:
+            if job in self:
+                yield self._outcome(job)
+
+    def group(self, name: str) -> Group:
+        """A race, sweep or study by name.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none.
+        FileError
+            If its file is damaged.
+        """
+        path = self.folder / GROUPS / f"{name}.json"
+        if not path.exists():
+            raise UnknownNameError("group of runs", name, self.groups())
+        try:
+            held = json.loads(path.read_text("utf-8"))
+            return Group(**{**held, "keys": tuple(held["keys"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(path, "is damaged; expected a group of runs written by pcmlab") from error
+
+    def groups(self) -> list[str]:
+        """Names of all groups, the latest last."""
+        files = sorted((self.folder / GROUPS).glob("*.json"), key=lambda path: path.stat().st_mtime)
+        return [path.stem for path in files]
+
+    def keep_group(self, name: str, kind: str, about: Mapping[str, Any], jobs: Iterable[Job]) -> Group:
+        """Write down which runs belong together; again, it replaces what the name stood for.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written, or the name is not a plain one.
+        """
+        path = self.folder / GROUPS / f"{name}.json"
+        if path.parent != self.folder / GROUPS or name.startswith("."):
+            raise FileError(path, "is not a plain name")
+        group = Group(name, kind, _now(), about, tuple(job.key for job in jobs))
+        with _replacing(path) as temporary:
+            temporary.write_text(json.dumps(asdict(group), indent=1), encoding="utf-8")
+        return group
+
+    def remove(self, keys: Iterable[str]) -> int:
+        """Take runs out of the store; how many there were."""
+        found = [key for key in keys if self._run(key).exists()]
+        for key in found:
+            self._run(key).unlink()
+            (self.folder / CURVES / f"{key}.parquet").unlink(missing_ok=True)
+        return len(found)
+
+    def _run(self, key: str) -> Path:
+        return self.folder / RUNS / f"{key}.parquet"
+
+    def _outcome(self, job: Job) -> Outcome:
+        line = self.runs([job.key]).iloc[0].to_dict()
+        curve = tuple(Point(*(kind(one[name]) for name, kind in list(CURVE_COLUMNS.items())[1:]))
+                      for one in self.curves([job.key]).to_dict("records"))  # fmt: skip
+        own = {f.name: line[f.name] for f in fields(Outcome) if f.name not in ("job", "curve")}
+        return Outcome(job=job, curve=curve, **own)
+
+
+def folder() -> Path:
+    """Where runs are kept unless told otherwise: ``PCMLAB_STORE``, else ``pcmlab-runs`` in the present folder."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or "pcmlab-runs")
+
+
+def row(outcome: Outcome) -> dict[str, Any]:
+    """What the store keeps of a run, by column."""
+    job, last = outcome.job, outcome.curve[-1]
+    return {
+        "key": job.key, "scheme": codec.name_of(job.config.scheme), "task": codec.name_of(job.config.task),
+        "device": job.config.device.preset, "seed": job.config.seed,
+        "trials": job.trials, "every": job.every, "judge": job.judge,
+        "loss": last.loss, "accuracy": last.accuracy, "rate": last.rate, "sets": last.sets, "resets": last.resets,
+        **{f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in ("job", "curve")},
+        "finished": _now(), "python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES}, "config": json.dumps(job.config.to_dict()),
+    }  # fmt: skip
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _schema(columns: Mapping[str, type]) -> pa.Schema:
+    return pa.schema([(name, KINDS[kind]) for name, kind in columns.items()])
+
+
+def _write(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, type]) -> None:
+    with _replacing(path) as temporary:
+        parquet.write_table(pa.Table.from_pylist(rows, schema=_schema(columns)), temporary)
+
+
+def _read(files: list[Path], columns: Mapping[str, type]) -> pd.DataFrame:
+    """Tables below each other; a run that another process just removed is left out."""
+    tables = [_schema(columns).empty_table()]
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            tables.append(_table(file, columns))
+    return pa.concat_tables(tables).to_pandas()
+
+
+def _table(file: Path, columns: Mapping[str, type]) -> pa.Table:
+    try:
+        return parquet.ParquetFile(file).read().select(list(columns)).cast(_schema(columns))
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise FileError(file, f"is damaged or not a file of the run store ({str(error).splitlines()[0]})") from error
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside the final one, which it becomes in one step."""
+    with _failing_as("cannot be written", path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
+        os.close(handle)
+        try:
+            yield Path(name)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _failing_as(problem: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileError(path, f"{problem} ({error.strerror})") from error
