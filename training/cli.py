@@ -17,7 +17,16 @@ import torch
 from tqdm import tqdm
 
 from pcmsim.errors import PCMLabError
-from training import benchmark, deploy_report, loading, mismatch_report, nir_command, results, tune_report
+from training import (
+    benchmark,
+    deploy_report,
+    loading,
+    mismatch_report,
+    nir_command,
+    results,
+    sweep_command,
+    tune_command,
+)
 from training.chip import command as chip_command
 from training.config import RunConfig
 from training.evaluation import evaluate
@@ -77,8 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         commands, "deploy", deploy_report.command, "inference only: a trained network on chips, with time"
     )
     deploy_report.add_options(deploying)
-    tune_report.add_options(
-        _command(commands, "tune", tune_report.command, "find settings for each update scheme, with equal budgets")
+    sweep_command.add_options(
+        _command(commands, "sweep", sweep_command.command, "grids and lists of settings, each run once, resumable")
+    )
+    tune_command.add_options(
+        _command(commands, "tune", tune_command.command, "find settings for each update scheme, with equal budgets")
     )
     _nir_commands(commands.add_parser("nir", help="networks to and from other simulators, as NIR files"))
     chip_command.add_options(

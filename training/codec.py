@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -57,7 +58,7 @@ def decode(kind: Any, data: Any, path: str) -> Any:
         if not isinstance(name, str):
             raise FieldError(f"{path}.name", f"one of {', '.join(FAMILIES[kind])}", name)
         kind = FAMILIES[kind][name]
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = [f.name for f in dataclasses.fields(kind)]
     values = {}
     for name, value in _mapping(data, path).items():
@@ -67,6 +68,12 @@ def decode(kind: Any, data: Any, path: str) -> Any:
         plain = _mapping(value, f"{path}.{name}") if name == "constants" else value
         values[name] = decode(hints[name], value, f"{path}.{name}") if nested else plain
     return kind(**values)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Types of the fields; looking them up anew would take most of the time of building a configuration."""
+    return typing.get_type_hints(kind)
 
 
 def _mapping(data: Any, path: str) -> Mapping[str, Any]:

@@ -6,11 +6,12 @@ outcome, to the bit. Studies, races and sweeps are lists of jobs.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import NamedTuple
@@ -29,6 +30,15 @@ from training.session import Session
 
 NONE = "none"
 NAN = float("nan")
+PACKAGES = ("pcmlab", "numpy", "torch", "numba")
+"""Packages whose versions decide a run's last digits."""
+
+
+@functools.cache
+def versions() -> Mapping[str, str]:
+    """Versions of `PACKAGES` in this process."""
+    return {name: metadata.version(name) for name in PACKAGES}
+
 
 Trial = tuple[float, float, float]
 """Loss, accuracy and firing rate [Hz] of one trial: a whole record is a megabyte."""
@@ -64,7 +74,7 @@ class Job:
     @property
     def key(self) -> str:
         """Name of the run: a hash of all that decides it, the version of this package included."""
-        decides = [metadata.version("pcmlab"), self.trials, self.every, self.judge, self.config.to_dict()]
+        decides = [versions()["pcmlab"], self.trials, self.every, self.judge, self.config.to_dict()]
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"), default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 

@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,10 @@ from pyarrow import parquet
 from pcmsim.errors import FileError, UnknownNameError
 from training import codec
 from training.config import RunConfig
-from training.jobs import Job, Outcome, Point
+from training.jobs import PACKAGES, Job, Outcome, Point, versions
 
 FOLDER_VARIABLE = "PCMLAB_STORE"
 RUNS, CURVES, GROUPS = "runs", "curves", "groups"
-PACKAGES = ("pcmlab", "numpy", "torch", "numba")
 KINDS = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 RUN_COLUMNS: dict[str, type] = {
@@ -241,7 +239,7 @@ def row(outcome: Outcome) -> dict[str, Any]:
         "loss": last.loss, "accuracy": last.accuracy, "rate": last.rate, "sets": last.sets, "resets": last.resets,
         **{f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in ("job", "curve")},
         "finished": _now(), "python": platform.python_version(),
-        **{name: metadata.version(name) for name in PACKAGES}, "config": json.dumps(job.config.to_dict()),
+        **versions(), "config": json.dumps(job.config.to_dict()),
     }  # fmt: skip
 
 

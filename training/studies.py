@@ -82,13 +82,20 @@ def gathered(
     return INTERRUPTED if interrupted else 0
 
 
-def followed(work: Iterable[T], total: int, unit: str, *, quiet: bool) -> Iterable[T]:
-    """The same, with a progress bar for who sits before a terminal."""
-    return tqdm(work, total=total, unit=unit, disable=quiet or not sys.stderr.isatty(), file=sys.stderr)
+def followed(work: Iterable[T], total: int, unit: str, *, quiet: bool, initial: int = 0) -> Iterable[T]:
+    """The same, with a progress bar for who sits before a terminal; `initial` of the total are done already."""
+    hidden = quiet or not sys.stderr.isatty()
+    return tqdm(work, total=total, unit=unit, disable=hidden, file=sys.stderr, initial=initial)
 
 
 def writer(path: str | None) -> Callable[[Sequence[Any]], None] | None:
-    """How results go to a file, if to any; before anything is computed.
+    """How results go to a file, if to any; see `table_writer`."""
+    write = table_writer(path)
+    return None if write is None else lambda results: write(table(results))
+
+
+def table_writer(path: str | None) -> Callable[[export.Columns], None] | None:
+    """How columns go to a file, if to any; before anything is computed.
 
     Raises
     ------
@@ -103,9 +110,9 @@ def writer(path: str | None) -> Callable[[Sequence[Any]], None] | None:
     if not file.parent.is_dir():
         raise FileError(path, "cannot be written (no such folder)")
 
-    def write(results: Sequence[Any]) -> None:
+    def write(columns: export.Columns) -> None:
         try:
-            file.write_bytes(WRITERS[file.suffix](table(results)))
+            file.write_bytes(WRITERS[file.suffix](columns))
         except OSError as error:
             raise FileError(path, f"cannot be written ({error.strerror})") from error
 

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pcmsim.errors import PCMLabError
 from training import codec
 from training.config import RunConfig
+from training.jobs import versions
 from training.search import Search
 from training.store import Store
 from training.tuned_presets import Record, Tuned
@@ -20,8 +21,6 @@ from training.tuning import DONE, KEYS, TRAINED, VALUES
 
 FEW = 10
 """Evaluations in full below which nothing can be said about importance: the best tenth would be none."""
-
-PACKAGES = ("pcmlab", "optuna", "numpy", "torch", "numba")
 
 
 def record(search: Search, study: optuna.Study) -> Record:
@@ -51,7 +50,7 @@ def record(search: Search, study: optuna.Study) -> Record:
         each=tuple(best.user_attrs[VALUES]),
         fields={name: str(known) for name, known in search.fields.items()},
         importance=importance(study),
-        versions={name: metadata.version(name) for name in PACKAGES},
+        versions={**versions(), "optuna": metadata.version("optuna")},
     )
 
 

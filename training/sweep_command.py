@@ -1,0 +1,116 @@
+"""The options of ``pcmlab sweep``, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Iterator
+
+import pandas as pd
+
+from pcmsim.errors import PCMLabError
+from training import benchmark, loading, studies, sweep
+from training.store import Store, folder
+from training.sweep import LIMIT, Sweep
+from training.workers import Pool, pool
+
+UNITS = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
+MOST_LINES = 200
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of ``pcmlab sweep``."""
+    parser.add_argument("file", help="YAML file of the sweep")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all runs; repeatable"
+    )
+    add_workers(parser)
+    add_store(parser)
+    parser.add_argument("--yes", action="store_true", help=f"do not ask, even for more than {LIMIT} runs")
+    parser.add_argument("--out", metavar="FILE", help="write the table of all runs there: .parquet or .csv")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Options that say who does the work."""
+    parser.add_argument("--workers", type=benchmark.count, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler, host:port, whose workers do it instead")
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """The option that says where runs are kept."""
+    parser.add_argument("--store", metavar="FOLDER", help="run store (default PCMLAB_STORE, else pcmlab-runs)")
+
+
+def command(options: argparse.Namespace) -> int:
+    """``pcmlab sweep``: the exit code."""
+    asked, write = read(options), studies.table_writer(options.out)
+    store = Store(options.store or folder())
+    with pool(options.workers, options.scheduler) as workers:
+        confirm(asked, workers, yes=options.yes)
+        code = _follow(asked, store, workers, quiet=options.quiet)
+    table = asked.table(store)
+    if write is not None and len(table):
+        write({name: table[name].tolist() for name in table})
+    print("\n".join(lines(asked, sweep.summarised(table, asked.varied, asked.metric))))
+    return code
+
+
+def read(options: argparse.Namespace) -> Sweep:
+    """What the file and the options ask for."""
+    asked = Sweep.from_yaml(options.file)
+    return dataclasses.replace(asked, set={**asked.set, **loading.settings(options.set)})
+
+
+def confirm(asked: Sweep, workers: Pool, *, yes: bool) -> None:
+    """Ask whether a sweep of very many runs is meant.
+
+    Raises
+    ------
+    PCMLabError
+        If it is not, or nobody can be asked.
+    """
+    if asked.size <= LIMIT or yes:
+        return
+    what = f"{asked.size} runs, about {duration(asked.estimate(workers.width))} on {workers.width} workers"
+    if not sys.stdin.isatty():
+        raise PCMLabError(f"sweep {asked.name}: {what}; say --yes if that is meant")
+    print(f"{what}. Begin? [y/N] ", end="", file=sys.stderr, flush=True)
+    if not sys.stdin.readline().strip().lower().startswith("y"):
+        raise PCMLabError(f"sweep {asked.name}: not begun")
+
+
+def _follow(asked: Sweep, store: Store, workers: Pool, *, quiet: bool) -> int:
+    there = sum(job in store for job in asked.jobs(confirmed=True))
+    print(f"{asked.name}: {asked.size} runs, {there} of them in {store.folder} already")
+    done = sweep.run(asked, store, workers, confirmed=True)
+    try:
+        for _ in studies.followed(done, asked.size, "run", quiet=quiet, initial=there):
+            pass
+    except KeyboardInterrupt:
+        done.close()
+        return studies.INTERRUPTED
+    return 0
+
+
+def lines(asked: Sweep, summary: pd.DataFrame) -> Iterator[str]:
+    """The summary as people read it."""
+    yield f"{asked.metric}: mean, standard deviation and number of runs"
+    heads = [*asked.varied, "mean", "sd", "number"]
+    rows = [[_cell(value) for value in row] for row in summary[heads].head(MOST_LINES).itertuples(index=False)]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in [heads, *rows]:
+        yield "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
+    if len(summary) > MOST_LINES:
+        yield f"... and {len(summary) - MOST_LINES} more; --out writes all"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    unit, size = next(((unit, size) for unit, size in UNITS if seconds >= size), UNITS[-1])
+    return f"{seconds / size:.3g} {unit}"
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
