@@ -26,6 +26,7 @@ from training import (
     race_command,
     results,
     sweep_command,
+    tune_command,
 )
 from training.chip import command as chip_command
 from training.config import RunConfig
@@ -91,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep_command.add_options(
         _command(commands, "sweep", sweep_command.command, "grids and lists of settings, each run once, resumable")
+    )
+    tune_command.add_options(
+        _command(commands, "tune", tune_command.command, "find settings for each update scheme, with equal budgets")
     )
     _nir_commands(commands.add_parser("nir", help="networks to and from other simulators, as NIR files"))
     chip_command.add_options(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pcmsim.registry import Registry
+from training import tuned_presets
 from training.config import RunConfig
 
 
@@ -270,3 +271,6 @@ _add(
         "learning.batch": 32,
     },
 )
+
+for _name, _tuned in tuned_presets.shipped():
+    _add(_name, _tuned.summary, _tuned.source, _tuned.values)

@@ -1,0 +1,144 @@
+"""The options of ``pcmlab tune``, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import optuna
+from tqdm import tqdm
+
+from pcmsim.errors import FileError, PCMLabError
+from training import benchmark, loading, spaces, store, tuning_record
+from training.search import COURSES, Course, Search, search_for
+from training.spaces import SPACES, Range
+from training.store import Store
+from training.studies import INTERRUPTED
+from training.tuned_presets import ENDING, Record
+from training.tuners import searched
+from training.tuning import finished, opened
+from training.workers import pool
+
+SHOWN = 3
+"""Fields that the report names for each scheme, the most important first."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of ``pcmlab tune``."""
+    known = ", ".join(SPACES)
+    parser.add_argument("scheme", nargs="*", help=f"update schemes (default {known})")
+    parser.add_argument("--task", default="pattern", help=f"what they are tuned for: {', '.join(COURSES)}")
+    parser.add_argument("--preset", metavar="CONFIG", help="preset or file that is tuned in place of a task's own")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="fix a setting; repeatable")
+    ranges = "LOW:HIGH, LOW:HIGH:log or A,B,C"
+    parser.add_argument(
+        "--field",
+        action="append",
+        default=[],
+        metavar="KEY=RANGE",
+        help=f"tune this field, {ranges}, in place of the scheme's own; repeatable",
+    )
+    for name, text in (
+        ("evaluations", "budget of each scheme, those ended early included"),
+        ("trials", "of a full run"),
+        ("every", "trials of each point of the learning curve"),
+        ("seeds", "runs of an evaluation"),
+    ):
+        parser.add_argument(f"--{name}", type=benchmark.count, metavar="N", help=text)
+    parser.add_argument("--metric", help="what counts: loss, accuracy, held-out-loss, held-out-accuracy")
+    parser.add_argument("--judge", help="samples that judge at the end: validation, test")
+    parser.add_argument("--workers", type=benchmark.count, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument("--storage", metavar="URL", help="database of the studies (default: SQLite in the run store)")
+    parser.add_argument("--store", metavar="FOLDER", help="where runs are kept (default PCMLAB_STORE or pcmlab-runs)")
+    parser.add_argument("--out", metavar="FOLDER", help="write the settings found there, one file per scheme")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def command(options: argparse.Namespace) -> int:
+    """``pcmlab tune``: the exit code."""
+    searches = list(asked(options))
+    kept = Store(options.store or store.folder())
+    url = options.storage or f"sqlite:///{kept.folder.resolve() / 'studies.db'}"
+    studies = [opened(search, url) for search in searches]
+    code = 0
+    try:
+        with pool(options.workers) if options.workers > 1 else nullcontext() as team:
+            for search, study in zip(searches, studies, strict=True):
+                _followed(search, study, searched(search, url, kept, team), options.quiet)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    for search, study in zip(searches, studies, strict=True):
+        tuning_record.keep(search, study, kept)
+    _written(searches, studies, options.out)
+    print("\n".join(lines(searches, studies)))
+    return code
+
+
+def asked(options: argparse.Namespace) -> Iterator[Search]:
+    """The searches that the options ask for.
+
+    Raises
+    ------
+    PCMLabError
+        If a name, a field or a value is not known or not allowed.
+    """
+    course = COURSES[options.task] if options.preset is None else Course(lambda _: str(options.preset))
+    named = options.task if options.preset is None else Path(options.preset).stem
+    names = ("evaluations", "trials", "every", "seeds", "metric", "judge")
+    changed: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    fields = dict(map(_field, options.field))
+    for scheme in options.scheme or SPACES:
+        yield search_for(
+            course, scheme, named, loading.settings(options.set), **changed, **({"fields": fields} if fields else {})
+        )
+
+
+def _field(text: str) -> tuple[str, Range]:
+    name, separator, known = text.partition("=")
+    if not separator or not name:
+        raise PCMLabError(f"--field: must be KEY=RANGE, got {text!r}")
+    try:
+        return name, spaces.range_of(known)
+    except PCMLabError as error:
+        raise PCMLabError(f"--field {name}: {error}") from error
+
+
+def _followed(search: Search, study: optuna.Study, work: Iterator[int], quiet: bool) -> None:
+    known, hidden = finished(study), quiet or not sys.stderr.isatty()
+    with tqdm(total=search.evaluations, initial=known, desc=search.name, disable=hidden, file=sys.stderr) as bar:
+        for number in work:
+            bar.update(number - bar.n)
+
+
+def _written(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: str | None) -> None:
+    if folder is None:
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for search, study in zip(searches, studies, strict=True):
+            (Path(folder) / f"{search.name}{ENDING}").write_text(tuning_record.tuned(search, study).to_yaml(), "utf-8")
+    except OSError as error:
+        raise FileError(folder, f"cannot be written ({error.strerror})") from error
+
+
+def lines(searches: Sequence[Search], studies: Sequence[optuna.Study]) -> Iterator[str]:
+    """The studies as people read them."""
+    yield f"{'study':<34}{'done':>6}{'full':>6}{'trials':>9}{'untuned':>10}{'best':>10}  most important"
+    for search, study in zip(searches, studies, strict=True):
+        try:
+            yield _line(search, tuning_record.record(search, study))
+        except PCMLabError as error:
+            yield str(error)
+
+
+def _line(search: Search, told: Record) -> str:
+    untuned = "-" if told.untuned is None else f"{told.untuned:.4f}"
+    weighty = [f"{name.split('.')[-1]} {share:.0%}" for name, share in list(told.importance.items())[:SHOWN]]
+    return (
+        f"{search.name:<34}{told.evaluations:>6}{told.finished:>6}{told.trained:>9}{untuned:>10}{told.best:>10.4f}  "
+        f"{', '.join(weighty)}"
+    )

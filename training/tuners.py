@@ -1,0 +1,114 @@
+"""Several processes at one study."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from training.search import Search
+from training.store import Store
+from training.tuning import finished, opened, work
+from training.workers import TRIES, Pool, WorkerDiedError
+
+LOOK = 0.3
+"""How often the study is looked at while others work [s]."""
+
+TEAM = "worker"
+"""Under this name an evaluation holds whose it is."""
+
+
+def searched(search: Search, url: str, store: Store | None = None, pool: Pool | None = None) -> Iterator[int]:
+    """Evaluate until a study's budget is spent.
+
+    Parameters
+    ----------
+    search : Search
+        What is tuned.
+    url : str
+        Database of the study; see `training.tuning.opened`.
+    store : Store, optional
+        Where the runs of evaluations in full are kept.
+    pool : Pool, optional
+        Processes that evaluate, as many at a time as it has; without any this one does.
+
+    Yields
+    ------
+    int
+        Evaluations that are finished, whenever there are more.
+
+    Raises
+    ------
+    PCMLabError
+        If the database or the store fails, or workers die again and again.
+    """
+    study = opened(search, url)
+    if pool is None:
+        yield from work(search, study, store)
+        return
+    team = _Team(search, url, store, pool, study)
+    try:
+        yield from team.watched()
+    finally:
+        team.abandon()
+
+
+class _Team:
+    """Calls that evaluate until the budget is spent, one for each process of a pool."""
+
+    def __init__(self, search: Search, url: str, store: Store | None, pool: Pool, study: optuna.Study) -> None:
+        self._call = (search, url, None if store is None else store.folder)
+        self._pool, self._study, self._tries = pool, study, pool.width + TRIES
+        self._names: dict[Future[None], str] = {}
+        for _ in range(pool.width):
+            self._begin()
+
+    def watched(self) -> Iterator[int]:
+        """The number of finished evaluations, as it grows."""
+        known = finished(self._study)
+        while self._names:
+            for future in wait(self._names, LOOK, FIRST_COMPLETED).done:
+                self._settle(future)
+            if (now := finished(self._study)) > known:
+                yield (known := now)
+
+    def abandon(self) -> None:
+        """End the processes; what they were at is to be done again."""
+        if self._names:
+            self._pool.shutdown(cancel_futures=True)
+        for name in self._names.values():
+            _hand_back(self._study, name)
+
+    def _begin(self) -> None:
+        self._tries -= 1
+        name = uuid.uuid4().hex
+        self._names[self._pool.submit(evaluated, *self._call, name)] = name
+
+    def _settle(self, future: Future[None]) -> None:
+        name = self._names.pop(future)
+        try:
+            future.result()
+        except WorkerDiedError:
+            _hand_back(self._study, name)
+            if self._tries == 0:
+                raise
+            self._begin()
+
+
+def evaluated(search: Search, url: str, folder: Path | None, name: str) -> None:
+    """What one process does: evaluate until the budget is spent."""
+    store = None if folder is None else Store(folder)
+    for _ in work(search, opened(search, url), store, {TEAM: name}):
+        pass
+
+
+def _hand_back(study: optuna.Study, name: str) -> None:
+    """Have somebody else do what a process was at that is no more."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.user_attrs.get(TEAM) == name:
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params)
