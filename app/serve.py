@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import panel as pn
@@ -23,10 +24,13 @@ from tornado.websocket import WebSocketClosedError
 from app import defaults, delivery, processes, runner, thrift, url
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
+from app.pages import entries
 from app.pages.live import Live
+from app.pages.race import RacePage
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page
 from pcmsim.errors import PCMLabError
+from training import racing
 
 TITLE = "pcmlab"
 UNUSED_LIFETIME_MS = 30_000
@@ -78,7 +82,7 @@ def serve(
     print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
     IOLoop.current().add_callback(visit.watch)
     pn.serve(
-        {"/": visit.page},
+        {"/": visit.page, "/race": visit.race},
         title=TITLE,
         location=False,
         port=port,
@@ -117,14 +121,21 @@ class Host:
 
         When every place is taken it says so instead, and nothing is trained.
         """
+        return self._admitted(self._live)
+
+    def race(self) -> pmui.Page | pn.pane.HTML:
+        """The Race page of one visitor, which takes a place as any other; see `page`."""
+        return self._admitted(lambda: RacePage(entries.read(pn.state.session_args)))
+
+    def _admitted(self, build: Callable[[], Live | RacePage]) -> pmui.Page | pn.pane.HTML:
         document = pn.state.curdoc
         if document is None or document.session_context is None:
-            return self._live().page
+            return build().page
         self.watch()
         if not self.visitors.welcome(document):
             return full_page(self.visitors.live, self.visitors.most)
         try:
-            return self._attached(document)
+            return self._attached(build(), document)
         except BaseException:
             self.visitors.release(document.session_context.id)
             raise
@@ -138,19 +149,19 @@ class Host:
             ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
             train; and what `app.loop_monitor.vitals` tells.
         """
-        workers = sum(process.name == runner.NAME for process in multiprocessing.active_children())
+        workers = sum(process.name in (runner.NAME, racing.NAME) for process in multiprocessing.active_children())
         counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
         return {**counts, **vitals(self.monitor)}
 
     def _live(self) -> Live:
         return Live(url.read(pn.state.session_args), idle=self.limits.idle)
 
-    def _attached(self, document: Document) -> pmui.Page:
-        """The Live page, streaming into its document."""
-        live = self._live()
-        live.attach(document)
-        document.on_session_destroyed(lambda _: _forget(document, live.page))
-        return live.page
+    @staticmethod
+    def _attached(built: Live | RacePage, document: Document) -> pmui.Page:
+        """A page, streaming into its document."""
+        built.attach(document)
+        document.on_session_destroyed(lambda _: _forget(document, built.page))
+        return built.page
 
 
 def page() -> pmui.Page | pn.pane.HTML:

@@ -72,6 +72,11 @@ class Palette:
         return float(self.text_size.removesuffix("px"))
 
     @property
+    def lanes(self) -> tuple[str, ...]:
+        """Lanes of a race, one colour each: eight that can be told apart."""
+        return (self.plus, self.minus, self.run, self.twin, *self.ghosts)
+
+    @property
     def diverging(self) -> list[str]:
         """From negative over zero to positive, 255 colours."""
         return [*ramp(self.minus, self.zero, 128)[:-1], *ramp(self.zero, self.plus, 128)]
@@ -146,9 +151,10 @@ READABLE = {LIGHT.minus: "#b85000", DARK.twin: "#a184e6"}
 
 
 def variables(colours: Palette) -> dict[str, str]:
-    """CSS variables of the colours that text outside the plots uses; pinned runs are ``--ghost0`` and so on."""
+    """CSS variables of the colours of text outside the plots; pinned runs are ``--ghost0`` and so on, lanes ``--lane0``."""
     shown = {f"--{name}": getattr(colours, name) for name in ("plus", "minus", "run", "target", "twin", "line")}
     shown |= {f"--ghost{place}": colour for place, colour in enumerate(colours.ghosts)}
+    shown |= {f"--lane{place}": colour for place, colour in enumerate(colours.lanes)}
     return {name: READABLE.get(colour, colour) for name, colour in shown.items()}
 
 

@@ -176,6 +176,18 @@ class LaneReport:
         return float(getattr(self.recent, about.on_curve or "")) if known else NAN
 
 
+Reports = Mapping[Entry, LaneReport]
+
+
+def values(race: Race, reports: Reports, *, finished: bool = False) -> dict[str, dict[int, float]]:
+    """The metric by lane and seed, as far as it is known; of `finished` runs only, if asked."""
+    found: dict[str, dict[int, float]] = {lane: {} for lane in race.lanes}
+    for entry, report in reports.items():
+        if report.over or not finished:
+            found[entry.lane][entry.seed] = report.value(race.metric)
+    return found
+
+
 class Runner:
     """One run of a race under way. It is watched, which does not change it.
 

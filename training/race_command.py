@@ -5,19 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
 from training import benchmark, loading, studies
 from training.jobs import METRICS, NONE
-from training.race import FAILED, MOST, Entry, LaneReport, Race, entrants
-from training.racing import Racing
-from training.ranking import Standing, Values, fewest_seeds, rank
+from training.race import FAILED, MOST, Race, Reports, entrants, values
+from training.racing import Racing, new_name
+from training.ranking import Standing, fewest_seeds, rank
 from training.store import Store, folder
-
-Reports = Mapping[Entry, LaneReport]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """``pcmlab race``: the exit code."""
     race, write = asked(options), studies.writer(options.out)
-    name = options.name or datetime.now(UTC).strftime("race-%Y%m%d-%H%M%S")
-    racing = Racing(race, workers=options.workers, store=Store(options.store or folder()), name=name)
+    store = Store(options.store or folder())
+    racing = Racing(race, workers=options.workers, store=store)
+    racing.keep(store, options.name or new_name())
     interrupted = False
     try:
         follow(racing, quiet=options.quiet)
@@ -79,15 +77,6 @@ def follow(racing: Racing, *, quiet: bool) -> None:
             now = race.trials if report.over else report.trial
             bar.update(now - done[report.entry])
             done[report.entry] = now
-
-
-def values(race: Race, reports: Reports, *, finished: bool = False) -> Values:
-    """The metric by lane and seed, as far as it is known; of `finished` runs only, if asked."""
-    found: dict[str, dict[int, float]] = {lane: {} for lane in race.lanes}
-    for entry, report in reports.items():
-        if report.over or not finished:
-            found[entry.lane][entry.seed] = report.value(race.metric)
-    return found
 
 
 def lines(race: Race, standings: Sequence[Standing], reports: Reports) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Generator, Iterator, Mapping
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 
 import torch
@@ -47,17 +48,13 @@ class Racing:
         Processes.
     store : Store, optional
         Runs that it has are not done again; what is finished is kept there, before it is reported.
-    name : str, optional
-        Of the group of runs in the store; without one no group is kept.
-    again : bool
-        Whether runs that the store has are done again.
     nice : int
         By how much the workers' priority is lowered.
 
-    Raises
-    ------
-    FileError
-        If the store cannot be written to.
+    Attributes
+    ----------
+    latest : dict of Entry to LaneReport
+        The latest report of each run.
 
     Examples
     --------
@@ -67,22 +64,11 @@ class Racing:
     [2]
     """
 
-    def __init__(
-        self,
-        race: Race,
-        *,
-        workers: int = 2,
-        store: Store | None = None,
-        name: str | None = None,
-        again: bool = False,
-        nice: int = 0,
-    ) -> None:
+    def __init__(self, race: Race, *, workers: int = 2, store: Store | None = None, nice: int = 0) -> None:
         self.race, self._store, self._nice = race, store, nice
         self.latest: dict[Entry, LaneReport] = {}
         jobs = race.jobs()
-        if store is not None and name is not None:
-            store.keep_group(name, KIND, race.about(), jobs.values())
-        self._kept = {} if store is None or again else {entry: job for entry, job in jobs.items() if job in store}
+        self._kept = {entry: job for entry, job in jobs.items() if store is not None and job in store}
         self._shares = shares(race, {entry: jobs[entry] for entry in jobs if entry not in self._kept}, workers)
         self._crews: list[_Crew] = []
         self._deaths = 0
@@ -93,10 +79,22 @@ class Racing:
         """Whether it is neither paused nor stopped."""
         return self._going and not self._stopped
 
+    def keep(self, store: Store, name: str) -> None:
+        """Keep what is finished from now on in a store, as a group of this name.
+
+        Raises
+        ------
+        FileError
+            If the store cannot be written to; while iterating, too.
+        """
+        store.keep_group(name, KIND, self.race.about(), self.race.jobs().values())
+        self._store = store
+
     def __iter__(self) -> Generator[LaneReport]:
         yield from map(self._noted, self._from_store())
         try:
             self._crews += [_Crew(share, self._nice, going=self._going) for share in self._shares]
+            self._go(self._going)
             while self._crews and not self._stopped:
                 for crew in wait_for(self._crews):
                     yield from map(self._noted, self._told_by(crew))
@@ -159,6 +157,11 @@ class Racing:
             return
         why = f"its process has ended {self._deaths} times (exit code {crew.process.exitcode})"
         yield from (LaneReport(entry, status=FAILED, message=why) for entry in crew.jobs)
+
+
+def new_name() -> str:
+    """A name for a race that nobody has named: the time."""
+    return datetime.now(UTC).strftime(f"{KIND}-%Y%m%d-%H%M%S")
 
 
 def shares(race: Race, jobs: Mapping[Entry, Job], workers: int) -> list[Jobs]:

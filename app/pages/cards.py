@@ -22,6 +22,16 @@ HEAD = """
 .head .note + .note { margin-left: auto }
 .head i { font-style: normal; font-weight: 500 }
 .head i.run { color: var(--run) } .head i.twin { color: var(--twin) }
+.head a.lane { margin-right: 12px; font-weight: 500; text-decoration: none }
+.head a.lane:hover { text-decoration: underline }
+.head .lane0 { color: var(--lane0) }
+.head .lane1 { color: var(--lane1) }
+.head .lane2 { color: var(--lane2) }
+.head .lane3 { color: var(--lane3) }
+.head .lane4 { color: var(--lane4) }
+.head .lane5 { color: var(--lane5) }
+.head .lane6 { color: var(--lane6) }
+.head .lane7 { color: var(--lane7) }
 .head i.plus { color: var(--plus) } .head i.minus { color: var(--minus) }
 """
 COVER = """

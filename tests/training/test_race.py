@@ -103,7 +103,8 @@ def test_the_histogram_counts_every_weight_by_its_share_of_the_largest():
 
 def test_worker_processes_come_to_what_one_process_comes_to_and_leave_none_behind(tmp_path):
     race, store = small("sign", "mixed-precision"), Store(tmp_path)
-    under_way = Racing(race, workers=2, store=store, name="first")
+    under_way = Racing(race, workers=2, store=store)
+    under_way.keep(store, "first")
     reports = list(under_way)
     assert {(r.entry, r.trial) for r in reports} == {(e, t) for e in race.jobs() for t in (10, 20, 25)}
     for entry, job in race.jobs().items():

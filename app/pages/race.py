@@ -1,0 +1,193 @@
+"""The Race page: update schemes side by side, on the same seeds, samples and random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+from bokeh.document import Document
+from bokeh.plotting import figure
+from panel.util import edit_readonly
+
+from app import race_tables, theme
+from app.controls import responsive
+from app.download import Downloads
+from app.keyboard import Keyboard
+from app.limits import check_size
+from app.pages.entries import Asked, Entries
+from app.pages.exporting import WRITERS
+from app.pages.header import BUTTON
+from app.pages.race_board import RaceBoard
+from app.racer import Heat, Racer
+from app.stream import Stream
+from pcmsim.errors import PCMLabError
+
+STATES = {(True, False): "Pause", (False, False): "Resume", (False, True): "Start", (True, True): "Start"}
+"""What the first button does, by whether the race runs and whether it is over."""
+
+ICONS = {"Pause": "pause", "Resume": "play_arrow", "Start": "play_arrow"}
+
+
+class RacePage:
+    """One visitor's page: a race, what is to be raced, and its plots.
+
+    Parameters
+    ----------
+    asked : Asked
+        What the address asks for.
+    """
+
+    def __init__(self, asked: Asked | None = None) -> None:
+        asked = asked or Asked()
+        self.racer = Racer()
+        self.entries = Entries(asked, self._preview)
+        self.board = RaceBoard()
+        self.downloads = Downloads(self.board.figures())
+        self._said, self._deserted, self._problems = "", False, asked.problems
+        self.stream = Stream(
+            lambda: self.racer.latest.version,
+            self.draw,
+            answer=lambda: (self.racer.latest.number, self.racer.latest.running),
+            more=lambda: self.racer.latest.running,
+        )
+        self.racer.changed = self.stream.poke
+        self.keyboard = Keyboard({" ": self.toggle})
+        self.page = self._build_page()
+        self._preview()
+        if asked.autoplay:
+            self.begin()
+
+    def attach(self, document: Document) -> None:
+        """Begin to stream into a browser session; end with it."""
+        document.theme = theme.OWN
+        self.stream.start(document)
+        self.keyboard.listen(document)
+        document.on_event("document_ready", lambda _: [self.warn(problem) for problem in self._problems])
+        document.add_periodic_callback(self._attend, 1000)
+        document.on_session_destroyed(lambda _: self.close())
+
+    def close(self) -> None:
+        """End the race."""
+        self.racer.stop()
+
+    def toggle(self) -> None:
+        """Start, pause, or go on."""
+        heat = self.racer.latest
+        {"Start": self.begin, "Pause": self.racer.pause, "Resume": self.racer.resume}[STATES[heat.running, heat.over]]()
+
+    def begin(self) -> None:
+        """Begin the race that is asked for."""
+        try:
+            race = self.entries.race()
+            for config in race.lanes.values():
+                check_size(config)
+        except PCMLabError as error:
+            self.warn(str(error))
+            return
+        self.racer.begin(race)
+
+    def stop(self) -> None:
+        """End the race where it is."""
+        self.racer.stop()
+
+    def figures(self) -> dict[str, list[figure]]:
+        """The plots by name."""
+        return self.board.figures()
+
+    def export(self, table: str, kind: str) -> None:
+        """Hand a table of the race to the browser."""
+        heat = self.racer.latest
+        if not heat.reports:
+            self.warn("There is no race yet: press Start.")
+            return
+        columns = race_tables.TABLES[table](heat)
+        self.downloads.give(f"pcmlab_race_{table}.{kind.lower()}", WRITERS[kind](columns))
+
+    def draw(self, turn: int | None) -> dict[str, Any]:
+        """Bring the page up to date; see `app.stream.Stream`."""
+        heat = self.racer.latest
+        while self.racer.notices:
+            self.warn(self.racer.notices.popleft())
+        self.board.draw(heat, turn)
+        self._follow(heat)
+        return {"race": [heat.number], "trial": [heat.done], "over": [heat.over]}
+
+    def tell(self, sentence: str) -> None:
+        """Say what happened."""
+        if pn.state.notifications is not None:
+            pn.state.notifications.info(sentence, duration=4000)
+
+    def warn(self, sentence: str) -> None:
+        """Say what went wrong."""
+        if pn.state.notifications is not None:
+            pn.state.notifications.error(sentence, duration=7000)
+
+    def _preview(self) -> None:
+        """Show the lanes that are asked for while there is no race."""
+        try:
+            self.racer.show(self.entries.race())
+        except PCMLabError as error:
+            self.warn(str(error))
+
+    def _follow(self, heat: Heat) -> None:
+        """Let the buttons say what a click would do."""
+        label = STATES[heat.running, heat.over]
+        if self._said != label:
+            self._said = label
+            self.play.param.update(label=label, icon=ICONS[label])
+            self.halt.disabled = heat.over
+
+    def _attend(self) -> None:
+        """A closed tab races no more; a browser that has lost its connection finds the race where it left it."""
+        if self.stream.deserted and self.racer.latest.running:
+            self._deserted = True
+            self.racer.pause()
+        elif self._deserted and not self.stream.deserted:
+            self._deserted = False
+            self.racer.resume()
+
+    def _build_page(self) -> pmui.Page:
+        self.board.carrier().tags = [
+            self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files, self.downloads.pictures,
+        ]  # fmt: skip
+        page = pmui.Page(
+            title="pcmlab",
+            header=[self._header()],
+            sidebar=[self.entries.view],
+            main=[self.board.view],
+            sidebar_width=theme.SIDEBAR_WIDTH,
+            sidebar_resizable=False,
+            busy_indicator=None,
+            theme_config=theme.MUI,
+            sx=theme.PAGE,
+        )
+        with edit_readonly(page):
+            page.busy = False
+        page.param.watch(lambda change: self.board.paint(dark=change.new), "dark_theme")
+        return page
+
+    def _header(self) -> pn.Row:
+        self.play = _button("Start", "play_arrow", self.toggle, "play")
+        self.halt = _button("Stop", "stop", self.stop)
+        self.halt.disabled = True
+        self.saves = pmui.MenuButton(
+            label="Export", icon="download", size="small", variant="contained", color="primary", margin=(0, 3),
+            items=[{"label": f"{table} as {kind}"} for table in race_tables.TABLES for kind in WRITERS],
+            stylesheets=[BUTTON],
+        )  # fmt: skip
+        self.saves.on_click(lambda item: self.export(*item["label"].split(" as ")))
+        return pn.Row(
+            pn.Spacer(sizing_mode="stretch_width"), self.play, self.halt, self.saves,
+            sizing_mode="stretch_width", margin=0, align="center",
+        )  # fmt: skip
+
+
+def _button(label: str, icon: str, act: Callable[[], Any], *classes: str) -> Any:
+    button = pmui.Button(
+        label=label, icon=icon, size="small", variant="contained", color="primary",
+        margin=(0, 3), stylesheets=[BUTTON], css_classes=list(classes),
+    )  # fmt: skip
+    button.on_click(lambda _: act())
+    return responsive(button)
