@@ -23,6 +23,7 @@ from training import (
     loading,
     mismatch_report,
     nir_command,
+    race_command,
     results,
     sweep_command,
     tune_command,
@@ -86,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         commands, "deploy", deploy_report.command, "inference only: a trained network on chips, with time"
     )
     deploy_report.add_options(deploying)
+    race_command.add_options(
+        _command(commands, "race", race_command.command, "update schemes side by side, on the same random numbers")
+    )
     sweep_command.add_options(
         _command(commands, "sweep", sweep_command.command, "grids and lists of settings, each run once, resumable")
     )
