@@ -159,10 +159,10 @@ def search_for(
     >>> search_for(COURSES["pattern"], "sign", "pattern", evaluations=20).config.scheme
     Sign(threshold=20.0)
     """
-    SCHEMES[scheme]
+    fields = changed.get("fields") or SPACES[SCHEMES[scheme] and scheme]
     config = loading.configuration(course.base(scheme))
     if codec.name_of(config.scheme) != scheme:
         config = config.with_values({"scheme": scheme, "device.devices": PRESETS[scheme].config.device.devices})
     own = {known: getattr(course, known) for known in ("metric", "trials", "every", "judge")}
     values = {"name": f"{name}-{scheme}", "config": config.with_values(settings or {}), **own, **changed}
-    return Search(**{**values, "fields": changed.get("fields") or SPACES[scheme]})
+    return Search(**{**values, "fields": fields})

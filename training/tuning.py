@@ -17,12 +17,13 @@ from typing import Any
 
 import optuna
 import torch
-from optuna.exceptions import ExperimentalWarning, OptunaError
+from optuna.exceptions import ExperimentalWarning, OptunaError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcmsim.errors import PCMLabError
@@ -38,7 +39,7 @@ STARTERS = 8
 """Full evaluations before any curve is compared with the median."""
 
 HOPELESS = frozenset({"diverged", "silent"})
-"""Two points in a row with such a last trial end an evaluation."""
+"""Two points in a row with such a last trial end an evaluation; lesser outbursts do pass, even in the best runs."""
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that count toward the budget; what failed or was killed does not."""
@@ -199,11 +200,28 @@ def opened(search: Search, url: str) -> optuna.Study:
 
 
 def _storage(url: str) -> RDBStorage:
-    waits = {"connect_args": {"timeout": 100}} if url.startswith("sqlite") else {}
-    retry = RetryHeartbeatStaleTrialCallback()
-    return RDBStorage(
-        url, waits, heartbeat_interval=HEARTBEAT, grace_period=GRACE, heartbeat_stale_trial_callback=retry
+    sqlite = url.startswith("sqlite")
+    storage = RDBStorage(
+        url,
+        {"connect_args": {"timeout": 100}} if sqlite else {},
+        heartbeat_interval=HEARTBEAT,
+        grace_period=GRACE,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
     )
+    if sqlite:
+        _one_at_a_time(storage.engine)
+    return storage
+
+
+def _one_at_a_time(engine: Engine) -> None:
+    """Have every transaction lock the file before it reads.
+
+    SQLite does not lock what it reads for an update: two processes would be given the same evaluation
+    (Optuna's documentation, frequently asked questions, SQLite3).
+    """
+    engine.dispose()  # connections that were made before
+    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 @contextlib.contextmanager
@@ -270,7 +288,7 @@ def work(
             raise SurplusError
         try:
             return evaluate(search, trial, store)
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, UpdateFinishedTrialError):
             raise
         except BaseException:
             study.enqueue_trial(trial.params)  # whoever goes on begins with it
@@ -278,7 +296,7 @@ def work(
 
     while (number := finished(study)) < search.evaluations:
         if number + _under_way(study) < search.evaluations:
-            with _experimental():
+            with _experimental(), contextlib.suppress(UpdateFinishedTrialError):  # taken over: we seemed dead
                 study.optimize(objective, n_trials=1, catch=(SurplusError,))
             yield finished(study)
         else:

@@ -14,11 +14,12 @@ from training.presets import PRESETS
 from training.search import COURSES, FIRST_SEED, Search, search_for
 from training.spaces import SPACES, Among, Between, range_of
 from training.store import Store
-from training.tuning import DONE, KEYS, TRAINED, evaluate, finished, opened, work
+from training.tuning import DONE, KEYS, TRAINED, VALUES, evaluate, finished, opened, work
 from training.tuning_record import differences, importance, keep, record, tuned
 
-SMALL = PRESETS["mixed-precision"].config.with_values({"network.hidden": 6})
+SMALL = PRESETS["mixed-precision"].config.with_values({"network.hidden": 6, "task.duration": 0.1})
 FIELDS = {"learning.lr_input": Between(1e-5, 1e-2, log=True), "device.scale": Between(5.0, 50.0, log=True)}
+RANGES = {name: optuna.distributions.FloatDistribution(k.low, k.high, log=True) for name, k in FIELDS.items()}
 
 
 def small(**changed):
@@ -101,7 +102,8 @@ def test_two_who_draw_the_last_evaluation_at_once_do_it_once(url, monkeypatch):
     assert next(steps) == 1
     with pytest.warns(UserWarning, match="Heartbeat"):
         other = theirs.ask()  # the second and last
-    monkeypatch.setattr("training.tuning.finished", lambda study, seen=iter((1, 1, 2)): next(seen))
+    counted = iter((1, 1, 2))
+    monkeypatch.setattr("training.tuning.finished", lambda study: next(counted))
     list(steps)
     assert [trial.state for trial in ours.trials] == [TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL]
     assert other.number == 1
@@ -111,16 +113,12 @@ def test_an_evaluation_behind_the_median_ends_early(url):
     """Nine finished ones with known curves; the tenth, a silent network, lies behind all of them."""
     search = small(trials=10, evaluations=10, seeds=1)
     study = opened(search, url)
-    study.tell(study.ask(), 0.0) if False else None
-    distributions = {
-        "learning.lr_input": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),
-        "device.scale": optuna.distributions.FloatDistribution(5.0, 50.0, log=True),
-    }
     for k in range(9):
         known = optuna.trial.create_trial(
             params={"learning.lr_input": 1e-4 * (k + 1), "device.scale": 10.0},
-            distributions=distributions,
+            distributions=RANGES,
             value=0.01,
+            user_attrs={VALUES: [0.01]},
             intermediate_values={trial: 0.01 for trial in range(1, 10)},
         )
         study.add_trial(known)
@@ -144,25 +142,22 @@ def test_a_silent_run_ends_at_its_second_point(url):
 
 
 def test_settings_that_do_not_go_together_are_tried_and_left(url):
-    short = {"device.update_interval": Between(0.5, 2.0), "task.duration": Between(0.1, 1.0)}
-    config = SMALL.with_values({"device.update_interval": 1.0, "task.duration": 1.0})
+    """The trial may last 2 s, and an update may come every second, but not both."""
+    config = SMALL.with_values({"device.update_interval": 2.0, "task.duration": 1.0})
     fields = {"device.update_interval": Among((1.0, 2.0)), "task.duration": Among((1.0, 2.0))}
-    assert short
-    search = Search("clash", config.with_values({"device.update_interval": 2.0}), fields, trials=1, every=1, seeds=1)
+    search = Search("clash", config, fields, trials=1, every=1, seeds=1, evaluations=2)
     study = opened(search, url)
     study.enqueue_trial({"device.update_interval": 1.0, "task.duration": 2.0})
-    list(work(Search("clash", search.config, fields, trials=1, every=1, seeds=1, evaluations=2), study))
+    list(work(search, study))
     assert study.trials[1].state is TrialState.PRUNED
     assert "update_interval" in study.trials[1].user_attrs["error"]
 
 
-def test_importance_finds_the_field_that_matters(url):
-    search = small(evaluations=40)
-    study = opened(search, url)
-    ranges = {name: optuna.distributions.FloatDistribution(k.low, k.high, log=True) for name, k in FIELDS.items()}
+def test_importance_finds_the_field_that_matters():
+    study = optuna.create_study()
     for k in range(40):
         spread = {"learning.lr_input": 1e-5 * 10 ** (3 * k / 40), "device.scale": 5.0 * 10 ** ((k * 7 % 40) / 40)}
-        study.add_trial(optuna.trial.create_trial(params=spread, distributions=ranges, value=float(k)))
+        study.add_trial(optuna.trial.create_trial(params=spread, distributions=RANGES, value=float(k)))
     shares = importance(study)
     assert shares["learning.lr_input"] > 0.9
     assert sum(shares.values()) == pytest.approx(1.0)
