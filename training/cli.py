@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PCMLabError as error:
         print(f"pcmlab: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader has gone; nothing may complain at exit
         return 0

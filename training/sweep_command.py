@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
 from pcmsim.errors import PCMLabError
-from training import benchmark, loading, studies, sweep
+from training import benchmark, export, loading, studies, sweep
 from training.store import Store, folder
 from training.sweep import LIMIT, Sweep
-from training.workers import Pool, pool
+from training.workers import FailedJobsError, Pool, pool
 
 UNITS = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 MOST_LINES = 200
@@ -46,14 +47,18 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """``pcmlab sweep``: the exit code."""
     asked, write = read(options), studies.table_writer(options.out)
-    store = Store(options.store or folder())
+    store, code, failed = Store(options.store or folder()), 0, None
     with pool(options.workers, options.scheduler) as workers:
         confirm(asked, workers, yes=options.yes)
-        code = _follow(asked, store, workers, quiet=options.quiet)
-    table = asked.table(store)
-    if write is not None and len(table):
-        write({name: table[name].tolist() for name in table})
-    print("\n".join(lines(asked, sweep.summarised(table, asked.varied, asked.metric))))
+        try:
+            _follow(asked, store, workers, quiet=options.quiet)
+        except KeyboardInterrupt:
+            code = studies.INTERRUPTED
+        except FailedJobsError as error:
+            failed = error
+    _report(asked, asked.table(store), write)
+    if failed is not None:
+        raise failed
     return code
 
 
@@ -81,17 +86,20 @@ def confirm(asked: Sweep, workers: Pool, *, yes: bool) -> None:
         raise PCMLabError(f"sweep {asked.name}: not begun")
 
 
-def _follow(asked: Sweep, store: Store, workers: Pool, *, quiet: bool) -> int:
+def _follow(asked: Sweep, store: Store, workers: Pool, *, quiet: bool) -> None:
     there = sum(job in store for job in asked.jobs(confirmed=True))
-    print(f"{asked.name}: {asked.size} runs, {there} of them in {store.folder} already")
-    done = sweep.run(asked, store, workers, confirmed=True)
-    try:
+    print(f"{asked.name}: {asked.size} runs, {there} of them in {store.folder} already", flush=True)
+    with contextlib.closing(sweep.run(asked, store, workers, confirmed=True)) as done:
         for _ in studies.followed(done, asked.size, "run", quiet=quiet, initial=there):
             pass
-    except KeyboardInterrupt:
-        done.close()
-        return studies.INTERRUPTED
-    return 0
+
+
+def _report(asked: Sweep, table: pd.DataFrame, write: Callable[[export.Columns], None] | None) -> None:
+    if table.empty:
+        return
+    if write is not None:
+        write({name: table[name].tolist() for name in table})
+    print("\n".join(lines(asked, sweep.summarised(table, asked.varied, asked.metric))))
 
 
 def lines(asked: Sweep, summary: pd.DataFrame) -> Iterator[str]:
