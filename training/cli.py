@@ -17,7 +17,16 @@ import torch
 from tqdm import tqdm
 
 from pcmsim.errors import PCMLabError
-from training import benchmark, deploy_report, loading, mismatch_report, nir_command, results, sweep_command
+from training import (
+    benchmark,
+    deploy_report,
+    loading,
+    mismatch_report,
+    nir_command,
+    race_command,
+    results,
+    sweep_command,
+)
 from training.chip import command as chip_command
 from training.config import RunConfig
 from training.evaluation import evaluate
@@ -79,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         commands, "deploy", deploy_report.command, "inference only: a trained network on chips, with time"
     )
     deploy_report.add_options(deploying)
+    race_command.add_options(
+        _command(commands, "race", race_command.command, "update schemes side by side, on the same random numbers")
+    )
     sweep_command.add_options(
         _command(commands, "sweep", sweep_command.command, "grids and lists of settings, each run once, resumable")
     )

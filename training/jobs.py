@@ -40,6 +40,10 @@ def versions() -> Mapping[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 
 
+Trial = tuple[float, float, float]
+"""Loss, accuracy and firing rate [Hz] of one trial: a whole record is a megabyte."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A run to be trained.
@@ -181,6 +185,61 @@ METRICS.register("held-out-accuracy")(
 )
 
 
+class Run:
+    """A job under way: trained trial by trial, at whatever pace, it comes to the same outcome.
+
+    Parameters
+    ----------
+    job : Job
+        What to train.
+
+    Attributes
+    ----------
+    session : Session
+        The run itself.
+    curve : list of Point
+        Its learning curve so far.
+    record : TrialRecord
+        The latest trial; missing before the first.
+
+    Raises
+    ------
+    PCMLabError
+        If the run cannot be made.
+    """
+
+    def __init__(self, job: Job) -> None:
+        began = time.perf_counter()
+        self.job, self.session = job, Session(job.config)
+        if job.judge != NONE:
+            self.session.sampler.evaluation(job.judge)
+        self.curve = list[Point]()
+        self.record: TrialRecord
+        self._best, self._done = math.inf, list[Trial]()
+        self._seconds = time.perf_counter() - began
+
+    @property
+    def over(self) -> bool:
+        """Whether all trials are done."""
+        return self.session.trial >= self.job.trials
+
+    def step(self) -> TrialRecord:
+        """Train one trial; where it completes a point, the curve has it."""
+        began, job = time.perf_counter(), self.job
+        self.record = record = self.session.step()
+        self._done.append(told(record))
+        self._best = min(self._best, record.loss)
+        if self.over or (len(self._done) >= job.every and (job.trials - self.session.trial) % job.every == 0):
+            self.curve.append(point(self._done, record))
+            self._done = []
+        self._seconds += time.perf_counter() - began
+        return record
+
+    def outcome(self) -> Outcome:
+        """What the job came to; of a run that is over."""
+        return _outcome(self.job, self.session, self.record, self.curve, self._best, self._seconds)
+
+
 def perform(job: Job, tell: Callable[[Point], None] | None = None) -> Outcome:
     """Train a job.
 
@@ -201,31 +260,30 @@ def perform(job: Job, tell: Callable[[Point], None] | None = None) -> Outcome:
         If the run cannot be made.
     """
     torch.set_num_threads(1)
-    began = time.perf_counter()
-    session = Session(job.config)
-    if job.judge != NONE:
-        session.sampler.evaluation(job.judge)
-    curve, best, done = list[Point](), math.inf, list[TrialRecord]()
-    for record in session.run(job.trials):
-        done.append(record)
-        if (len(done) >= job.every and (job.trials - session.trial) % job.every == 0) or session.trial == job.trials:
-            curve.append(point(done))
-            best, done = min(best, *(one.loss for one in done)), []
-            if tell is not None:
-                tell(curve[-1])
-    return _outcome(job, session, record, curve, best, began)
+    run = Run(job)
+    while not run.over:
+        known = len(run.curve)
+        run.step()
+        if tell is not None and len(run.curve) > known:
+            tell(run.curve[-1])
+    return run.outcome()
 
 
-def point(done: Sequence[TrialRecord]) -> Point:
-    """The point of a curve that some trials make."""
-    last = done[-1]
-    loss, accuracy, rate = np.mean([(one.loss, one.correct, one.rate) for one in done], axis=0)
+def told(record: TrialRecord) -> Trial:
+    """Of a trial, what the curve's means are taken of: loss, accuracy and rate."""
+    return record.loss, record.correct, record.rate
+
+
+def point(done: Sequence[Trial], last: TrialRecord) -> Point:
+    """The point of a curve that some trials make, the last of them in full."""
+    loss, accuracy, rate = np.mean(done, axis=0)
     return Point(last.trial + 1, float(loss), float(accuracy), float(rate), last.total_sets, last.total_resets)
 
 
 def _outcome(
-    job: Job, session: Session, record: TrialRecord, curve: Sequence[Point], best: float, began: float
+    job: Job, session: Session, record: TrialRecord, curve: Sequence[Point], best: float, seconds: float
 ) -> Outcome:
+    began = time.perf_counter()
     judged = None if job.judge == NONE else evaluate(session, job.judge)
     crossbars = [array for array in session.arrays if isinstance(array, Crossbar)]
     saturated, stuck = (meters.share_saturated(crossbars, sides) for sides in (1, 2))
@@ -242,5 +300,5 @@ def _outcome(
         device_time=record.device_time,
         status=record.status,
         message=record.message,
-        seconds=time.perf_counter() - began,
+        seconds=seconds + time.perf_counter() - began,
     )

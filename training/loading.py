@@ -23,9 +23,12 @@ def configuration(name: str) -> RunConfig:
     UnknownNameError, FileError
         If there is no such preset, or the file cannot be read.
     """
-    if Path(name).suffix in {".yaml", ".yml", ".json"}:
-        return RunConfig.from_yaml(name)
-    return PRESETS[name].config
+    return RunConfig.from_yaml(name) if is_file(name) else PRESETS[name].config
+
+
+def is_file(name: str) -> bool:
+    """Whether a name stands for a file with a configuration, and not for a preset."""
+    return Path(name).suffix in {".yaml", ".yml", ".json"}
 
 
 def settings(texts: Iterable[str]) -> dict[str, Any]:
