@@ -118,10 +118,12 @@ def _gone(address: str) -> UnfitWorkerError:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Dask's own words about lost connections go nowhere: ours say what matters."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator
 
 import pandas as pd
@@ -78,11 +77,9 @@ def confirm(asked: Sweep, workers: Pool, *, yes: bool) -> None:
     """
     if asked.size <= LIMIT or yes:
         return
-    what = f"{asked.size} runs, about {duration(asked.estimate(workers.width))} on {workers.width} workers"
-    if not sys.stdin.isatty():
-        raise PCMLabError(f"sweep {asked.name}: {what}; say --yes if that is meant")
-    print(f"{what}. Begin? [y/N] ", end="", file=sys.stderr, flush=True)
-    if not sys.stdin.readline().strip().lower().startswith("y"):
+    time = duration(asked.estimate(workers.width))
+    what = f"sweep {asked.name}: {asked.size} runs, about {time} on {workers.width} workers"
+    if not studies.agreed(what, yes=False):
         raise PCMLabError(f"sweep {asked.name}: not begun")
 
 
@@ -106,10 +103,7 @@ def lines(asked: Sweep, summary: pd.DataFrame) -> Iterator[str]:
     """The summary as people read it."""
     yield f"{asked.metric}: mean, standard deviation and number of runs"
     heads = [*asked.varied, "mean", "sd", "number"]
-    rows = [[_cell(value) for value in row] for row in summary[heads].head(MOST_LINES).itertuples(index=False)]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in [heads, *rows]:
-        yield "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
+    yield from studies.aligned(heads, summary[heads].head(MOST_LINES).itertuples(index=False))
     if len(summary) > MOST_LINES:
         yield f"... and {len(summary) - MOST_LINES} more; --out writes all"
 
@@ -118,7 +112,3 @@ def duration(seconds: float) -> str:
     """A time as people say it."""
     unit, size = next(((unit, size) for unit, size in UNITS if seconds >= size), UNITS[-1])
     return f"{seconds / size:.3g} {unit}"
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
