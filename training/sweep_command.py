@@ -55,7 +55,8 @@ def command(options: argparse.Namespace) -> int:
             code = studies.INTERRUPTED
         except FailedJobsError as error:
             failed = error
-    _report(asked, asked.table(store), write)
+    if asked.size <= LIMIT or write is not None:
+        _report(asked, asked.table(store), write)
     if failed is not None:
         raise failed
     return code
@@ -84,8 +85,9 @@ def confirm(asked: Sweep, workers: Pool, *, yes: bool) -> None:
 
 
 def _follow(asked: Sweep, store: Store, workers: Pool, *, quiet: bool) -> None:
-    there = sum(job in store for job in asked.jobs(confirmed=True))
-    print(f"{asked.name}: {asked.size} runs, {there} of them in {store.folder} already", flush=True)
+    there = len(store.keys().intersection(asked.by_key)) if asked.size <= LIMIT else 0
+    known = f"{there} of them in {store.folder} already" if asked.size <= LIMIT else f"kept in {store.folder}"
+    print(f"{asked.name}: {asked.size} runs, {known}", flush=True)
     with contextlib.closing(sweep.run(asked, store, workers, confirmed=True)) as done:
         for _ in studies.followed(done, asked.size, "run", quiet=quiet, initial=there):
             pass
