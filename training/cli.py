@@ -140,6 +140,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--idle-minutes", metavar="M", help="pause a run that nobody touches; 0 for never (default 120)"
     )
+    chip_command.add_run_options(parser)
 
 
 def _port(text: str) -> int:
@@ -262,6 +263,8 @@ def _serve(options: argparse.Namespace) -> None:
         allow_origin=options.allow_origin,
         max_sessions=options.max_sessions,
         idle_minutes=options.idle_minutes,
+        chip=options.chip,
+        chip_token=options.chip_token,
     )
 
 
