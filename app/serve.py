@@ -21,7 +21,8 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from app import defaults, delivery, processes, runner, thrift, url
+from app import defaults, delivery, processes, runner, thrift, tidy, url
+from app.chips import Place, connected
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages import entries
@@ -51,6 +52,8 @@ def serve(
     *,
     max_sessions: int | str | None = None,
     idle_minutes: float | str | None = None,
+    chip: str | None = None,
+    chip_token: str | None = None,
 ) -> None:
     """Serve the Live page until interrupted; ``/health`` tells how the server is, see `Host.health`.
 
@@ -69,13 +72,20 @@ def serve(
     idle_minutes : float or str, optional
         Minutes without a key or a click after which a run pauses, 0 for never; else
         ``PCMLAB_IDLE_MINUTES``, else 120.
+    chip : str, optional
+        ``host:port`` of a chip that holds the weights; it serves one session at a time.
+    chip_token : str, optional
+        File with its token; else ``PCMLAB_CHIP_TOKEN``.
 
     Raises
     ------
     PCMLabError
-        If a limit is not a number in its range, or the address cannot be listened on.
+        If a limit is not a number in its range, the address cannot be listened on, or the chip does not answer.
     """
-    visit = Host(Limits.asked(max_sessions, idle_minutes))
+    place = None if chip is None else Place(chip, chip_token)
+    visit = Host(Limits.asked(max_sessions if place is None else 1, idle_minutes), place)
+    if place is not None:
+        connected(place, print)
     port = _bindable(host, port)
     prepare()
     _end_well_when_told()
@@ -104,12 +114,15 @@ class Host:
     ----------
     limits : Limits
         What they are granted.
+    place : Place, optional
+        Where the chip answers that holds their weights.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, place: Place | None = None) -> None:
+        self.limits, self.place = limits, place
         self.visitors = Visitors(limits.sessions)
         self.monitor = LoopMonitor()
+        self.tidying = tidy.Tidying()
 
     def watch(self) -> None:
         """Measure the running loop's lag; from now on a browser that goes in the middle of a frame is no error."""
@@ -154,14 +167,17 @@ class Host:
         return {**counts, **vitals(self.monitor)}
 
     def _live(self) -> Live:
-        return Live(url.read(pn.state.session_args), idle=self.limits.idle)
+        return Live(url.read(pn.state.session_args), idle=self.limits.idle, place=self.place)
 
-    @staticmethod
-    def _attached(built: Live | RacePage, document: Document) -> pmui.Page:
+    def _attached(self, built: Live | RacePage, document: Document) -> pmui.Page:
         """A page, streaming into its document."""
         built.attach(document)
-        document.on_session_destroyed(lambda _: _forget(document, built.page))
+        document.on_session_destroyed(lambda _: self._end(document, built.page))
         return built.page
+
+    def _end(self, document: Document, page: pmui.Page) -> None:
+        _forget(document, page)
+        self.tidying.soon()
 
 
 def page() -> pmui.Page | pn.pane.HTML:
@@ -205,6 +221,7 @@ def prepare() -> None:
     threadpool_limits(1, user_api="blas")
     pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
     delivery.install()
+    tidy.install()
     defaults.install()
     processes.prepare()
     smoothed(Curve().columns(), 1.0)
