@@ -16,6 +16,7 @@ from app.controls import responsive
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
+from app.pages import navigation
 from app.pages.entries import Asked, Entries
 from app.pages.exporting import WRITERS
 from app.pages.header import BUTTON
@@ -179,7 +180,7 @@ class RacePage:
         )  # fmt: skip
         self.saves.on_click(lambda item: self.export(*item["label"].split(" as ")))
         return pn.Row(
-            pn.Spacer(sizing_mode="stretch_width"), self.play, self.halt, self.saves,
+            navigation.links("Race"), pn.Spacer(sizing_mode="stretch_width"), self.play, self.halt, self.saves,
             sizing_mode="stretch_width", margin=0, align="center",
         )  # fmt: skip
 
