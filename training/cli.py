@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,13 +25,16 @@ from training import (
     nir_command,
     race_command,
     results,
+    runs_command,
     sweep_command,
     tune_command,
 )
 from training.chip import command as chip_command
 from training.config import RunConfig
 from training.evaluation import evaluate
+from training.jobs import NONE, Job, Run
 from training.presets import PRESETS
+from training.records import TrialRecord
 from training.session import Session
 from training.studies import INTERRUPTED
 
@@ -59,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PCMLabError as error:
         print(f"pcmlab: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader has gone; nothing may complain at exit
         return 0
@@ -71,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", _run, "train a preset or a YAML configuration")
     _seeded(run)
     _training_options(run, 750)
+    run.add_argument("--store", metavar="FOLDER", help="keep the finished run there (default PCMLAB_STORE, if set)")
     resume = _command(commands, "resume", _resume, "continue from a checkpoint, exactly")
     resume.add_argument("checkpoint", help="checkpoint file, or the folder of a run")
     _training_options(resume, 750)
@@ -89,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     deploy_report.add_options(deploying)
     race_command.add_options(
         _command(commands, "race", race_command.command, "update schemes side by side, on the same random numbers")
+    )
+    runs_command.add_options(
+        _command(commands, "runs", runs_command.listed, "finished runs: list, show, compare, prune, export")
     )
     sweep_command.add_options(
         _command(commands, "sweep", sweep_command.command, "grids and lists of settings, each run once, resumable")
@@ -168,7 +177,16 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return _train(Session(_config(options), chip_command.connected(options)), options)
+    config, chip = _config(options), chip_command.connected(options)
+    store = runs_command.keeping(options.store, chip)
+    if store is None:
+        session = Session(config, chip)
+        return _train(session, session.run(options.trials), options)
+    run = Run(Job(config, options.trials, judge="test" if options.evaluate_every else NONE))
+    code = _train(run.session, run.records(), options)
+    if run.over:
+        store.add(run.outcome())
+    return code
 
 
 def _config(options: argparse.Namespace) -> RunConfig:
@@ -182,10 +200,10 @@ def _resume(options: argparse.Namespace) -> int:
     path = Path(options.checkpoint)
     session = loading.trained(path, chip_command.connected(options))
     options.out = options.out or (str(path) if path.is_dir() else None)
-    return _train(session, options)
+    return _train(session, session.run(options.trials), options)
 
 
-def _train(session: Session, options: argparse.Namespace) -> int:
+def _train(session: Session, records: Iterator[TrialRecord], options: argparse.Namespace) -> int:
     folder = results.prepare(options.out) if options.out else None
     if options.evaluate_every:
         session.sampler.evaluation("validation")  # what is missing is said before training
@@ -193,7 +211,7 @@ def _train(session: Session, options: argparse.Namespace) -> int:
     judged: list[dict[str, Any]] = []
     interrupted = False
     try:
-        _follow(session, options, trials, judged)
+        _follow(session, records, options, trials, judged)
     except KeyboardInterrupt:
         interrupted = True
     if options.evaluate_every and not interrupted:
@@ -207,11 +225,15 @@ def _train(session: Session, options: argparse.Namespace) -> int:
 
 
 def _follow(
-    session: Session, options: argparse.Namespace, trials: list[dict[str, Any]], judged: list[dict[str, Any]]
+    session: Session,
+    records: Iterator[TrialRecord],
+    options: argparse.Namespace,
+    trials: list[dict[str, Any]],
+    judged: list[dict[str, Any]],
 ) -> None:
     hidden = options.quiet or not sys.stderr.isatty()
     with tqdm(total=options.trials, unit="trial", disable=hidden, file=sys.stderr) as bar:
-        for record in session.run(options.trials):
+        for record in records:
             trials.append(record.scalars())
             if options.evaluate_every and session.trial % options.evaluate_every == 0:
                 judged.append(results.judged(session.trial, evaluate(session, "validation")))

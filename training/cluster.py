@@ -21,6 +21,7 @@ T = TypeVar("T")
 PATIENCE = 8.0
 """How long a scheduler may take to answer, and a first worker to appear [s]."""
 
+PAUSE = 0.5
 START = "dask worker {} --nworkers 2 --nthreads 1"
 
 
@@ -86,28 +87,26 @@ class ClusterPool(Pool):
 
 def _find(address: str) -> None:
     """Ask the scheduler for its workers, before anything is built on it."""
-    end = time.monotonic() + PATIENCE
-    while _identity(address)["n_workers"] == 0:
-        if time.monotonic() > end:
-            raise PCMLabError(f"scheduler {address}: has no workers; start some with: {START.format(address)}")
-        time.sleep(0.2)
-
-
-def _identity(address: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = asyncio.run(_asked(address))
+        found = asyncio.run(_asked(address))
     except Exception as error:  # whatever was typed: no such scheme, name, port; something else that answers there
         reason = "no answer" if isinstance(error, TimeoutError) else str(error).split("\n")[0]
         raise PCMLabError(f"scheduler {address}: cannot be reached ({reason}); expected HOST:PORT of one") from error
     if found.get("type") != "Scheduler":
         raise PCMLabError(f"scheduler {address}: is no scheduler but a {found.get('type')}")
-    return found
+    if found["n_workers"] == 0:
+        raise PCMLabError(f"scheduler {address}: has no workers; start some with: {START.format(address)}")
 
 
-async def _asked(address: str) -> Any:
-    remote = rpc(address, timeout=PATIENCE)
+async def _asked(address: str) -> dict[str, Any]:
+    """What answers at an address, once it has workers or patience ends."""
+    remote, end = rpc(address, timeout=PATIENCE), time.monotonic() + PATIENCE
     try:
-        return await asyncio.wait_for(remote.identity(), PATIENCE)
+        while True:
+            found: dict[str, Any] = await asyncio.wait_for(remote.identity(), PATIENCE)
+            if found.get("n_workers", 1) > 0 or time.monotonic() > end:
+                return found
+            await asyncio.sleep(PAUSE)
     finally:
         await remote.close_rpc()
 
@@ -119,10 +118,12 @@ def _gone(address: str) -> UnfitWorkerError:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Dask's own words about lost connections go nowhere: ours say what matters."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pcmsim.errors import FieldError, UnknownNameError
@@ -106,8 +106,14 @@ def place(data: dict[str, Any], name: str, value: Any) -> None:
     node[last] = value
 
 
-def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names: list[str] = []
+def _dotted(data: Mapping[str, Any]) -> list[str]:
+    return [name for name, _ in flat(data)]
+
+
+def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Values of nested mappings by dotted name."""
     for name, value in data.items():
-        names += _dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [f"{prefix}{name}"]
-    return names
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

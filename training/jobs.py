@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import NamedTuple
@@ -234,6 +234,11 @@ class Run:
             self._done = []
         self._seconds += time.perf_counter() - began
         return record
+
+    def records(self) -> Iterator[TrialRecord]:
+        """Train what is left, one record per trial."""
+        while not self.over:
+            yield self.step()
 
     def outcome(self) -> Outcome:
         """What the job came to; of a run that is over."""

@@ -205,6 +205,10 @@ class Store:
             temporary.write_text(json.dumps(asdict(group), indent=1), encoding="utf-8")
         return group
 
+    def forget(self, name: str) -> None:
+        """Take a group out of the store; its runs stay."""
+        (self.folder / GROUPS / f"{name}.json").unlink(missing_ok=True)
+
     def remove(self, keys: Iterable[str]) -> int:
         """Take runs out of the store; how many there were."""
         found = [key for key in keys if self._run(key).exists()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from pcmsim.errors import FileError
+from pcmsim.errors import FileError, PCMLabError
 from training import export
 
 T = TypeVar("T")
@@ -117,6 +118,35 @@ def table_writer(path: str | None) -> Callable[[export.Columns], None] | None:
             raise FileError(path, f"cannot be written ({error.strerror})") from error
 
     return write
+
+
+def agreed(what: str, *, yes: bool) -> bool:
+    """Whether the person at the terminal means it; `yes` answers for them.
+
+    Raises
+    ------
+    PCMLabError
+        If nobody can be asked.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise PCMLabError(f"{what}: say --yes if that is meant")
+    print(f"{what}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower().startswith("y")
+
+
+def aligned(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Lines of a table: numbers to four digits, an empty cell for what is not a number."""
+    cells = [list(heads), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ LIMIT = 10_000
 """Runs above which a sweep must be confirmed."""
 
 NAME = re.compile(r"\w[\w .+-]*")
+REMEMBERED = 2_000
+"""Cells up to which their configurations are made once: together they take some ten megabytes."""
+
 CASE, SEED = "case", "seed"
 WARM_UP, TIMED = 2, 5
 
@@ -167,31 +170,41 @@ class Sweep:
 
     def runs(self) -> Iterator[tuple[dict[str, Any], Job]]:
         """Each run with what it has of each varied setting, and its seed."""
-        bases = self._bases()
         for seed in self.seed_values:
-            for case, base in bases.items():
-                for values in itertools.product(*(axis.values for axis in self.axes)):
-                    yield {**self._labels(case, values), SEED: seed}, self._job(base, values, seed)
+            for labels, config in self._few_cells or self._cells():
+                yield {**labels, SEED: seed}, self._job(dataclasses.replace(config, seed=seed))
 
     def estimate(self, workers: int = 1) -> float:
         """How long so many workers will take, from a few trials of the first run and of the last [s]."""
-        bases, seed = list(self._bases().values()), self.seed_values[0]
-        ends = ((bases[end], [axis.values[end] for axis in self.axes]) for end in (0, -1))
-        seconds = [_trial(self._job(base, values, seed).config) for base, values in ends]
+        bases = list(self._bases().values())
+        ends = (self._config(bases[end], [axis.values[end] for axis in self.axes]) for end in (0, -1))
+        seconds = [_trial(config) for config in ends]
         return float(np.mean(seconds)) * self.trials * self.size / min(workers, self.size)
 
     def table(self, store: Store) -> pd.DataFrame:
         """One row per finished run: what varies, the seed, then the columns of the run store."""
-        rows = store.runs(self._by_key).set_index("key", drop=False)
-        labels = pd.DataFrame([self._by_key[key] for key in rows.index], rows.index, [*self.varied, SEED])
+        rows = store.runs(self.by_key).set_index("key", drop=False)
+        labels = pd.DataFrame([self.by_key[key] for key in rows.index], rows.index, [*self.varied, SEED])
         return labels.join(rows.drop(columns=[*labels.columns], errors="ignore")).reset_index(drop=True)
 
     def summary(self, store: Store, metric: str | None = None) -> pd.DataFrame:
         """Mean, standard deviation, extremes and number over the seeds, per cell with finished runs."""
         return summarised(self.table(store), self.varied, metric or self.metric)
 
+    def _cells(self) -> Iterator[tuple[dict[str, Any], RunConfig]]:
+        """What is run for every seed, with what it has of each varied setting."""
+        for case, base in self._bases().items():
+            for values in itertools.product(*(axis.values for axis in self.axes)):
+                yield self._labels(case, values), self._config(base, values)
+
     @functools.cached_property
-    def _by_key(self) -> dict[str, dict[str, Any]]:
+    def _few_cells(self) -> list[tuple[dict[str, Any], RunConfig]]:
+        """All cells, made once, where they are few; else none."""
+        return list(self._cells()) if self.size <= REMEMBERED * len(self.seed_values) else []
+
+    @functools.cached_property
+    def by_key(self) -> dict[str, dict[str, Any]]:
+        """What each run has of each varied setting, and its seed, by its key."""
         return {job.key: labels for labels, job in self.runs()}
 
     def _bases(self) -> dict[str, RunConfig]:
@@ -199,9 +212,13 @@ class Sweep:
         base = loading.configuration(self.preset).with_values(self.set)
         return {name: _case(base, values, self.set) for name, values in self.cases.items()} or {"": base}
 
-    def _job(self, base: RunConfig, values: Sequence[Any], seed: int) -> Job:
-        given = {name: value for axis, value in zip(self.axes, values, strict=True) for name in axis.names}
-        return Job(base.with_values({**given, SEED: seed}), self.trials, self.every, self.judge)
+    def _config(self, base: RunConfig, values: Sequence[Any]) -> RunConfig:
+        return base.with_values(
+            {name: value for axis, value in zip(self.axes, values, strict=True) for name in axis.names}
+        )
+
+    def _job(self, config: RunConfig) -> Job:
+        return Job(config, self.trials, self.every, self.judge)
 
     def _labels(self, case: str, values: Sequence[Any]) -> dict[str, Any]:
         named = {CASE: case} if self.cases else {}
@@ -213,13 +230,13 @@ class Sweep:
         for name in names:
             if name in self.set or names.count(name) > 1 or name == SEED:
                 raise FieldError(f"Sweep.fields.{name}", "named once (seeds under seeds)", name)
-        first, seeds = [axis.values[0] for axis in self.axes], self.seed_values
+        first = [axis.values[0] for axis in self.axes]
         for base in self._bases().values():
-            for seed in {seeds[0], seeds[-1]}:
-                self._job(base, first, seed)
+            for seed in (self.seed_values[0], self.seed_values[-1]):
+                self._job(dataclasses.replace(self._config(base, first), seed=seed))
             for place, axis in enumerate(self.axes):
                 for value in axis.values[1:]:
-                    self._job(base, [*first[:place], value, *first[place + 1 :]], seeds[0])
+                    self._config(base, [*first[:place], value, *first[place + 1 :]])
 
 
 def run(sweep: Sweep, store: Store, pool: Pool, *, confirmed: bool = False) -> Generator[Outcome, None, None]:
@@ -229,8 +246,9 @@ def run(sweep: Sweep, store: Store, pool: Pool, *, confirmed: bool = False) -> G
 
 
 def keep(sweep: Sweep, store: Store, *, confirmed: bool = False) -> Group:
-    """Write down in the store what belongs to the sweep."""
-    return store.keep_group(sweep.name, "sweep", sweep.to_dict(), sweep.jobs(confirmed=confirmed))
+    """Write down in the store what belongs to the sweep; of more than `LIMIT` runs, what was asked for alone."""
+    jobs = sweep.jobs(confirmed=confirmed)
+    return store.keep_group(sweep.name, "sweep", sweep.to_dict(), jobs if sweep.size <= LIMIT else ())
 
 
 def summarised(table: pd.DataFrame, varied: Sequence[str], metric: str) -> pd.DataFrame:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
 from pcmsim.errors import PCMLabError
-from training import benchmark, loading, studies, sweep
+from training import benchmark, export, loading, studies, sweep
 from training.store import Store, folder
 from training.sweep import LIMIT, Sweep
-from training.workers import Pool, pool
+from training.workers import FailedJobsError, Pool, pool
 
 UNITS = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 MOST_LINES = 200
@@ -46,14 +46,19 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """``pcmlab sweep``: the exit code."""
     asked, write = read(options), studies.table_writer(options.out)
-    store = Store(options.store or folder())
+    store, code, failed = Store(options.store or folder()), 0, None
     with pool(options.workers, options.scheduler) as workers:
         confirm(asked, workers, yes=options.yes)
-        code = _follow(asked, store, workers, quiet=options.quiet)
-    table = asked.table(store)
-    if write is not None and len(table):
-        write({name: table[name].tolist() for name in table})
-    print("\n".join(lines(asked, sweep.summarised(table, asked.varied, asked.metric))))
+        try:
+            _follow(asked, store, workers, quiet=options.quiet)
+        except KeyboardInterrupt:
+            code = studies.INTERRUPTED
+        except FailedJobsError as error:
+            failed = error
+    if asked.size <= LIMIT or write is not None:
+        _report(asked, asked.table(store), write)
+    if failed is not None:
+        raise failed
     return code
 
 
@@ -73,35 +78,34 @@ def confirm(asked: Sweep, workers: Pool, *, yes: bool) -> None:
     """
     if asked.size <= LIMIT or yes:
         return
-    what = f"{asked.size} runs, about {duration(asked.estimate(workers.width))} on {workers.width} workers"
-    if not sys.stdin.isatty():
-        raise PCMLabError(f"sweep {asked.name}: {what}; say --yes if that is meant")
-    print(f"{what}. Begin? [y/N] ", end="", file=sys.stderr, flush=True)
-    if not sys.stdin.readline().strip().lower().startswith("y"):
+    time = duration(asked.estimate(workers.width))
+    what = f"sweep {asked.name}: {asked.size} runs, about {time} on {workers.width} workers"
+    if not studies.agreed(what, yes=False):
         raise PCMLabError(f"sweep {asked.name}: not begun")
 
 
-def _follow(asked: Sweep, store: Store, workers: Pool, *, quiet: bool) -> int:
-    there = sum(job in store for job in asked.jobs(confirmed=True))
-    print(f"{asked.name}: {asked.size} runs, {there} of them in {store.folder} already")
-    done = sweep.run(asked, store, workers, confirmed=True)
-    try:
+def _follow(asked: Sweep, store: Store, workers: Pool, *, quiet: bool) -> None:
+    there = len(store.keys().intersection(asked.by_key)) if asked.size <= LIMIT else 0
+    known = f"{there} of them in {store.folder} already" if asked.size <= LIMIT else f"kept in {store.folder}"
+    print(f"{asked.name}: {asked.size} runs, {known}", flush=True)
+    with contextlib.closing(sweep.run(asked, store, workers, confirmed=True)) as done:
         for _ in studies.followed(done, asked.size, "run", quiet=quiet, initial=there):
             pass
-    except KeyboardInterrupt:
-        done.close()
-        return studies.INTERRUPTED
-    return 0
+
+
+def _report(asked: Sweep, table: pd.DataFrame, write: Callable[[export.Columns], None] | None) -> None:
+    if table.empty:
+        return
+    if write is not None:
+        write({name: table[name].tolist() for name in table})
+    print("\n".join(lines(asked, sweep.summarised(table, asked.varied, asked.metric))))
 
 
 def lines(asked: Sweep, summary: pd.DataFrame) -> Iterator[str]:
     """The summary as people read it."""
     yield f"{asked.metric}: mean, standard deviation and number of runs"
     heads = [*asked.varied, "mean", "sd", "number"]
-    rows = [[_cell(value) for value in row] for row in summary[heads].head(MOST_LINES).itertuples(index=False)]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in [heads, *rows]:
-        yield "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
+    yield from studies.aligned(heads, summary[heads].head(MOST_LINES).itertuples(index=False))
     if len(summary) > MOST_LINES:
         yield f"... and {len(summary) - MOST_LINES} more; --out writes all"
 
@@ -110,7 +114,3 @@ def duration(seconds: float) -> str:
     """A time as people say it."""
     unit, size = next(((unit, size) for unit, size in UNITS if seconds >= size), UNITS[-1])
     return f"{seconds / size:.3g} {unit}"
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
