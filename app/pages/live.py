@@ -6,11 +6,9 @@ import contextlib
 import time
 from typing import Any
 
-import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 from bokeh.plotting import figure
-from panel.util import edit_readonly
 
 from app import theme, url
 from app.address import Address
@@ -19,6 +17,7 @@ from app.controls import Controls
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
+from app.pages import frame
 from app.pages.board import Board
 from app.pages.bring import DataDialog
 from app.pages.exporting import ExportDialog
@@ -176,13 +175,11 @@ class Live:
 
     def tell(self, sentence: str, stay: bool = False) -> None:
         """Say what happened; for whoever comes back later, it can `stay` until it is closed."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.info(sentence, duration=0 if stay else 4000)
+        frame.tell(sentence, stay)
 
     def warn(self, sentence: str) -> None:
         """Say what went wrong."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.error(sentence, duration=7000)
+        frame.warn(sentence)
 
     def _draw_sidebar(self, shot: Shot) -> None:
         if shot.look is not None:
@@ -279,27 +276,9 @@ class Live:
             self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files,
             self.downloads.pictures, *self.address.models,
         ]  # fmt: skip
-        page = pmui.Page(
-            title="pcmlab",
-            header=[self.header.view],
-            sidebar=[self.sidebar.view],
-            main=[self.board.view, self.exporting.view, self.helping.view, self.bringing.view],
-            sidebar_width=theme.SIDEBAR_WIDTH,
-            sidebar_resizable=False,
-            busy_indicator=None,
-            theme_config=theme.MUI,
-            sx=theme.PAGE,
+        return frame.template(
+            self.header.view,
+            self.sidebar.view,
+            [self.board.view, self.exporting.view, self.helping.view, self.bringing.view],
+            lambda dark: self.board.paint(dark=dark),
         )
-        _cut_busy(page)
-        page.param.watch(lambda change: self.board.paint(dark=change.new), "dark_theme")
-        return page
-
-
-def _cut_busy(page: pmui.Page) -> None:
-    """Stop the page from following the process-wide busy flag.
-
-    Every widget event of every session toggles that flag twice, and each toggle walks the whole
-    model tree of every open page.
-    """
-    with edit_readonly(page):
-        page.busy = False
