@@ -195,6 +195,11 @@ def _note() -> pn.pane.HTML:
     return pn.pane.HTML(f"<p>{text}</p>", sizing_mode="stretch_width", margin=(4, 0), styles=look)
 
 
+MANY = """
+.MuiInputLabel-root { font-size: calc(12px * var(--text, 1)) }
+.MuiInputLabel-root:not(.MuiInputLabel-shrink) { top: 0; transform: translate(12px, 9px) }
+
+"""
 CHECKS = """
 .MuiFormControlLabel-root { margin-right: 0 !important; height: 26px }
 .MuiFormGroup-root { display: grid !important; grid-template-columns: 1fr 1fr }

@@ -9,14 +9,13 @@ import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 from bokeh.plotting import figure
-from panel.util import edit_readonly
 
 from app import race_tables, theme
 from app.controls import responsive
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
-from app.pages import navigation
+from app.pages import frame
 from app.pages.entries import Asked, Entries
 from app.pages.exporting import WRITERS
 from app.pages.header import BUTTON
@@ -117,13 +116,11 @@ class RacePage:
 
     def tell(self, sentence: str) -> None:
         """Say what happened."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.info(sentence, duration=4000)
+        frame.tell(sentence)
 
     def warn(self, sentence: str) -> None:
         """Say what went wrong."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.error(sentence, duration=7000)
+        frame.warn(sentence)
 
     def _preview(self) -> None:
         """Show the lanes that are asked for while there is no race."""
@@ -153,21 +150,9 @@ class RacePage:
         self.board.carrier().tags = [
             self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files, self.downloads.pictures,
         ]  # fmt: skip
-        page = pmui.Page(
-            title="pcmlab",
-            header=[self._header()],
-            sidebar=[self.entries.view],
-            main=[self.board.view],
-            sidebar_width=theme.SIDEBAR_WIDTH,
-            sidebar_resizable=False,
-            busy_indicator=None,
-            theme_config=theme.MUI,
-            sx=theme.PAGE,
+        return frame.template(
+            self._header(), self.entries.view, [self.board.view], lambda dark: self.board.paint(dark=dark)
         )
-        with edit_readonly(page):
-            page.busy = False
-        page.param.watch(lambda change: self.board.paint(dark=change.new), "dark_theme")
-        return page
 
     def _header(self) -> pn.Row:
         self.play = _button("Start", "play_arrow", self.toggle, "play")
@@ -180,7 +165,7 @@ class RacePage:
         )  # fmt: skip
         self.saves.on_click(lambda item: self.export(*item["label"].split(" as ")))
         return pn.Row(
-            navigation.links("Race"), pn.Spacer(sizing_mode="stretch_width"), self.play, self.halt, self.saves,
+            pn.Spacer(sizing_mode="stretch_width"), self.play, self.halt, self.saves,
             sizing_mode="stretch_width", margin=0, align="center",
         )  # fmt: skip
 

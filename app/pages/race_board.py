@@ -68,7 +68,7 @@ class RaceBoard:
         """What changes with the lanes alone: the key to the colours, and where they lead."""
         if self._shown != (heat.race,):
             self._shown = (heat.race,)
-            self.legend.show(head_html("Learning", key(heat), "mean and range over seeds"))
+            self.legend.show(head_html("Learning", key(heat)))
             self.curves.show(race_curves.addresses(heat))
 
     def _arrange(self) -> pn.Column:

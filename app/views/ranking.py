@@ -12,7 +12,7 @@ from training.race import FAILED, Race
 from training.race_command import caution
 from training.ranking import Standing
 
-WIDE, HIGH = 150.0, 16.0
+WIDE, HIGH = 110.0, 16.0
 """Size of the picture of an interval [px]."""
 
 
@@ -39,7 +39,7 @@ def html(heat: Heat) -> str:
     head = "".join(
         f"<th scope=col class={kind}>{name}</th>"
         for kind, name in (
-            ("place", "place"), ("lane", "lane"), ("number", escape(_measured(race))), ("span", "95 % interval"),
+            ("place", "place"), ("lane", "lane"), ("number", _measured(race)), ("span", "95 % interval"),
             ("number", "SD"), ("number", "n"),
         )
     )  # fmt: skip
@@ -95,8 +95,8 @@ def _number(value: float, digits: int = 3) -> str:
 
 
 def _measured(race: Race) -> str:
-    better = {"minimize": "less is better", "maximize": "more is better"}[METRICS[race.metric].direction]
-    return f"{race.metric} ({better})"
+    better = {"minimize": "↓", "maximize": "↑"}[METRICS[race.metric].direction]
+    return f"{race.metric} {better}"
 
 
 def _troubles(heat: Heat) -> str:

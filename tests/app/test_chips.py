@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.chips import CONNECTED, LOST, Place
+from app.chips import CONNECTED, LOST, ChipPlace
 from app.serve import serve
 from app.views import status
 from app.views.meters import HELD_BY_CHIP, words
@@ -44,7 +44,7 @@ def test_a_lost_chip_is_told_and_waited_for_and_nothing_is_lost():
     chip = SimulatedChip(CONFIG)
     server = ChipServer(chip, TOKEN)
     server.__enter__()
-    place, port = Place(server.address), int(server.address.rpartition(":")[2])
+    place, port = ChipPlace(server.address), int(server.address.rpartition(":")[2])
     worker = Worker(CONFIG, place=place)
     try:
         until(lambda: worker.latest.record is not None)
@@ -80,7 +80,7 @@ def test_without_a_chip_nothing_is_said_of_one():
 
 def test_a_run_that_does_not_fit_the_chip_is_refused_and_the_old_one_lives_on():
     with ChipServer(SimulatedChip(CONFIG), TOKEN) as server:
-        worker = Worker(CONFIG, place=Place(server.address))
+        worker = Worker(CONFIG, place=ChipPlace(server.address))
         until(lambda: worker.latest.record is not None)
         worker.reset(CONFIG.with_values({"network.hidden": 20}), 1)
         until(lambda: worker.notices)
