@@ -161,7 +161,7 @@ def test_the_table_ranks_links_and_names_troubles():
     shown = heat({"sign": [[0.5], [0.6]], "update-ready": [[0.1], [0.2]]})
     bad = dataclasses.replace(shown.reports[Entry("sign", 2)], status="diverged", message="<run away>")
     shown = dataclasses.replace(shown, reports={**shown.reports, bad.entry: bad})
-    html = ranking.html(shown)
+    html = ranking.html(shown, lanes.addresses(shown.race))
     assert html.index("Update ready") < html.index("Sign")
     assert "&lt;run away&gt;" in html and "<run away>" not in html
     assert "Lanes are told apart from 6 seeds on" in html
@@ -172,7 +172,7 @@ def test_the_table_ranks_links_and_names_troubles():
 @pytest.mark.parametrize("name", ["sign", "mixed-precision", "ideal-4bit"])
 def test_a_lane_opens_in_live_as_it_raced(name):
     race = Race(entrants([name]), seeds=(7, 8))
-    query = lanes.live(race, name).removeprefix("./?")
+    query = lanes.addresses(race)[name].removeprefix("./?")
     arguments = {key: [value.encode()] for key, _, value in (part.partition("=") for part in query.split("&"))}
     link = url.read(arguments)
     assert link.config == race.lanes[name].with_values({"seed": 7}) and not link.problems
