@@ -240,6 +240,14 @@ def test_the_page_shows_its_lanes_before_the_first_race_and_says_where_it_stands
     page.close()
 
 
+def test_a_closed_page_races_no_more():
+    page = RacePage(Asked(lanes=("sign",), seeds=2, trials=20_000, autoplay=True))
+    until(lambda: bool(multiprocessing.active_children()) and page.racer.latest.running)
+    page.close()
+    until(lambda: not [p for p in multiprocessing.active_children() if p.name == racing.NAME])
+    assert page.racer.latest.over
+
+
 def test_the_strip_knows_how_long_it_takes():
     shown = dataclasses.replace(heat({"sign": [[1.0, 1.0]]}), seconds=4.0)
     assert "5 trials/s" in status(shown) and "16 s left" in status(shown)
