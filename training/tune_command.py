@@ -20,7 +20,7 @@ from training.store import Store
 from training.studies import INTERRUPTED
 from training.tuned_presets import ENDING, Record
 from training.tuners import searched
-from training.tuning import finished, opened
+from training.tuning_study import finished, opened
 from training.workers import pool
 
 SHOWN = 3

@@ -17,7 +17,8 @@ from training.jobs import versions
 from training.search import Search
 from training.store import Store
 from training.tuned_presets import Record, Tuned
-from training.tuning import DONE, KEYS, TRAINED, VALUES
+from training.tuning import KEYS, TRAINED, VALUES
+from training.tuning_study import DONE
 
 FEW = 10
 """Evaluations in full below which nothing can be said about importance: the best tenth would be none."""
