@@ -54,7 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=benchmark.count, default=1, metavar="N", help="processes (default 1)")
     parser.add_argument("--storage", metavar="URL", help="database of the studies (default: SQLite in the run store)")
     parser.add_argument("--store", metavar="FOLDER", help="where runs are kept (default PCMLAB_STORE or pcmlab-runs)")
-    parser.add_argument("--out", metavar="FOLDER", help="write the settings found there, one file per scheme")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="write the settings found there, one file per scheme, as run takes them"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -73,8 +75,8 @@ def command(options: argparse.Namespace) -> int:
         code = INTERRUPTED
     for search, study in zip(searches, studies, strict=True):
         tuning_record.keep(search, study, kept)
-    _written(searches, studies, options.out)
     print("\n".join(lines(searches, studies)))
+    _write(searches, studies, options.out)
     return code
 
 
@@ -114,12 +116,14 @@ def _followed(search: Search, study: optuna.Study, work: Iterator[int], quiet: b
             bar.update(number - bar.n)
 
 
-def _written(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: str | None) -> None:
-    if folder is None:
+def _write(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: str | None) -> None:
+    """A file of each study that found something."""
+    found = [pair for pair in zip(searches, studies, strict=True) if tuning_record.full(pair[1])]
+    if folder is None or not found:
         return
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        for search, study in zip(searches, studies, strict=True):
+        for search, study in found:
             (Path(folder) / f"{search.name}{ENDING}").write_text(tuning_record.tuned(search, study).to_yaml(), "utf-8")
     except OSError as error:
         raise FileError(folder, f"cannot be written ({error.strerror})") from error

@@ -33,7 +33,7 @@ def record(search: Search, study: optuna.Study) -> Record:
         If no evaluation is finished in full.
     """
     done = study.get_trials(deepcopy=False, states=DONE)
-    best, full = best_of(study), [trial for trial in done if trial.state is TrialState.COMPLETE]
+    best, finished = best_of(study), full(study)
     return Record(
         study=search.study,
         metric=search.metric,
@@ -41,11 +41,11 @@ def record(search: Search, study: optuna.Study) -> Record:
         every=search.every,
         judge=search.judge,
         evaluations=len(done),
-        finished=len(full),
-        pruned=len(done) - len(full),
+        finished=len(finished),
+        pruned=len(done) - len(finished),
         trained=sum(trial.user_attrs.get(TRAINED, 0) for trial in study.get_trials(deepcopy=False)),
         best=sum(best.user_attrs[VALUES]) / search.seeds,
-        untuned=done[0].value if done[0] in full and done[0].params.items() >= search.first.items() else None,
+        untuned=done[0].value if done[0] in finished and done[0].params.items() >= search.first.items() else None,
         date=datetime.now(UTC).date().isoformat(),
         seeds=tuple(job.config.seed for job in search.jobs({})),
         each=tuple(best.user_attrs[VALUES]),
@@ -53,6 +53,11 @@ def record(search: Search, study: optuna.Study) -> Record:
         importance=importance(study),
         versions={**versions(), "optuna": metadata.version("optuna")},
     )
+
+
+def full(study: optuna.Study) -> list[FrozenTrial]:
+    """The evaluations that were finished in full."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def best_of(study: optuna.Study) -> FrozenTrial:
@@ -75,7 +80,7 @@ def importance(study: optuna.Study) -> dict[str, float]:
     PED-ANOVA over the evaluations in full (Watanabe et al. 2023, doi:10.24963/ijcai.2023/488); empty
     where these are fewer than `FEW`.
     """
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < FEW:
+    if len(full(study)) < FEW:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
@@ -90,7 +95,9 @@ def tuned(search: Search, study: optuna.Study) -> Tuned:
         If no evaluation is finished in full.
     """
     found = search.config.with_values(best_of(study).params)
-    return Tuned(f"{search.config.scheme.summary} Tuned.", dict(differences(found)), record(search, study))
+    return Tuned(
+        f"{search.config.scheme.summary} Settings found by search.", dict(differences(found)), record(search, study)
+    )
 
 
 def differences(config: RunConfig) -> Iterator[tuple[str, Any]]:
@@ -110,7 +117,6 @@ def _differing(default: Any, here: Mapping[str, Any], path: str) -> Iterator[tup
 
 def keep(search: Search, study: optuna.Study, store: Store) -> None:
     """Write down in a run store which of its runs are the study's."""
-    full = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    jobs = [job for trial in full if KEYS in trial.user_attrs for job in search.jobs(trial.params)]
+    jobs = [job for trial in full(study) if KEYS in trial.user_attrs for job in search.jobs(trial.params)]
     about = {"scheme": codec.name_of(search.config.scheme), "fields": {n: str(k) for n, k in search.fields.items()}}
     store.keep_group(search.study, "study", about, jobs)
