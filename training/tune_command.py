@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from pcmsim.errors import FileError, PCMLabError
 from training import benchmark, loading, spaces, store, tuning_record
+from training.jobs import METRICS
 from training.search import COURSES, Course, Search, search_for
 from training.spaces import SPACES, Range
 from training.store import Store
@@ -49,9 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ("seeds", "runs of an evaluation"),
     ):
         parser.add_argument(f"--{name}", type=benchmark.count, metavar="N", help=text)
-    parser.add_argument("--metric", help="what counts: loss, accuracy, held-out-loss, held-out-accuracy")
+    parser.add_argument("--metric", help=f"what counts: {', '.join(METRICS)}")
     parser.add_argument("--judge", help="samples that judge at the end: validation, test")
-    parser.add_argument("--workers", type=benchmark.count, default=1, metavar="N", help="processes (default 1)")
+    workers = "processes (default 1; with more, chance has a say in what is tried)"
+    parser.add_argument("--workers", type=benchmark.count, default=1, metavar="N", help=workers)
     parser.add_argument("--storage", metavar="URL", help="database of the studies (default: SQLite in the run store)")
     parser.add_argument("--store", metavar="FOLDER", help="where runs are kept (default PCMLAB_STORE or pcmlab-runs)")
     parser.add_argument(
@@ -92,11 +94,10 @@ def asked(options: argparse.Namespace) -> Iterator[Search]:
     named = options.task if options.preset is None else Path(options.preset).stem
     names = ("evaluations", "trials", "every", "seeds", "metric", "judge")
     changed: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    fields = dict(map(_field, options.field))
+    if options.field:
+        changed["fields"] = dict(map(_field, options.field))
     for scheme in options.scheme or SPACES:
-        yield search_for(
-            course, scheme, named, loading.settings(options.set), **changed, **({"fields": fields} if fields else {})
-        )
+        yield search_for(course, scheme, named, loading.settings(options.set), **changed)
 
 
 def _field(text: str) -> tuple[str, Range]:
