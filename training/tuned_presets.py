@@ -41,7 +41,7 @@ class Record:
     evaluations: int = quantity(0, minimum=0, doc="Budget: evaluations")
     finished: int = quantity(0, minimum=0, doc="Evaluations in full")
     pruned: int = quantity(0, minimum=0, doc="Evaluations ended early")
-    trained: int = quantity(0, unit="trials", minimum=0, doc="Trials trained in all, of all runs")
+    trained: int = quantity(0, unit="trials", minimum=0, doc="Trials trained in these evaluations, of all runs")
     best: float = quantity(0.0, doc="Mean metric of the best evaluation")
     untuned: float | None = quantity(
         None, kind=float, doc="That of the first evaluation, with the settings as they were"

@@ -32,8 +32,8 @@ def record(search: Search, study: optuna.Study) -> Record:
     PCMLabError
         If no evaluation is finished in full.
     """
-    done = study.get_trials(deepcopy=False, states=DONE)
-    best, finished = best_of(study), full(study)
+    within = counted(search, study)
+    best, finished, done = best_of(within), full(within), within.get_trials(deepcopy=False)
     return Record(
         study=search.study,
         metric=search.metric,
@@ -43,16 +43,23 @@ def record(search: Search, study: optuna.Study) -> Record:
         evaluations=len(done),
         finished=len(finished),
         pruned=len(done) - len(finished),
-        trained=sum(trial.user_attrs.get(TRAINED, 0) for trial in study.get_trials(deepcopy=False)),
+        trained=sum(trial.user_attrs.get(TRAINED, 0) for trial in done),
         best=sum(best.user_attrs[VALUES]) / search.seeds,
         untuned=done[0].value if done[0] in finished and done[0].params.items() >= search.first.items() else None,
         date=datetime.now(UTC).date().isoformat(),
         seeds=tuple(job.config.seed for job in search.jobs({})),
         each=tuple(best.user_attrs[VALUES]),
         fields={name: str(known) for name, known in search.fields.items()},
-        importance=importance(study),
+        importance=importance(within),
         versions={**versions(), "optuna": metadata.version("optuna")},
     )
+
+
+def counted(search: Search, study: optuna.Study) -> optuna.Study:
+    """The part of a study that lies within the budget of a search; others may have gone further."""
+    within = optuna.create_study(study_name=study.study_name, direction=study.direction)
+    within.add_trials(study.get_trials(deepcopy=False, states=DONE)[: search.evaluations])
+    return within
 
 
 def full(study: optuna.Study) -> list[FrozenTrial]:
@@ -94,7 +101,7 @@ def tuned(search: Search, study: optuna.Study) -> Tuned:
     PCMLabError
         If no evaluation is finished in full.
     """
-    found = search.config.with_values(best_of(study).params)
+    found = search.config.with_values(best_of(counted(search, study)).params)
     return Tuned(
         f"{search.config.scheme.summary} Settings found by search.", dict(differences(found)), record(search, study)
     )

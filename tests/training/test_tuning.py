@@ -188,6 +188,17 @@ def test_what_differs_puts_the_configuration_together_again():
         assert type(config)().with_values(dict(differences(config))) == config
 
 
+def test_a_record_keeps_to_its_budget_though_the_study_went_further(url):
+    study = opened(small(seeds=1), url)
+    for value in (0.3, 0.2, 0.1):
+        params = {"learning.lr_input": 1e-4, "device.scale": 10.0 * value}
+        ranges = {**RANGES, "device.scale": optuna.distributions.FloatDistribution(0.5, 50.0, log=True)}
+        marks = {VALUES: [value], TRAINED: 2}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=ranges, value=value, user_attrs=marks))
+    told = record(small(seeds=1, evaluations=2), study)
+    assert (told.evaluations, told.best, told.trained) == (2, 0.2, 4)
+
+
 def test_a_tuned_preset_is_the_best_evaluation(url):
     search = small(evaluations=3, seeds=1)
     study = opened(search, url)
