@@ -100,7 +100,7 @@ def _across(value: float, span: tuple[float, float]) -> float:
 
 
 def _number(value: float, digits: int = 3) -> str:
-    return "–" if not math.isfinite(value) else f"{value:.{digits}g}"
+    return "–" if not math.isfinite(value) else f"{float(f'{value:.{digits}g}'):g}"
 
 
 def _measured(race: Race) -> str:
