@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from app.chips import ChipPlace
 from app.processes import PROCESSES, without_main
 from app.shot import Shot
 from app.trainer import Trainer
@@ -45,6 +46,8 @@ class Runner:
     ----------
     config : RunConfig
         The configuration to begin with.
+    place : ChipPlace, optional
+        Where the chip answers that holds the weights; without one they are simulated.
 
     Attributes
     ----------
@@ -56,8 +59,8 @@ class Runner:
         Called on the session's thread when `latest` shows for the first time what `configure` or `reset` asked for.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        self.latest = Shot(0, 0, False, config)
+    def __init__(self, config: RunConfig, place: ChipPlace | None = None) -> None:
+        self.latest, self._place = Shot(0, 0, False, config), place
         self.notices: deque[str] = deque(maxlen=20)
         self.answered: Callable[[], None] = _nothing
         self._numbers = itertools.count()
@@ -147,7 +150,7 @@ class Runner:
         self._connection, theirs = multiprocessing.Pipe()
         with without_main():
             self._process = PROCESSES.Process(
-                target=work, args=(theirs, config, self.latest.run), name=NAME, daemon=True
+                target=work, args=(theirs, config, self.latest.run, self._place), name=NAME, daemon=True
             )
             self._process.start()
         theirs.close()

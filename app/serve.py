@@ -21,7 +21,8 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from app import defaults, delivery, processes, runner, thrift
+from app import defaults, delivery, processes, runner, thrift, tidy
+from app.chips import ChipPlace, connected
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages.frame import Served, is_dark
@@ -52,6 +53,8 @@ def serve(
     *,
     max_sessions: int | str | None = None,
     idle_minutes: float | str | None = None,
+    chip: str | None = None,
+    chip_token: str | None = None,
 ) -> None:
     """Serve all pages until interrupted; ``/health`` tells how the server is, see `Host.health`.
 
@@ -70,13 +73,21 @@ def serve(
     idle_minutes : float or str, optional
         Minutes without a key or a click after which a run pauses, 0 for never; else
         ``PCMLAB_IDLE_MINUTES``, else 120.
+    chip : str, optional
+        ``host:port`` of a chip that holds the weights; it serves one session at a time.
+    chip_token : str, optional
+        File with its token; else ``PCMLAB_CHIP_TOKEN``.
 
     Raises
     ------
     PCMLabError
-        If a limit is not a number in its range, or the address cannot be listened on.
+        If a limit is not a number in its range, the address cannot be listened on, or the chip does not answer.
     """
-    house = Host(Limits.asked(max_sessions, idle_minutes), trusted=host in LOOPBACK and not allow_origin)
+    chip_place = None if chip is None else ChipPlace(chip, chip_token)
+    limits = Limits.asked(max_sessions if chip_place is None else 1, idle_minutes)
+    house = Host(limits, chip_place, trusted=host in LOOPBACK and not allow_origin)
+    if chip_place is not None:
+        connected(chip_place, print)
     port = _bindable(host, port)
     prepare()
     _end_well_when_told()
@@ -105,14 +116,17 @@ class Host:
     ----------
     limits : Limits
         What they are granted.
+    chip : ChipPlace, optional
+        Where the chip answers that holds their weights.
     trusted : bool
         Whether only people of this machine can come.
     """
 
-    def __init__(self, limits: Limits, *, trusted: bool = False) -> None:
-        self.limits, self.trusted = limits, trusted
+    def __init__(self, limits: Limits, chip: ChipPlace | None = None, *, trusted: bool = False) -> None:
+        self.limits, self.chip, self.trusted = limits, chip, trusted
         self.visitors = Visitors(limits.sessions)
         self.monitor = LoopMonitor()
+        self.tidying = tidy.Tidying()
 
     def watch(self) -> None:
         """Measure the running loop's lag; from now on a browser that goes in the middle of a frame is no error."""
@@ -135,7 +149,7 @@ class Host:
         if entry.trains and not self.visitors.welcome(document):
             return full_page(self.visitors.live, self.visitors.most)
         try:
-            return _attached(built(entry, self._visit(document), linked=linked), document)
+            return self._attached(built(entry, self._visit(document), linked=linked), document)
         except BaseException:
             self.visitors.release(document.session_context.id)
             raise
@@ -157,14 +171,17 @@ class Host:
         arguments = pn.state.session_args
         place = Place() if document is None else Place(self.visitors, document)
         dark = is_dark(arguments, {} if document is None else pn.state.cookies)
-        return Visit(arguments, dark, self.limits.idle, self.trusted, place)
+        return Visit(arguments, dark, self.limits.idle, self.trusted, place, self.chip)
 
+    def _attached(self, served: Served, document: Document) -> pmui.Page:
+        """A page, streaming into its document."""
+        served.attach(document)
+        document.on_session_destroyed(lambda _: self._end(document, served.page))
+        return served.page
 
-def _attached(served: Served, document: Document) -> pmui.Page:
-    """A page, streaming into its document."""
-    served.attach(document)
-    document.on_session_destroyed(lambda _: _forget(document, served.page))
-    return served.page
+    def _end(self, document: Document, page: pmui.Page) -> None:
+        _forget(document, page)
+        self.tidying.soon()
 
 
 def page() -> View:
@@ -208,6 +225,7 @@ def prepare() -> None:
     threadpool_limits(1, user_api="blas")
     pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
     delivery.install()
+    tidy.install()
     defaults.install()
     processes.prepare()
     smoothed(Curve().columns(), 1.0)

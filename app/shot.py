@@ -103,6 +103,8 @@ class Shot:
         The latest comparison of e-prop with backpropagation through time.
     saved : int or None
         The trial after which the run was saved last.
+    chip : str
+        How the connection to the chip that holds the weights stands; empty without one.
     """
 
     version: int
@@ -121,6 +123,7 @@ class Shot:
     aging: Aging | None = None
     honesty: Honesty | None = None
     saved: int | None = None
+    chip: str = ""
 
     @property
     def moment(self) -> tuple[int, int, int]:

@@ -13,9 +13,9 @@ from app.history import Curve, Drift
 from app.priority import be_modest
 from app.shot import Look, Shot, Twin
 from pcmsim import energy
-from pcmsim.crossbar import Crossbar
 from pcmsim.errors import PCMLabError
-from training import aging, honesty, inspection, meters, twin
+from training import aging, honesty, inspection, memory, meters, twin
+from training.chip.base import Chip
 from training.config import RunConfig
 from training.honesty import Honesty, Question
 from training.network import LAYERS
@@ -41,6 +41,8 @@ class Trainer:
         The latest shot.
     later : callable
         Has something done with the trainer, on the worker's thread; any thread may call it.
+    chip : callable
+        The chip that holds the weights; None simulates them here.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class Trainer:
         publish: Callable[..., None],
         latest: Callable[[], Shot],
         later: Callable[[Callable[[Trainer], Any]], Any],
+        chip: Callable[[], Chip | None] = lambda: None,
     ) -> None:
-        self._publish, self._latest, self._later = publish, latest, later
+        self._publish, self._latest, self._later, self._chip = publish, latest, later, chip
         self._comparing = threading.Lock()
         self._session: Session | None = None
         self._twin: Session | None = None
@@ -65,11 +68,11 @@ class Trainer:
 
     def restart(self, config: RunConfig, version: int) -> None:
         """Begin a new run and run its first trial; the old run stays if that fails."""
-        self._adopt(Session(config), version)
+        self._adopt(Session(config, self._chip()), version)
 
     def resume(self, path: str) -> RunConfig:
         """Go on with the run of a checkpoint, whose configuration this returns; the old run stays if that fails."""
-        session = Session.resume(path)
+        session = Session.resume(path, self._chip())
         self._adopt(session, self._latest().config_version)
         return session.config
 
@@ -237,7 +240,8 @@ class Trainer:
 
     def _measure(self, shot: Shot, snapshot: Snapshot) -> Look:
         session = self._session
-        ledgers = [array.ledger for array in session.arrays if isinstance(array, Crossbar)]
+        counted = map(memory.ledger, session.arrays, snapshot.values())
+        ledgers = [ledger for ledger in counted if ledger is not None]
         return Look(
             meters=meters.measure(session, shot.record, snapshot),
             budget=energy.budget(ledgers, session.config.costs, session.trial),

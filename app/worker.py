@@ -18,6 +18,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from app.chips import ChipPlace, Line
 from app.post import Post
 from app.priority import be_modest
 from app.shot import Shot
@@ -63,16 +64,20 @@ class Worker:
         How many runs there were before.
     published : callable
         Gets every new `latest` and the `notices`, on the worker's thread.
+    place : ChipPlace, optional
+        Where the chip answers that holds the weights; without one they are simulated here.
     """
 
-    def __init__(self, config: RunConfig, run: int = 0, published: Published = _nothing) -> None:
+    def __init__(
+        self, config: RunConfig, run: int = 0, published: Published = _nothing, place: ChipPlace | None = None
+    ) -> None:
         self.latest = Shot(0, run, False, config)
         self._published = published
         self.notices: deque[str] = deque(maxlen=20)
         """Sentences for the person, oldest first; the page takes them out."""
         self._wishes = _Wishes(restart=config)
         self._wake = threading.Condition()
-        self._limit = 0.0
+        self._limit, self._line = 0.0, Line(place, self._tell_chip)
         self._thread = threading.Thread(target=self._work, name="pcmlab-worker", daemon=True)
         self._thread.start()
 
@@ -164,9 +169,14 @@ class Worker:
         self.latest = replace(self.latest, version=self.latest.version + 1, **changes)
         self._published(self.latest, self.notices)
 
+    def _tell_chip(self, stands: str, news: str | None) -> None:
+        """While a chip is waited for, this thread stands still: what the person reads is published from here."""
+        self.notices.extend([news] if news else [])
+        self._publish(chip=stands)
+
     def _work(self) -> None:
         be_modest()
-        trainer = Trainer(self._publish, lambda: self.latest, self.ask)
+        trainer = Trainer(self._publish, lambda: self.latest, self.ask, self._line.chip)
         while True:
             wishes = self._next_wishes(trainer)
             if wishes.stop:
@@ -239,19 +249,19 @@ def _do(action: Callable[[Trainer], Any], trainer: Trainer, future: Future[Any])
         raise
 
 
-def work(connection: Connection, config: RunConfig, run: int) -> None:
+def work(connection: Connection, config: RunConfig, run: int, place: ChipPlace | None = None) -> None:
     """What a worker's process does: as it is told through `connection`, until that is closed.
 
     Parameters
     ----------
     connection : multiprocessing.connection.Connection
         Brings the names of `Worker`'s methods with their arguments; `app.post.Post` tells what goes the other way.
-    config, run : RunConfig, int
+    config, run, place : RunConfig, int, ChipPlace or None
         As in `Worker`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which takes its workers with it.
     post = Post(connection)
-    worker = Worker(config, run, post.shot)
+    worker = Worker(config, run, post.shot, place)
     with contextlib.suppress(EOFError, OSError):
         while True:
             number, name, arguments = connection.recv()

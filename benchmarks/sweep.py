@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -37,8 +38,7 @@ from training.store import MOMENT, Store
 from training.sweep import Sweep, run
 from training.workers import Pool, performed, pool
 
-LEVEL = "device.mismatch.step, device.mismatch.g_max, device.mismatch.drift_exponent"
-FIELDS = {"precision.weight_bits": [2, 3, 4, 5, 6, 8], LEVEL: {"from": 0.0, "to": 0.5, "number": 6}}
+FILE = Path(__file__).parents[1] / "assets" / "sweeps" / "bits-mismatch.yaml"
 KILLS = 5
 WARM_UP = 5
 SIZES = (100, 140, 200)
@@ -46,8 +46,7 @@ SIZES = (100, 140, 200)
 
 def asked(options: argparse.Namespace) -> Sweep:
     """Bits x mismatch of the pattern task, mixed precision on full PCM."""
-    seeds = {"from": 1, "number": options.seeds}
-    return Sweep("bits-mismatch", "mixed-precision", fields=FIELDS, seeds=seeds, trials=options.trials)
+    return dataclasses.replace(Sweep.from_yaml(FILE), seeds={"from": 1, "number": options.seeds}, trials=options.trials)
 
 
 def grid(options: argparse.Namespace) -> dict[str, Any]:

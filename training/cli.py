@@ -168,6 +168,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--idle-minutes", metavar="M", help="pause a run that nobody touches; 0 for never (default 120)"
     )
+    chip_command.add_run_options(parser)
 
 
 def _port(text: str) -> int:
@@ -303,6 +304,8 @@ def _serve(options: argparse.Namespace) -> None:
         allow_origin=options.allow_origin,
         max_sessions=options.max_sessions,
         idle_minutes=options.idle_minutes,
+        chip=options.chip,
+        chip_token=options.chip_token,
     )
 
 

@@ -14,6 +14,7 @@ from pcmsim.array import WeightArray
 from pcmsim.core import Core
 from pcmsim.crossbar import Crossbar
 from pcmsim.digital import DigitalArray
+from pcmsim.ledger import Ledger
 from pcmsim.mismatch import spread, weight_factors
 from pcmsim.plan import PulsePlan
 from pcmsim.streams import Streams
@@ -127,6 +128,17 @@ def layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
     return LayerSnapshot(
         array.stored_weights().numpy().copy(), empty, empty, none, none, core=_core_snapshot(array.core)
     )
+
+
+@singledispatch
+def ledger(array: WeightArray, snapshot: LayerSnapshot) -> Ledger | None:
+    """How often each device of an array was written and read, its snapshot at hand; None without devices."""
+    return None
+
+
+@ledger.register
+def _(array: Crossbar, snapshot: LayerSnapshot) -> Ledger | None:
+    return array.ledger
 
 
 @layer_snapshot.register

@@ -147,8 +147,8 @@ class Board:
             return
         layer = shot.snapshot[self.layer.value]
         if turn in (None, CROSSBAR_TURN):
-            self._offer_cores(shot.config.core.enabled)
-            self._draw_array(layer)
+            self._offer_cores(shot.config.core.enabled and not shot.chip)
+            self._draw_array(layer, None if shot.look is None else shot.look.meters.write_error)
         if turn in (None, CONDUCTANCE_TURN):
             edge = conductance.right_edge(layer, shot.config.device.model(None).g_max)
             shown = conductance.columns(layer, edge)
@@ -160,15 +160,15 @@ class Board:
             asked.fit(self.views["asked"], shown)
 
     def _offer_cores(self, enabled: bool) -> None:
-        """Cores are shown once they are switched on, and can be shown until they are switched off."""
+        """Cores are shown once they are switched on, until they are switched off; a chip's are its own affair."""
         options = KINDS | {CORES: CORES} if enabled else KINDS
         if options != self.kind.options:
             self.kind.param.update(options=options, value=CORES if enabled else "weight")
 
-    def _draw_array(self, layer: LayerSnapshot) -> None:
+    def _draw_array(self, layer: LayerSnapshot, write_error: float | None) -> None:
         kind = self.kind.value
         if kind == CORES:
-            self.cores.draw(layer)
+            self.cores.draw(layer, write_error)
         else:
             shown = crossbar.columns(layer, kind)
             self.views["crossbar"].show(shown)

@@ -1,4 +1,7 @@
-"""What all pages share: the title bar, the way from one page to another, light and dark, and words to the person."""
+"""What all pages share: the title bar, the way from one page to another, light and dark, and words to the person.
+
+Links open a tab of their own: a run or a race ends with its tab.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,7 @@ class Navigation(JSComponent):
         link.href = address
         link.textContent = title
         if (address === model.here) link.setAttribute('aria-current', 'page')
+        else Object.assign(link, {{target: '_blank', rel: 'noopener'}})
         nav.appendChild(link)
       }}
       el.appendChild(nav)

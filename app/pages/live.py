@@ -13,6 +13,7 @@ from bokeh.plotting import figure
 from app import theme, url
 from app.address import Address
 from app.attention import IDLE_MINUTES, Attention
+from app.chips import ChipPlace
 from app.controls import Controls
 from app.download import Downloads
 from app.keyboard import Keyboard
@@ -48,12 +49,16 @@ class Live:
         What the address asks for; the default preset without one.
     idle : float
         Minutes without a touch after which the run pauses; 0 for never.
+    place : ChipPlace, optional
+        Where the chip answers that holds the weights; without one they are simulated.
     """
 
-    def __init__(self, link: url.Link | None = None, idle: float = IDLE_MINUTES) -> None:
+    def __init__(
+        self, link: url.Link | None = None, idle: float = IDLE_MINUTES, place: ChipPlace | None = None
+    ) -> None:
         link = link or url.read({})
         self.preset = link.preset
-        self.runner = Runner(link.config)
+        self.runner = Runner(link.config, place)
         self._config, self._version, self._loading = link.config, 0, False
         self._deserted = False
         self._problems, self._changed_at = link.problems, 0.0
@@ -183,7 +188,7 @@ class Live:
 
     def _draw_sidebar(self, shot: Shot) -> None:
         if shot.look is not None:
-            self.sidebar.show_meters(meters.words(shot.look.meters, shot.config))
+            self.sidebar.show_meters(meters.words(shot.look.meters, shot.config, on_chip=bool(shot.chip)))
         self.sidebar.show_aging(shot.aging)
 
     def _complete(self) -> None:

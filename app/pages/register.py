@@ -9,6 +9,7 @@ import panel as pn
 
 from app import url
 from app.attention import IDLE_MINUTES
+from app.chips import ChipPlace
 from app.pages import entries, frame
 from app.pages.frame import Served
 from app.pages.live import Live
@@ -33,6 +34,8 @@ class Visit:
         Whether it is this machine's own person, who may name folders and addresses.
     place : Place
         The session's place: a page that does not always train takes it when it does.
+    chip : ChipPlace or None
+        Where the chip answers that holds the weights of a live run.
     """
 
     arguments: Arguments = field(default_factory=dict)
@@ -40,6 +43,7 @@ class Visit:
     idle: float = IDLE_MINUTES
     trusted: bool = False
     place: Place = field(default_factory=Place)
+    chip: ChipPlace | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Entry:
 
 
 PAGES = (
-    Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle)),
+    Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle, place=visit.chip)),
     Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments))),
 )
 

@@ -25,7 +25,10 @@ DARK = 0.45
 RAREST = -5.0
 """Decimal logarithm of the share of conversions at the foot of the bars."""
 
-ERRORS = "Errors: standard deviation over the converters after calibration; the offset's as a share of the range."
+ERRORS = (
+    "Gain and offset: standard deviation over the converters after calibration, the offset's as a share of the range. "
+    "Programming: root mean square of change made less change asked, over recent updates of all layers."
+)
 
 SHARES: Marks = {-4.0: "0.01 %", -2.0: "1 %", 0.0: "100 %"}
 PARTS = ("x", "y", "right", "bottom", "used_right", "used_bottom", "use", "middle", "centre", "text", "colour")
@@ -114,15 +117,27 @@ def fit(view: View, core: CoreSnapshot) -> None:
     view.settle()
 
 
-def html(core: CoreSnapshot) -> str:
-    """The cores in words, two lines."""
+def html(core: CoreSnapshot, write_error: float | None = None) -> str:
+    """The cores in words, two lines.
+
+    Parameters
+    ----------
+    core : CoreSnapshot
+        The cores of one array.
+    write_error : float, optional
+        Programming error of recent updates, all arrays together, as a share of the change asked.
+    """
     number, (rows, outputs) = math.prod(core.tiles), core.size
     cores = "1 core" if number == 1 else f"{number:,} cores"
     return (
         f'<div class="cores" title="{ERRORS}"><span>{cores} of {rows} × {outputs}, {core.utilisation:.1%} in use</span>'
-        f"<span>gain error {core.gain_error:.2%}</span>"
-        f"<span>{_converted(core)}</span><span>offset error {core.offset_error:.2%}</span></div>"
+        f"<span>gain error {core.gain_error:.2%}, offset {core.offset_error:.2%}</span>"
+        f"<span>{_converted(core)}</span><span>{_programmed(write_error)}</span></div>"
     )
+
+
+def _programmed(write_error: float | None) -> str:
+    return "" if write_error is None else f"programming error {write_error:.0%} of the change"
 
 
 def _converted(core: CoreSnapshot) -> str:

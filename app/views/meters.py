@@ -54,11 +54,17 @@ CONVERTERS = ("cores", "adc_range", "adc_bits", "mvm_noise", "converter_spread",
 DIGITAL = ("scheme", "weight_bits", "neuron_mismatch", *CONVERTERS)
 """Controls that act without devices."""
 
+NETWORK = ("scheme", "weight_bits", "neuron_mismatch")
+"""Controls of what is never on a chip."""
+
 FULL_SCALE = "no effect here: a spike is full scale"
 NO_BITS = "no effect here: this scheme and device move by whole pulses"
 
 
-def words(meters: Meters, config: RunConfig) -> dict[str, str]:
+HELD_BY_CHIP = "the chip's own"
+
+
+def words(meters: Meters, config: RunConfig, *, on_chip: bool = False) -> dict[str, str]:
     """One short line per control.
 
     Parameters
@@ -67,6 +73,8 @@ def words(meters: Meters, config: RunConfig) -> dict[str, str]:
         What was measured.
     config : RunConfig
         The run.
+    on_chip : bool
+        Whether a chip holds the weights: what cannot be measured is not off then.
 
     Returns
     -------
@@ -76,7 +84,10 @@ def words(meters: Meters, config: RunConfig) -> dict[str, str]:
     lines = {name: _say(meters, name) for name in SAYINGS} | {"dac_bits": FULL_SCALE}
     if config.core.adc_bits is None:
         lines["adc_range"] = "off: exact sums do not saturate"
-    if config.scheme.digital:
+    if on_chip:
+        unseen = [name for name, (value, _) in SAYINGS.items() if name not in NETWORK and value(meters) is None]
+        lines |= dict.fromkeys(unseen, HELD_BY_CHIP)
+    elif config.scheme.digital:
         lines |= {name: "no devices" for name in SAYINGS if name not in DIGITAL}
     return lines if bits_act(config) else {**lines, "weight_bits": NO_BITS}
 

@@ -103,11 +103,11 @@ def columns(heat: Heat) -> Columns:
     return found
 
 
-def addresses(heat: Heat) -> Columns:
+def leading(heat: Heat, addresses: Mapping[str, str]) -> Columns:
     """Where a click on each line leads."""
     urls = [""] * lanes.MOST
     for lane, place in lanes.places(heat.race).items() if heat.race is not None else ():
-        urls[place] = lanes.live(heat.race, lane)
+        urls[place] = addresses[lane]
     return {"urls": {"url": urls}}
 
 

@@ -21,9 +21,9 @@ def columns(shot: Shot) -> dict[str, str]:
     -------
     dict of str to str
     """
-    record = shot.record
+    record, chip = shot.record, {"chip": shot.chip} if shot.chip else {}
     if record is None:
-        return {"state": "starting", "seed": f"seed {shot.config.seed}"}
+        return {"state": "starting", **chip, "seed": f"seed {shot.config.seed}"}
     tempo = {}
     if shot.running:
         tempo = {
@@ -34,6 +34,7 @@ def columns(shot: Shot) -> dict[str, str]:
     now = max(record.device_time, 0.0 if shot.aging is None else shot.aging.device_time)
     return {
         "state": "running" if shot.running else "paused",
+        **chip,
         "trial": f"trial {record.trial:,}",
         **tempo,
         **({} if digital else {"device time": f"{duration(now)} of device time"}),

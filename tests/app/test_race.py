@@ -161,7 +161,7 @@ def test_the_table_ranks_links_and_names_troubles():
     shown = heat({"sign": [[0.5], [0.6]], "update-ready": [[0.1], [0.2]]})
     bad = dataclasses.replace(shown.reports[Entry("sign", 2)], status="diverged", message="<run away>")
     shown = dataclasses.replace(shown, reports={**shown.reports, bad.entry: bad})
-    html = ranking.html(shown)
+    html = ranking.html(shown, lanes.addresses(shown.race))
     assert html.index("Update ready") < html.index("Sign")
     assert "&lt;run away&gt;" in html and "<run away>" not in html
     assert "Lanes are told apart from 6 seeds on" in html
@@ -172,7 +172,7 @@ def test_the_table_ranks_links_and_names_troubles():
 @pytest.mark.parametrize("name", ["sign", "mixed-precision", "ideal-4bit"])
 def test_a_lane_opens_in_live_as_it_raced(name):
     race = Race(entrants([name]), seeds=(7, 8))
-    query = lanes.live(race, name).removeprefix("./?")
+    query = lanes.addresses(race)[name].removeprefix("./?")
     arguments = {key: [value.encode()] for key, _, value in (part.partition("=") for part in query.split("&"))}
     link = url.read(arguments)
     assert link.config == race.lanes[name].with_values({"seed": 7}) and not link.problems
@@ -238,6 +238,14 @@ def test_the_page_shows_its_lanes_before_the_first_race_and_says_where_it_stands
     page.draw(None)
     assert "0 of 180 trials" in page.board.strip.html
     page.close()
+
+
+def test_a_closed_page_races_no_more():
+    page = RacePage(Asked(lanes=("sign",), seeds=2, trials=20_000, autoplay=True))
+    until(lambda: bool(multiprocessing.active_children()) and page.racer.latest.running)
+    page.close()
+    until(lambda: not [p for p in multiprocessing.active_children() if p.name == racing.NAME])
+    assert page.racer.latest.over
 
 
 def test_the_strip_knows_how_long_it_takes():

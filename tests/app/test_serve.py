@@ -64,7 +64,7 @@ class Run:
 
     built: ClassVar[list[tuple[url.Link, float]]] = []
 
-    def __init__(self, link: url.Link, idle: float) -> None:
+    def __init__(self, link: url.Link, idle: float, place: object) -> None:
         self.built.append((link, idle))
         self.page = frame.template(pn.Row(), pn.Row(), [], lambda dark: None)
 
@@ -190,7 +190,7 @@ def test_a_full_house_shows_a_page_and_builds_no_run(
 
 
 def test_a_page_that_cannot_be_built_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(link: url.Link, idle: float) -> None:
+    def broken(link: url.Link, idle: float, place: object) -> None:
         raise PCMLabError("no page today")
 
     monkeypatch.setattr(register, "Live", broken)

@@ -13,6 +13,7 @@ import torch
 from pcmsim import mapping
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads, check_gain
 from pcmsim.errors import FieldError, FileError
+from pcmsim.ledger import Ledger
 from pcmsim.plan import Plan, PulsePlan
 from training import memory
 from training.chip import checks
@@ -226,6 +227,13 @@ class ChipArray(WeightArray):
 def _(array: ChipArray, now: float) -> LayerSnapshot:
     read = array.read(now)
     return LayerSnapshot(read.mean, read.conductance, read.age, read.sets, resets=read.resets, variance=read.variance)
+
+
+@memory.ledger.register
+def _(array: ChipArray, snapshot: LayerSnapshot) -> Ledger | None:
+    if not array.reads_per_spike:
+        return None
+    return Ledger(torch.from_numpy(snapshot.sets), torch.from_numpy(snapshot.resets), array.tensors()["row_reads"])
 
 
 def _reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> ChipReads:

@@ -129,10 +129,15 @@ class PatientChip(Chip):
         A `RemoteChip`.
     told : callable
         Told once when the chip is lost, and once when it is back.
+
+    Attributes
+    ----------
+    lost : bool
+        Whether it is being waited for.
     """
 
     def __init__(self, chip: Chip, told: Callable[[str], object]) -> None:
-        self._chip, self._told = chip, told
+        self._chip, self._told, self.lost = chip, told, False
 
     def info(self) -> ChipInfo:
         """See `Chip.info`."""
@@ -159,15 +164,16 @@ class PatientChip(Chip):
         return self._patiently(lambda: self._chip.wait(until))
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
-        lost = False
         while True:
             try:
                 answer = call()
             except ChipLostError as error:
-                if not lost:
-                    self._told(f"{error}; the run waits for it")
-                lost = True
+                self._turn(True, f"{error}; the run waits for it")
             else:
-                if lost:
-                    self._told("the chip is back; the run goes on")
+                self._turn(False, "the chip is back; the run goes on")
                 return answer
+
+    def _turn(self, lost: bool, news: str) -> None:
+        if lost != self.lost:
+            self.lost = lost
+            self._told(news)

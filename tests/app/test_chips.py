@@ -1,0 +1,95 @@
+"""A page's run on a chip behind a server: the library's numbers, and words for a connection that is lost."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+
+import pytest
+
+from app.chips import CONNECTED, LOST, ChipPlace
+from app.serve import serve
+from app.views import status
+from app.views.meters import HELD_BY_CHIP, words
+from app.worker import Worker
+from pcmsim import energy
+from pcmsim.errors import PCMLabError
+from training.chip.remote import RemoteChip
+from training.chip.server import ChipServer
+from training.chip.simulated import SimulatedChip
+from training.config import RunConfig
+from training.session import Session
+
+TOKEN = "a-token-of-the-tests"
+CONFIG = RunConfig().with_values({
+    "core.enabled": True, "network.hidden": 16, "task": {"name": "pattern", "inputs": 12, "duration": 0.05},
+})  # fmt: skip
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setenv("PCMLAB_CHIP_TOKEN", TOKEN)
+    monkeypatch.setattr("training.chip.serving.RemoteChip", functools.partial(RemoteChip, patience=0.2))
+
+
+def test_a_lost_chip_is_told_and_waited_for_and_nothing_is_lost():
+    chip = SimulatedChip(CONFIG)
+    server = ChipServer(chip, TOKEN)
+    server.__enter__()
+    place, port = ChipPlace(server.address), int(server.address.rpartition(":")[2])
+    worker = Worker(CONFIG, place=place)
+    try:
+        until(lambda: worker.latest.record is not None)
+        assert status.columns(worker.latest)["chip"] == CONNECTED.format(place.address)
+        server.__exit__(None, None, None)
+        worker.step()
+        until(lambda: worker.latest.chip == LOST.format(place.address))
+        assert "the run waits for it" in worker.notices.pop()
+        with ChipServer(chip, TOKEN, port=port):
+            until(lambda: worker.latest.record.trial == 1)
+            assert worker.latest.chip == CONNECTED.format(place.address)
+            assert worker.notices.pop() == "the chip is back; the run goes on"
+            worker.step()
+            until(lambda: worker.latest.record.trial == 2)
+        alone = Session(CONFIG)
+        losses = [record.loss for record in alone.run(3)]
+        assert worker.latest.record.loss == losses[-1]
+        ledgers = [array.ledger for array in alone.arrays]
+        assert worker.latest.look.budget == energy.budget(ledgers, CONFIG.costs, 3)
+        said = words(worker.latest.look.meters, CONFIG, on_chip=True)
+        assert said["write_noise"] == said["cores"] == HELD_BY_CHIP
+        assert "spread" in said["read_noise"]
+    finally:
+        worker.stop(timeout=20.0)
+
+
+def test_without_a_chip_nothing_is_said_of_one():
+    worker = Worker(CONFIG)
+    until(lambda: worker.latest.record is not None)
+    assert "chip" not in status.columns(worker.latest)
+    worker.stop(timeout=20.0)
+
+
+def test_a_run_that_does_not_fit_the_chip_is_refused_and_the_old_one_lives_on():
+    with ChipServer(SimulatedChip(CONFIG), TOKEN) as server:
+        worker = Worker(CONFIG, place=ChipPlace(server.address))
+        until(lambda: worker.latest.record is not None)
+        worker.reset(CONFIG.with_values({"network.hidden": 20}), 1)
+        until(lambda: worker.notices)
+        assert "of the chip's shape" in worker.notices.pop()
+        worker.step()
+        until(lambda: worker.latest.record.trial == 1)
+        worker.stop(timeout=20.0)
+
+
+def test_a_server_whose_chip_does_not_answer_says_so_at_once():
+    with pytest.raises(PCMLabError, match="does not answer"):
+        serve(port=0, open_browser=False, chip="localhost:9")
