@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from app import url
 from app.settings import label
-from pcmsim.errors import PCMLabError
 from training import codec
 from training.config import RunConfig
 from training.presets import PRESETS
@@ -60,10 +59,7 @@ def _kept_free(race: Race, found: Iterable[str]) -> set[int]:
 def live(race: Race, lane: str) -> str:
     """Address of the Live page with a lane's settings and the first seed; empty where no address can give it."""
     config = race.lanes[lane].with_values({"seed": race.seeds[0]})
-    try:
-        return "./" + url.write(config, nearest(config, lane))
-    except PCMLabError:
-        return ""
+    return url.live(config, nearest(config, lane))
 
 
 def nearest(config: RunConfig, lane: str) -> str:

@@ -24,6 +24,12 @@ T = TypeVar("T")
 TRIES = 5
 """How often a job is begun before it is held to be what kills its workers."""
 
+NAME = "pcmlab-worker"
+"""Of each process of this machine that does jobs."""
+
+PATIENCE = 0.25
+"""Seconds after which who waits for jobs looks whether to stop."""
+
 
 class WorkerDiedError(PCMLabError):
     """The worker that did a call has gone, without an answer."""
@@ -64,11 +70,13 @@ class LocalPool(Pool):
     ----------
     workers : int
         How many.
+    nice : int
+        By how much their priority is lowered.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, nice: int = 0) -> None:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._desks = [_Desk(self._calls) for _ in range(workers)]
+        self._desks = [_Desk(self._calls, nice) for _ in range(workers)]
 
     @property
     def width(self) -> int:
@@ -117,9 +125,9 @@ class _Call(NamedTuple):
 class _Desk(threading.Thread):
     """Where calls wait for one process: it is begun with the first of them, and again after it has died."""
 
-    def __init__(self, calls: queue.SimpleQueue[_Call | None]) -> None:
+    def __init__(self, calls: queue.SimpleQueue[_Call | None], nice: int) -> None:
         super().__init__(daemon=True)
-        self._calls, self._closed, self._lock = calls, False, threading.Lock()
+        self._calls, self._nice, self._closed, self._lock = calls, nice, False, threading.Lock()
         self._worker: _Worker | None = None
         self.start()
 
@@ -142,17 +150,17 @@ class _Desk(threading.Thread):
             if self._closed:
                 raise WorkerDiedError("the workers were told to end before the run was done")
             if self._worker is None or not self._worker.alive:
-                self._worker = _Worker()
+                self._worker = _Worker(self._nice)
             return self._worker
 
 
 class _Worker:
     """A process that answers one call after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, nice: int) -> None:
         self._pipe, theirs = PROCESSES.Pipe()
         with without_main():
-            self._process = PROCESSES.Process(target=_answer, args=(theirs,), daemon=True)
+            self._process = PROCESSES.Process(target=_answer, args=(theirs, nice), name=NAME, daemon=True)
             self._process.start()
         theirs.close()
         self.alive = True
@@ -164,7 +172,7 @@ class _Worker:
             answer: tuple[bool, Any] = self._pipe.recv()
         except (EOFError, OSError) as error:
             self.end()
-            raise WorkerDiedError(f"worker {self._process.name} has ended before its run was done") from error
+            raise WorkerDiedError(f"worker process {self._process.pid} has ended before its run was done") from error
         return answer
 
     def end(self) -> None:
@@ -173,10 +181,12 @@ class _Worker:
         self._process.join()
 
 
-def _answer(pipe: Any) -> None:
+def _answer(pipe: Any, nice: int) -> None:
     """What a process does; Ctrl-C is for its parent, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+    if nice and hasattr(os, "nice"):
+        os.nice(nice)
     with contextlib.suppress(EOFError, OSError):
         while True:
             function, args, kwargs = pipe.recv()
@@ -197,7 +207,7 @@ def cores() -> int:
 
 
 @contextlib.contextmanager
-def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[Pool]:
+def pool(workers: int | None = None, scheduler: str | None = None, *, nice: int = 0) -> Iterator[Pool]:
     """Workers for a while; none is left behind afterwards.
 
     Parameters
@@ -207,6 +217,8 @@ def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[P
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://host:8786``, whose workers are taken instead. They are started by
         ``dask scheduler`` and ``dask worker ADDRESS --nworkers 2 --nthreads 1``.
+    nice : int
+        By how much the priority of this machine's processes is lowered.
 
     Yields
     ------
@@ -221,7 +233,7 @@ def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[P
     """
     if workers is not None and workers < 1:
         raise FieldError("workers", "a whole number >= 1", workers)
-    made: Pool = LocalPool(workers or cores()) if scheduler is None else _cluster(scheduler)
+    made: Pool = LocalPool(workers or cores(), nice) if scheduler is None else _cluster(scheduler)
     try:
         yield made
     finally:
@@ -234,7 +246,9 @@ def _cluster(address: str) -> Pool:
     return made
 
 
-def performed(jobs: Iterable[Job], store: Store, pool: Pool) -> Generator[Outcome, None, None]:
+def performed(
+    jobs: Iterable[Job], store: Store, pool: Pool, stopped: Callable[[], bool] = lambda: False
+) -> Generator[Outcome, None, None]:
     """Do the jobs that the store does not have, and keep each outcome as soon as there is one.
 
     Parameters
@@ -245,6 +259,8 @@ def performed(jobs: Iterable[Job], store: Store, pool: Pool) -> Generator[Outcom
         Where outcomes are kept, and looked for.
     pool : Pool
         From `pool`.
+    stopped : callable
+        Asked several times a second; once it says so nothing more is done, and what is under way is dropped.
 
     Yields
     ------
@@ -262,7 +278,7 @@ def performed(jobs: Iterable[Job], store: Store, pool: Pool) -> Generator[Outcom
     """
     wanted, under_way = (job for job in jobs if job not in store), _UnderWay(store, pool)
     try:
-        while under_way.fill(wanted):
+        while not stopped() and under_way.fill(wanted):
             yield from under_way.collect()
     finally:
         under_way.abandon()
@@ -285,8 +301,8 @@ class _UnderWay:
         return bool(self._tries)
 
     def collect(self) -> list[Outcome]:
-        """Wait for some to finish; what they came to is in the store."""
-        done, _ = wait(self._tries, return_when=FIRST_COMPLETED)
+        """Wait a while for some to finish; what they came to is in the store."""
+        done, _ = wait(self._tries, PATIENCE, return_when=FIRST_COMPLETED)
         return [outcome for future in done if (outcome := self._settle(future)) is not None]
 
     def abandon(self) -> None:

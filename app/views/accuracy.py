@@ -91,7 +91,7 @@ def percents(low: float, high: float) -> Marks:
     >>> list(percents(0.0, 1.03).values())
     ['0 %', '20 %', '40 %', '60 %', '80 %', '100 %']
     """
-    return {place / 100.0: f"{place:g} %" for place in steps(100.0 * low, 100.0 * high)}
+    return {place / 100.0: f"{place:g} %" for place in steps(100.0 * low, 100.0 * high, 7)}
 
 
 def _held(view: View, plot: figure) -> None:

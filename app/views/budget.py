@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from bokeh.models import ColumnDataSource, FactorRange, Range1d, VBar
+from bokeh.models import ColumnDataSource, FactorRange, NoOverlap, Range1d, VBar
 
 from app.theme import Palette, blank_figure
 from app.views.base import Columns, View, ladder, move
@@ -26,6 +26,7 @@ def build(palette: Palette) -> View:
     """
     plot = blank_figure(x_range=FactorRange("0"), y_range=Range1d(0.0, 1.0), x_axis_label="writes", min_border_left=40)
     plot.xgrid.visible = False
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=3)
     plot.yaxis.ticker.desired_num_ticks = 3
     plot.yaxis.axis_label = "devices, log"
     plot.yaxis.major_label_text_alpha = 0
