@@ -1,4 +1,4 @@
-"""Looks ahead while a person writes a sweep: is it one, how large, what of it is finished, how long will it take?
+"""Looks ahead while a person writes a sweep: whether it is one, how large, what is finished, how long it will take.
 
 All of that takes from a tenth of a second to many: a thread does it, for the latest text alone.
 """
@@ -36,9 +36,9 @@ LOOK = 0.1
 
 
 class Wish(NamedTuple):
-    """What to look at: a text, or the sweep of the store that is called `opened`; and the store's folder."""
+    """What to look at: a text, or the sweep of the store that is called `opened`, or the store in `folder` alone."""
 
-    text: str
+    text: str | None
     folder: str
     opened: str = ""
 
@@ -128,13 +128,15 @@ class Scout:
                 self._scout(wish)
             except Exception as error:  # whatever a text does, the next one is looked at all the same
                 known = isinstance(error, PCMLabError)
-                self._publish(text=wish.text, problem=str(error) if known else repr(error), opened="")
+                self._publish(text=wish.text or "", problem=str(error) if known else repr(error), opened="")
 
     def _scout(self, wish: Wish) -> None:
         store = store_at(wish.folder)
         self._publish(earlier=earlier(store))
         if wish.opened and store is not None:
             wish = wish._replace(text=sweep_text.written(store.group(wish.opened).about))
+        if wish.text is None:
+            return
         sweep = sweep_text.read(wish.text, files=self._files)
         check(sweep)
         cells, about = Cells(sweep), {"sweep": sweep, "metrics": metrics(sweep), "opened": wish.opened}

@@ -28,16 +28,25 @@ from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages import entries
 from app.pages.live import Live
 from app.pages.race import RacePage
+from app.pages.sweep import SweepPage
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page
 from pcmsim.errors import PCMLabError
-from training import racing
+from training import racing, workers
 
 TITLE = "pcmlab"
 UNUSED_LIFETIME_MS = 30_000
 CHECK_MS = 2_000
 LARGEST_MESSAGE = 100 * 2**20
 """Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts at which only the same machine is answered."""
+
+WORKERS = (runner.NAME, racing.NAME, workers.NAME)
+"""Names of the processes that train."""
+
+Built = Live | RacePage | SweepPage
 
 SWITCH_INTERVAL = 0.001
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
@@ -83,7 +92,8 @@ def serve(
         If a limit is not a number in its range, the address cannot be listened on, or the chip does not answer.
     """
     place = None if chip is None else Place(chip, chip_token)
-    visit = Host(Limits.asked(max_sessions if place is None else 1, idle_minutes), place)
+    own = host in LOOPBACK and not allow_origin
+    visit = Host(Limits.asked(max_sessions if place is None else 1, idle_minutes), place, own=own)
     if place is not None:
         connected(place, print)
     port = _bindable(host, port)
@@ -92,7 +102,7 @@ def serve(
     print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
     IOLoop.current().add_callback(visit.watch)
     pn.serve(
-        {"/": visit.page, "/race": visit.race},
+        {"/": visit.page, "/race": visit.race, "/sweep": visit.sweep},
         title=TITLE,
         location=False,
         port=port,
@@ -116,10 +126,12 @@ class Host:
         What they are granted.
     place : Place, optional
         Where the chip answers that holds their weights.
+    own : bool
+        Whether they sit at this very machine, and may name its files.
     """
 
-    def __init__(self, limits: Limits, place: Place | None = None) -> None:
-        self.limits, self.place = limits, place
+    def __init__(self, limits: Limits, place: Place | None = None, *, own: bool = False) -> None:
+        self.limits, self.place, self._own = limits, place, own
         self.visitors = Visitors(limits.sessions)
         self.monitor = LoopMonitor()
         self.tidying = tidy.Tidying()
@@ -140,7 +152,11 @@ class Host:
         """The Race page of one visitor, which takes a place as any other; see `page`."""
         return self._admitted(lambda: RacePage(entries.read(pn.state.session_args)))
 
-    def _admitted(self, build: Callable[[], Live | RacePage]) -> pmui.Page | pn.pane.HTML:
+    def sweep(self) -> pmui.Page | pn.pane.HTML:
+        """The Sweep page of one visitor, which takes a place as any other; see `page`."""
+        return self._admitted(lambda: SweepPage(own=self._own))
+
+    def _admitted(self, build: Callable[[], Built]) -> pmui.Page | pn.pane.HTML:
         document = pn.state.curdoc
         if document is None or document.session_context is None:
             return build().page
@@ -162,14 +178,14 @@ class Host:
             ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
             train; and what `app.loop_monitor.vitals` tells.
         """
-        workers = sum(process.name in (runner.NAME, racing.NAME) for process in multiprocessing.active_children())
-        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
+        training = sum(process.name in WORKERS for process in multiprocessing.active_children())
+        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": training}
         return {**counts, **vitals(self.monitor)}
 
     def _live(self) -> Live:
         return Live(url.read(pn.state.session_args), idle=self.limits.idle, place=self.place)
 
-    def _attached(self, built: Live | RacePage, document: Document) -> pmui.Page:
+    def _attached(self, built: Built, document: Document) -> pmui.Page:
         """A page, streaming into its document."""
         built.attach(document)
         document.on_session_destroyed(lambda _: self._end(document, built.page))

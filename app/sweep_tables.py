@@ -14,7 +14,7 @@ Columns = Mapping[str, Any]
 
 
 def cells(harvest: Harvest, metric: str) -> Columns:
-    """Mean, spread and number over the seeds, one row per cell with finished runs; see `training.sweep.Sweep.summary`."""
+    """Mean, spread and number over the seeds, by cell; see `training.sweep.Sweep.summary`."""
     return _columns(summarised(_runs(harvest), harvest.sweep.varied if harvest.sweep else [], metric))
 
 

@@ -158,6 +158,12 @@ class Sweeper:
             self._thread = None
             self._publish(running=False, seconds=self.latest.elapsed())
 
+    def complain(self, sentence: str) -> None:
+        """Have the person told what went wrong."""
+        self.notices.append(sentence)
+        self._publish()
+        self.changed()
+
     def _stopped(self, thread: threading.Thread) -> bool:
         return self._thread is not thread
 
@@ -168,7 +174,8 @@ class Sweeper:
         try:
             self._do(me, text, means)
         except PCMLabError as error:
-            self._complain(me, str(error))
+            if not self._stopped(me):
+                self.complain(str(error))
         finally:
             self._end(me)
 
@@ -195,10 +202,6 @@ class Sweeper:
     def _performed(self, me: threading.Thread, sweep: Sweep, store: Store, workers: Pool) -> Iterator[Outcome]:
         with contextlib.closing(sweeps.run(sweep, store, workers, stopped=lambda: self._stopped(me))) as done:
             yield from done
-
-    def _complain(self, me: threading.Thread, sentence: str) -> None:
-        if not self._stopped(me):
-            self.notices.append(sentence)
 
     def _end(self, me: threading.Thread) -> None:
         if not self._stopped(me):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import panel as pn
 
-PAGES = {"Live": "./", "Race": "race"}
+PAGES = {"Live": "./", "Race": "race", "Sweep": "sweep"}
 """Pages by name, with their address relative to each other's."""
 
 
@@ -24,8 +24,8 @@ def html(current: str) -> str:
 
     Examples
     --------
-    >>> html("Race")
-    '<nav aria-label="Pages"><a href="./" target="_blank" rel="noopener">Live</a><a aria-current="page">Race</a></nav>'
+    >>> html("Race")  # doctest: +ELLIPSIS
+    '<nav aria-label="Pages"><a href="./" target="_blank" rel="noopener">Live</a><a aria-current="page">Race</a>...'
     """
     parts = [
         f'<a aria-current="page">{name}</a>'

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 from bokeh.plotting import figure
-from panel.util import edit_readonly
 
-from app import race_tables, theme
-from app.controls import responsive
+from app import race_tables
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
-from app.pages import navigation
+from app.pages import frame
 from app.pages.entries import Asked, Entries
 from app.pages.exporting import WRITERS
-from app.pages.header import BUTTON
 from app.pages.race_board import RaceBoard
 from app.racer import Heat, Racer
 from app.stream import Stream
@@ -62,12 +58,8 @@ class RacePage:
 
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
-        document.theme = theme.OWN
-        self.stream.start(document)
-        self.keyboard.listen(document)
-        document.on_event("document_ready", lambda _: [self.warn(problem) for problem in self._problems])
+        frame.attach(document, self.stream, self.keyboard, self.close, self._problems)
         document.add_periodic_callback(self._attend, 1000)
-        document.on_session_destroyed(lambda _: self.close())
 
     def close(self) -> None:
         """End the race."""
@@ -85,7 +77,7 @@ class RacePage:
             for config in race.lanes.values():
                 check_size(config)
         except PCMLabError as error:
-            self.warn(str(error))
+            frame.warn(str(error))
             return
         self.racer.begin(race)
 
@@ -101,7 +93,7 @@ class RacePage:
         """Hand a table of the race to the browser."""
         heat = self.racer.latest
         if not heat.reports:
-            self.warn("There is no race yet: press Start.")
+            frame.warn("There is no race yet: press Start.")
             return
         columns = race_tables.TABLES[table](heat)
         self.downloads.give(f"pcmlab_race_{table}.{kind.lower()}", WRITERS[kind](columns))
@@ -110,27 +102,17 @@ class RacePage:
         """Bring the page up to date; see `app.stream.Stream`."""
         heat = self.racer.latest
         while self.racer.notices:
-            self.warn(self.racer.notices.popleft())
+            frame.warn(self.racer.notices.popleft())
         self.board.draw(heat, turn)
         self._follow(heat)
         return {"race": [heat.number], "trial": [heat.done], "over": [heat.over]}
-
-    def tell(self, sentence: str) -> None:
-        """Say what happened."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.info(sentence, duration=4000)
-
-    def warn(self, sentence: str) -> None:
-        """Say what went wrong."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.error(sentence, duration=7000)
 
     def _preview(self) -> None:
         """Show the lanes that are asked for while there is no race."""
         try:
             self.racer.show(self.entries.race())
         except PCMLabError as error:
-            self.warn(str(error))
+            frame.warn(str(error))
 
     def _follow(self, heat: Heat) -> None:
         """Let the buttons say what a click would do."""
@@ -153,42 +135,12 @@ class RacePage:
         self.board.carrier().tags = [
             self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files, self.downloads.pictures,
         ]  # fmt: skip
-        page = pmui.Page(
-            title="pcmlab",
-            header=[self._header()],
-            sidebar=[self.entries.view],
-            main=[self.board.view],
-            sidebar_width=theme.SIDEBAR_WIDTH,
-            sidebar_resizable=False,
-            busy_indicator=None,
-            theme_config=theme.MUI,
-            sx=theme.PAGE,
-        )
-        with edit_readonly(page):
-            page.busy = False
-        page.param.watch(lambda change: self.board.paint(dark=change.new), "dark_theme")
-        return page
+        return frame.page(self._header(), self.entries.view, self.board.view, lambda dark: self.board.paint(dark=dark))
 
     def _header(self) -> pn.Row:
-        self.play = _button("Start", "play_arrow", self.toggle, "play")
-        self.halt = _button("Stop", "stop", self.stop)
+        self.play = frame.button("Start", "play_arrow", self.toggle, "play")
+        self.halt = frame.button("Stop", "stop", self.stop)
         self.halt.disabled = True
-        self.saves = pmui.MenuButton(
-            label="Export", icon="download", size="small", variant="contained", color="primary", margin=(0, 3),
-            items=[{"label": f"{table} as {kind}"} for table in race_tables.TABLES for kind in WRITERS],
-            stylesheets=[BUTTON],
-        )  # fmt: skip
-        self.saves.on_click(lambda item: self.export(*item["label"].split(" as ")))
-        return pn.Row(
-            navigation.links("Race"), pn.Spacer(sizing_mode="stretch_width"), self.play, self.halt, self.saves,
-            sizing_mode="stretch_width", margin=0, align="center",
-        )  # fmt: skip
-
-
-def _button(label: str, icon: str, act: Callable[[], Any], *classes: str) -> Any:
-    button = pmui.Button(
-        label=label, icon=icon, size="small", variant="contained", color="primary",
-        margin=(0, 3), stylesheets=[BUTTON], css_classes=list(classes),
-    )  # fmt: skip
-    button.on_click(lambda _: act())
-    return responsive(button)
+        entries = [f"{table} as {kind}" for table in race_tables.TABLES for kind in WRITERS]
+        self.saves = frame.menu("Export", "download", entries, lambda entry: self.export(*entry.split(" as ")))
+        return frame.bar("Race", self.play, self.halt, self.saves)

@@ -47,7 +47,9 @@ def build(palette: Palette) -> View:
         borders={"lines": {"min_border_left": 52, "min_border_right": 18, "min_border_bottom": 40}},
     )
     view.followers.append(marking(plot.yaxis[0], plot.y_range, even))
-    plot.add_glyph(view.sources["bands"], Patches(xs="xs", ys="ys", fill_color="colour", fill_alpha=0.14, line_color=None))
+    plot.add_glyph(
+        view.sources["bands"], Patches(xs="xs", ys="ys", fill_color="colour", fill_alpha=0.14, line_color=None)
+    )
     plot.add_glyph(view.sources["lines"], MultiLine(xs="xs", ys="ys", line_color="colour", line_width=2))
     dots = plot.add_glyph(view.sources["dots"], Scatter(x="x", y="y", size=7, fill_color="colour", line_color=None))
     rows = [("at", "@across"), ("line", "@line"), ("mean", "@y{%.4g}"), ("SD", "@sd"), ("runs", "@runs")]
@@ -85,7 +87,9 @@ def columns(cells: Cells, look: Look, palette: Palette) -> Columns:
         found = plane[row, shown]
         mean, sd, at = known.mean[found], known.sd[found], x[shown]
         _append(line, xs=at, ys=mean, colour=colour)
-        _append(band, xs=np.concatenate([at, at[::-1]]), ys=np.concatenate([mean - sd, (mean + sd)[::-1]]), colour=colour)
+        _append(
+            band, xs=np.concatenate([at, at[::-1]]), ys=np.concatenate([mean - sd, (mean + sd)[::-1]]), colour=colour
+        )
         for place, cell in zip(shown, found, strict=True):
             _append(
                 dots, x=float(x[place]), y=float(known.mean[cell]), colour=colour,

@@ -11,7 +11,6 @@ from bokeh.models import (
     ColumnDataSource,
     CustomJS,
     FixedTicker,
-    HatchPattern,
     LinearColorMapper,
     NoOverlap,
     Range1d,
@@ -39,7 +38,7 @@ if (url) window.open(url, '_blank')
 MOST_TEXTS, FEWEST_ROOM = 80, 6
 """Cells, and cells of a row, up to which each shows its number."""
 
-FIELDS = ("x", "y", "across", "down", "mean", "sd", "runs", "text", "ink", "note", "url")
+FIELDS = ("x", "y", "across", "down", "mean", "sd", "runs", "text", "ink", "note", "url", "name_across", "name_down")
 
 
 def build(palette: Palette) -> View:
@@ -102,6 +101,7 @@ def columns(cells: Cells, look: Look, palette: Palette) -> Columns:
             "sd": number(float(known.sd[cell])), "runs": f"{known.number[cell]} of {len(cells.seeds)}",
             "text": number(mean) if roomy and measured else "", "ink": _ink(mean, span, palette),
             "note": cells.notes.get(int(cell), ""), "url": cells.urls[cell],
+            "name_across": look.across, "name_down": look.down,
         }  # fmt: skip
         for name, value in line.items():
             found["cells" if measured else "pending"][name].append(value)
@@ -141,12 +141,12 @@ def _ink(mean: float, span: tuple[float, float], palette: Palette) -> str:
 
 def _cells(view: View, plot: figure, mapper: LinearColorMapper) -> GlyphRenderer:
     source = view.sources["cells"] = ColumnDataSource({name: [] for name in FIELDS})
-    glyph = Rect(
-        x="x", y="y", width=0.96, height=0.96, fill_color={"field": "mean", "transform": mapper}, line_width=1
-    )
+    glyph = Rect(x="x", y="y", width=0.96, height=0.96, fill_color={"field": "mean", "transform": mapper}, line_width=1)
     view.colours.append((glyph, "line_color", lambda colours: colours.line))
     drawn = plot.add_glyph(source, glyph)
-    text = Text(x="x", y="y", text="text", text_color="ink", text_font=FONT, text_align="center", text_baseline="middle")
+    text = Text(
+        x="x", y="y", text="text", text_color="ink", text_font=FONT, text_align="center", text_baseline="middle"
+    )
     plot.add_glyph(source, text)
     view.colours.append((text, "text_font_size", lambda colours: colours.text_size))
     return drawn
@@ -181,7 +181,7 @@ def _pointed(view: View, plot: figure, renderers: Sequence[GlyphRenderer]) -> No
         drawn.nonselection_glyph = drawn.selection_glyph = None
         plot.add_tools(TapTool(renderers=[drawn], callback=CustomJS(code=OPEN), visible=False))
     rows = [
-        ("across", "@across"), ("down", "@down"), ("mean", "@mean{%.4g}"), ("SD", "@sd"), ("runs", "@runs"),
+        ("@name_across", "@across"), ("@name_down", "@down"), ("mean", "@mean{%.4g}"), ("SD", "@sd"), ("runs", "@runs"),
         ("", "@note"),
     ]  # fmt: skip
     hover.hover(view, plot, renderers, rows, {"@mean": "printf"}, mode="mouse")

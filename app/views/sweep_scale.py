@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from app.cells import Cells, Floats
 from app.oklab import ramp
-from app.settings import label
 from app.theme import Palette
 from app.views.base import Span
 
@@ -38,11 +37,9 @@ def written(value: Any) -> str:
 
 
 def title(cells: Cells, name: str) -> str:
-    """A varied setting as people write it; those that vary with it are counted."""
-    if not name:
-        return ""
+    """A varied setting by its name, as it is written in the sweep; those that vary with it are counted."""
     others = len(cells.together.get(name, (name,))) - 1
-    return f"{label(name)}{f' and {others} more' if others else ''}"
+    return f"{name} and {others} more" if others else name
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -28,7 +28,12 @@ def html(cells: Cells, metric: str) -> str:
         HTML; names are escaped.
     """
     known = cells.statistics(metric)
-    heads = [*(title(cells, name) for name in cells.names), f"{metric} ({BETTER[METRICS[metric].direction]})", "SD", "n"]
+    heads = [
+        *(title(cells, name) for name in cells.names),
+        f"{metric} ({BETTER[METRICS[metric].direction]})",
+        "SD",
+        "n",
+    ]
     head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
     rows = "".join(_row(cells, cell, known) for cell in range(min(cells.number, MOST)))
     more = cells.number - MOST
@@ -44,7 +49,7 @@ def _row(cells: Cells, cell: int, known: Statistics) -> str:
     url = cells.urls[cell]
     if url:
         labels[0] = f'<a href="{escape(url)}" target="_blank" rel="noopener" title="Open in Live">{labels[0]}</a>'
-    first = "".join(f"<td>{text}</td>" for text in labels[:len(labels)])
+    first = "".join(f"<td>{text}</td>" for text in labels)
     numbers = (number(float(known.mean[cell]), 4), number(float(known.sd[cell]), 2), str(known.number[cell]))
     kind = "" if known.number[cell] else " class=pending"
     return f"<tr{kind}>{first}{''.join(f'<td class=number>{text}</td>' for text in numbers)}</tr>"
