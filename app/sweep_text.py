@@ -16,12 +16,14 @@ from training.sweep import Sweep
 EXAMPLE = """\
 name: bits-and-mismatch
 preset: mixed-precision
-fields:
+fields:  # every combination is run
   precision.weight_bits: [2, 3, 4, 6]
+  # these two vary together
   device.mismatch.step, device.mismatch.g_max:
     [0, 0.1, 0.2, 0.4]
 seeds: {from: 1, number: 3}
 trials: 150
+metric: loss
 """
 LONGEST = 20_000
 FILES = ("folder", "spikes", "targets")

@@ -17,6 +17,9 @@ from app.pages import navigation
 from app.pages.header import BUTTON
 from app.stream import Stream
 
+LONGEST = 400
+"""Characters of a notification."""
+
 
 def page(
     bar: Any, sidebar: Any, board: Any, paint: Callable[[bool], None], width: int = theme.SIDEBAR_WIDTH
@@ -95,6 +98,7 @@ def tell(sentence: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """Say what went wrong."""
+    """Say what went wrong, at most a paragraph of it."""
     if pn.state.notifications is not None:
-        pn.state.notifications.error(sentence, duration=7000)
+        short = sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST - 1]}…"
+        pn.state.notifications.error(short, duration=7000)

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 from app.cells import Cells, Look
 from app.controls import responsive
 from app.pages.cards import CHOICE
-from app.views.sweep_scale import written
+from app.views.sweep_scale import short, written
 
 NONE = "–"
 MOST = 500
@@ -31,10 +31,7 @@ class Looking:
         self._changed, self._quiet = changed, False
         self._about: tuple[Any, ...] = ()
         self._cells: Cells | None = None
-        self.metric = self._list("Metric", 108)
-        self.across = self._list("Across", 176)
-        self.down = self._list("Down", 176)
-        self.rest = self._list("Others at", 170)
+        self.metric, self.across, self.down, self.rest = map(self._list, ("Metric", "Across", "Down", "Others at"))
         self.view = [self.metric, self.across, self.down, self.rest]
 
     def look(self) -> Look:
@@ -56,8 +53,9 @@ class Looking:
             down = self.down.value if self.down.value in names else ""
             if not down or down == across:
                 down = next((name for name in names if name != across), "")
-            self.across.param.update(options=list(names) or {NONE: ""}, value=across)
-            self.down.param.update(options={**{name: name for name in names}, NONE: ""}, value=down)
+            named = {short(cells, name): name for name in names}
+            self.across.param.update(options=named or {NONE: ""}, value=across)
+            self.down.param.update(options={**named, NONE: ""}, value=down)
             self._offer_rest()
         finally:
             self._quiet = False
@@ -71,9 +69,9 @@ class Looking:
             places = itertools.product(*(range(len(cells.along(name))) for name in others))
             for chosen in itertools.islice(places, MOST):
                 pairs = tuple(zip(others, chosen, strict=True))
-                options[
-                    ", ".join(f"{name.rsplit('.', 1)[-1]} {written(cells.along(name)[at])}" for name, at in pairs)
-                ] = pairs
+                options[", ".join(f"{short(cells, name)} {written(cells.along(name)[at])}" for name, at in pairs)] = (
+                    pairs
+                )
         self.rest.param.update(
             options=options or {NONE: ()}, value=next(iter(options.values()), ()), visible=bool(options)
         )
@@ -92,10 +90,11 @@ class Looking:
             self._quiet = False
         self._changed()
 
-    def _list(self, name: str, width: int) -> Any:
+    def _list(self, name: str) -> Any:
         widget = responsive(
             pmui.Select(
-                label=name, options=[NONE], value=NONE, size="small", width=width, margin=0, stylesheets=[CHOICE],
+                label=name, options=[NONE], value=NONE, size="small", sizing_mode="stretch_width", min_width=60,
+                margin=0, stylesheets=[CHOICE],
             )
         )  # fmt: skip
         widget.param.watch(self._chosen, "value")

@@ -20,7 +20,7 @@ from app.words import Words
 from training.store import folder
 from training.workers import cores
 
-WIDTH = 372
+WIDTH = 396
 """Of the sidebar [px]."""
 
 NONE = "–"
@@ -44,7 +44,7 @@ class Plan:
         self.text = EXAMPLE
         self.editor = responsive(
             pmui.TextAreaInput(
-                label="Sweep (YAML)", value=EXAMPLE, rows=13, max_length=LONGEST, size="small",
+                label="Sweep (YAML)", value=EXAMPLE, rows=12, max_length=LONGEST, size="small",
                 sizing_mode="stretch_width", margin=(9, 0, 3, 0), stylesheets=[STYLE, EDITOR],
             )
         )  # fmt: skip
@@ -128,7 +128,7 @@ def found(draft: Draft, text: str, means: Means) -> str:
     parts = [f"{draft.sweep.size:,} runs: {_many(cells, 'cell')} × {_many(seeds, 'seed')}"]
     if done := draft.cells.finished:
         parts.append(f"{done:,} finished before")
-    if math.isfinite(draft.seconds):
+    if math.isfinite(draft.seconds) and done < draft.cells.total:
         width = 1 if means.scheduler else min(means.workers, draft.sweep.size)
         left = draft.seconds / width * (1.0 - done / draft.cells.total)
         parts.append(f"about {duration(float(f'{left:.2g}'))} on {_many(width, 'worker')}")
@@ -150,8 +150,9 @@ def _line(name: str, value: str, *, own: bool) -> Any:
 
 def _note() -> pn.pane.HTML:
     text = (
-        "Every combination of the fields is run for every seed. What is finished is kept in the run store: a sweep "
-        "that was stopped goes on where it was, here or with <code>pcmlab sweep</code>. A click on a cell opens it in Live."
+        "Every combination of the fields is run for every seed. What is finished is kept in the run store: a "
+        "sweep that was stopped goes on where it was, here or with <code>pcmlab sweep</code>. A click on a cell "
+        "opens it in Live."
     )
     look = {
         "font-size": "calc(12px * var(--text, 1))",
@@ -169,5 +170,5 @@ textarea { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monos
 FOUND = """
 p { margin: 2px 0; line-height: 1.4; font-size: calc(12px * var(--text, 1)); color: var(--panel-on-secondary-color);
   overflow-wrap: anywhere }
-p.problem { color: var(--minus) }
+p.problem { color: var(--minus); max-height: 9em; overflow: auto }
 """

@@ -16,12 +16,16 @@ from app.views import sweep_lines, sweep_map, sweep_table
 from app.views.status import duration, html
 from app.views.sweep_scale import colours, written
 from app.words import Words
+from training.jobs import METRICS
 
 MAP_TURNS, LINES_TURN, TABLE_TURN = (0, 3), 1, 2
 """Turns of `app.stream.Stream` in which each is drawn."""
 
 MOST_NAMED = 8
 """Lines that the key names."""
+
+
+BETTER = {"minimize": "less is better", "maximize": "more is better"}
 
 
 class SweepBoard:
@@ -38,7 +42,7 @@ class SweepBoard:
         self.map, self.lines = sweep_map.build(self._palette), sweep_lines.build(self._palette)
         self.looking = Looking(changed)
         self._harvest: Harvest | None = None
-        self.legend = head("Lines")
+        self.legend, self.listed = head("Lines"), head("Cells")
         self.table = Words(
             html="", sizing_mode="stretch_both", margin=(0, 12, 4, 12), stylesheets=[WORDS, LISTING, FAINT]
         )
@@ -77,14 +81,17 @@ class SweepBoard:
             sweep_lines.fit(self.lines, cells, look)
             self.legend.show(head_html("Lines", key(cells.along(look.down), self._palette), "mean ± SD over seeds"))
         if turn in (None, TABLE_TURN):
+            self.listed.show(head_html("Cells", f"{look.metric}: {BETTER[METRICS[look.metric].direction]}"))
             self.table.show(f'<div class="listing">{sweep_table.html(cells, look.metric)}</div>')
 
     def _arrange(self) -> pn.Column:
-        top = row(head("Heat map"), *self.looking.view)
+        name = head("Heat map")
+        name.param.update(sizing_mode="fixed", width=80)
+        top = row(name, *self.looking.view)
         return pn.Column(
             card("m", top, plot(self.map.figures["map"])),
             card("l", self.legend, plot(self.lines.figures["lines"])),
-            card("t", head("Cells"), self.table),
+            card("t", self.listed, self.table),
             pn.Column(self.strip, margin=0, sizing_mode="stretch_width", styles={"grid-area": "s"}),
             sizing_mode="stretch_both", margin=0, css_classes=["sweep"], stylesheets=[BOARD],
         )  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, FixedTicker, MultiLine, NoOverlap, Patches, Range1d, Scatter
+from bokeh.models import ColumnDataSource, FixedTicker, MultiLine, NoOverlap, Range1d, Scatter, Segment
 
-from app.cells import Cells, Look
+from app.cells import Cells, Look, Statistics
 from app.theme import Palette, blank_figure
 from app.views import hover, zoom
 from app.views.base import Columns, View, follow, move, span_of
@@ -20,7 +20,11 @@ MOST = 40
 SHARE = 0.06
 """Of its length, how far an axis goes beyond its outer points."""
 
-DOTS = ("x", "y", "colour", "across", "line", "sd", "runs")
+APART = 0.03
+"""Width over which the dots of one place are spread, so that whiskers stand side by side; a share of the axis."""
+
+DOTS = ("x", "y", "colour", "across", "line", "sd", "runs", "name_across", "name_down")
+WHISKERS = ("x", "low", "high", "colour")
 
 
 def build(palette: Palette) -> View:
@@ -34,25 +38,33 @@ def build(palette: Palette) -> View:
     Returns
     -------
     View
-        Figure ``lines``; sources ``bands``, ``lines`` and ``dots``.
+        Figure ``lines``; sources ``whiskers``, ``lines`` and ``dots``.
     """
     plot = blank_figure(x_range=Range1d(0.0, 1.0), y_range=Range1d(0.0, 1.0), x_axis_label=" ")
     plot.xgrid.visible = False
     plot.xaxis.ticker, plot.yaxis.ticker = FixedTicker(ticks=[]), FixedTicker(ticks=[])
     plot.xaxis.major_label_policy = NoOverlap(min_distance=4)
-    line = {"xs": [], "ys": [], "colour": []}
     view = View(
         {"lines": plot},
-        {"bands": ColumnDataSource(line), "lines": ColumnDataSource(line), "dots": ColumnDataSource(_nothing())},
+        {
+            "whiskers": ColumnDataSource({name: [] for name in WHISKERS}),
+            "lines": ColumnDataSource({"xs": [], "ys": [], "colour": []}),
+            "dots": ColumnDataSource({name: [] for name in DOTS}),
+        },
         borders={"lines": {"min_border_left": 52, "min_border_right": 18, "min_border_bottom": 40}},
     )
     view.followers.append(marking(plot.yaxis[0], plot.y_range, even))
-    plot.add_glyph(
-        view.sources["bands"], Patches(xs="xs", ys="ys", fill_color="colour", fill_alpha=0.14, line_color=None)
-    )
+    whisker = Segment(x0="x", x1="x", y0="low", y1="high", line_color="colour", line_width=1.5, line_alpha=0.6)
+    plot.add_glyph(view.sources["whiskers"], whisker)
     plot.add_glyph(view.sources["lines"], MultiLine(xs="xs", ys="ys", line_color="colour", line_width=2))
     dots = plot.add_glyph(view.sources["dots"], Scatter(x="x", y="y", size=7, fill_color="colour", line_color=None))
-    rows = [("at", "@across"), ("line", "@line"), ("mean", "@y{%.4g}"), ("SD", "@sd"), ("runs", "@runs")]
+    rows = [
+        ("@name_across", "@across"),
+        ("@name_down", "@line"),
+        ("mean", "@y{%.4g}"),
+        ("SD", "@sd"),
+        ("runs", "@runs"),
+    ]
     hover.hover(view, plot, [dots], rows, {"@y": "printf"}, mode="mouse")
     zoom.zoomable(view)
     view.settle()
@@ -61,7 +73,7 @@ def build(palette: Palette) -> View:
 
 
 def columns(cells: Cells, look: Look, palette: Palette) -> Columns:
-    """Lines, bands of one standard deviation either side, and dots; as far as runs are finished.
+    """Lines, whiskers of one standard deviation either side, and dots; as far as runs are finished.
 
     Parameters
     ----------
@@ -78,29 +90,36 @@ def columns(cells: Cells, look: Look, palette: Palette) -> Columns:
     """
     known, x = cells.statistics(look.metric), places(cells.along(look.across))
     plane = cells.plane(look)[:MOST]
-    line: dict[str, list[Any]] = {"xs": [], "ys": [], "colour": []}
-    band: dict[str, list[Any]] = {"xs": [], "ys": [], "colour": []}
-    dots: dict[str, list[Any]] = _nothing()
-    order = np.argsort(x, kind="stable")
+    lines: dict[str, list[Any]] = {"xs": [], "ys": [], "colour": []}
+    dots: dict[str, list[Any]] = {name: [] for name in DOTS}
+    whiskers: dict[str, list[Any]] = {name: [] for name in WHISKERS}
+    order, step = np.argsort(x, kind="stable"), APART * (float(np.ptp(x)) or 1.0)
     for row, colour in enumerate(colours(len(cells.along(look.down)), palette)[:MOST]):
         shown = [place for place in order if np.isfinite(known.mean[plane[row, place]])]
-        found = plane[row, shown]
-        mean, sd, at = known.mean[found], known.sd[found], x[shown]
-        _append(line, xs=at, ys=mean, colour=colour)
-        _append(
-            band, xs=np.concatenate([at, at[::-1]]), ys=np.concatenate([mean - sd, (mean + sd)[::-1]]), colour=colour
-        )
-        for place, cell in zip(shown, found, strict=True):
-            _append(
-                dots, x=float(x[place]), y=float(known.mean[cell]), colour=colour,
-                across=written(cells.along(look.across)[place]), line=written(cells.along(look.down)[row]),
-                sd=number(float(known.sd[cell])), runs=f"{known.number[cell]} of {len(cells.seeds)}",
-            )  # fmt: skip
-    return {"lines": line, "bands": band, "dots": dots}
+        found, at = plane[row, shown], x[shown] + step * (row - 0.5 * (len(plane) - 1)) / len(plane)
+        mean, sd = known.mean[found], known.sd[found]
+        _append(lines, xs=at, ys=mean, colour=colour)
+        for place, cell in enumerate(found):
+            x_now, y_now = float(at[place]), float(mean[place])
+            _append(whiskers, x=x_now, low=y_now - float(sd[place]), high=y_now + float(sd[place]), colour=colour)
+            _append(dots, x=x_now, y=y_now, colour=colour, **_told(cells, look, (row, shown[place]), known, int(cell)))
+    return {"lines": lines, "whiskers": whiskers, "dots": dots}
+
+
+def _told(cells: Cells, look: Look, at: tuple[int, int], known: Statistics, cell: int) -> dict[str, str]:
+    """What a tooltip says of a dot, besides its mean."""
+    return {
+        "across": written(cells.along(look.across)[at[1]]),
+        "line": written(cells.along(look.down)[at[0]]),
+        "sd": number(float(known.sd[cell])) if known.number[cell] > 1 else "–",
+        "runs": f"{known.number[cell]} of {len(cells.seeds)}",
+        "name_across": look.across,
+        "name_down": look.down,
+    }
 
 
 def fit(view: View, cells: Cells, look: Look) -> None:
-    """Mark the values on the axis, and move the other one to hold lines and bands."""
+    """Mark the values on the axis, and move the other one to hold lines and whiskers."""
     plot, values = view.figures["lines"], cells.along(look.across)
     at = places(values)
     room = SHARE * max(float(np.ptp(at)), 1e-9) if len(at) > 1 else 0.5
@@ -109,16 +128,12 @@ def fit(view: View, cells: Cells, look: Look) -> None:
     for axis, text in ((plot.xaxis[0], title(cells, look.across) or " "), (plot.yaxis[0], look.metric)):
         if axis.axis_label != text:
             axis.axis_label = text
-    heights = np.concatenate([np.empty(0), *view.sources["bands"].data["ys"]])
+    heights = np.array([*view.sources["whiskers"].data["low"], *view.sources["whiskers"].data["high"]], float)
     means = np.array(view.sources["dots"].data["y"], float)
     if means.size:
         low, high = float(heights.min()), min(float(heights.max()), RUNAWAY * abs(float(np.median(means))) + 1e-12)
         move(plot.y_range, follow(span_of(plot.y_range), low, max(high, low + 1e-9)))
     view.settle()
-
-
-def _nothing() -> dict[str, list[Any]]:
-    return {name: [] for name in DOTS}
 
 
 def _append(columns_: dict[str, list[Any]], **values: Any) -> None:

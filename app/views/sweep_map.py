@@ -52,7 +52,8 @@ def build(palette: Palette) -> View:
     Returns
     -------
     View
-        Figure ``map``; sources ``cells``, those with a number, and ``pending``, those without.
+        Figure ``map``; sources ``cells``, those with a number, ``pending``, those without, and ``partial``: of those
+        with a number, the ones of which runs are to come.
     """
     plot = blank_figure(x_range=Range1d(-0.5, 0.5), y_range=Range1d(0.5, -0.5), x_axis_label=" ", name="sweep")
     plot.grid.visible = False
@@ -65,6 +66,7 @@ def build(palette: Palette) -> View:
     view.mappers["map"] = mapper
     view.colours.append((mapper, "palette", lambda colours: colours.rising))
     pointed = [_pending(view, plot), _cells(view, plot, mapper)]
+    _partial(view, plot)
     _bar(view, plot, mapper)
     _pointed(view, plot, pointed)
     view.paint(palette)
@@ -98,14 +100,17 @@ def columns(cells: Cells, look: Look, palette: Palette) -> Columns:
         measured = bool(np.isfinite(mean))
         line = {
             "x": column, "y": row, "across": across[column], "down": down[row], "mean": mean,
-            "sd": number(float(known.sd[cell])), "runs": f"{known.number[cell]} of {len(cells.seeds)}",
-            "text": number(mean) if roomy and measured else "", "ink": _ink(mean, span, palette),
+            "sd": number(float(known.sd[cell])) if known.number[cell] > 1 else "–",
+            "runs": f"{known.number[cell]} of {len(cells.seeds)}",
+            "text": number(mean, 4) if roomy and measured else "", "ink": ink(mean, span, palette),
             "note": cells.notes.get(int(cell), ""), "url": cells.urls[cell],
             "name_across": look.across, "name_down": look.down,
         }  # fmt: skip
         for name, value in line.items():
             found["cells" if measured else "pending"][name].append(value)
-    return found
+    shown, whole = found["cells"], f"{len(cells.seeds)} of {len(cells.seeds)}"
+    partial = [at for at, runs in enumerate(shown["runs"]) if runs != whole]
+    return {**found, "partial": {name: [shown[name][at] for at in partial] for name in ("x", "y")}}
 
 
 def fit(view: View, cells: Cells, look: Look) -> None:
@@ -133,7 +138,7 @@ def _scale(view: View, cells: Cells, look: Look) -> None:
     mark(bar, plain(low, high, 5))
 
 
-def _ink(mean: float, span: tuple[float, float], palette: Palette) -> str:
+def ink(mean: float, span: tuple[float, float], palette: Palette) -> str:
     """The colour in which a number can be read on its cell: that of a scale's other end."""
     share = (mean - span[0]) / max(span[1] - span[0], 1e-12)
     return palette.text if not share > 0.45 else palette.surface
@@ -145,7 +150,13 @@ def _cells(view: View, plot: figure, mapper: LinearColorMapper) -> GlyphRenderer
     view.colours.append((glyph, "line_color", lambda colours: colours.line))
     drawn = plot.add_glyph(source, glyph)
     text = Text(
-        x="x", y="y", text="text", text_color="ink", text_font=FONT, text_align="center", text_baseline="middle"
+        x="x",
+        y="y",
+        text="text",
+        text_color="ink",
+        text_font={"value": FONT},
+        text_align="center",
+        text_baseline="middle",
     )
     plot.add_glyph(source, text)
     view.colours.append((text, "text_font_size", lambda colours: colours.text_size))
@@ -154,13 +165,22 @@ def _cells(view: View, plot: figure, mapper: LinearColorMapper) -> GlyphRenderer
 
 def _pending(view: View, plot: figure) -> GlyphRenderer:
     """Cells to come, and those whose runs have no such number: hatched, so that they are no value of the scale."""
-    source = view.sources["pending"] = ColumnDataSource({name: [] for name in FIELDS})
+    view.sources["pending"] = ColumnDataSource({name: [] for name in FIELDS})
+    return _hatched(view, plot, "pending")
+
+
+def _partial(view: View, plot: figure) -> None:
+    view.sources["partial"] = ColumnDataSource({"x": [], "y": []})
+    _hatched(view, plot, "partial")
+
+
+def _hatched(view: View, plot: figure, name: str) -> GlyphRenderer:
     glyph = Rect(
         x="x", y="y", width=0.96, height=0.96, fill_color=None, line_width=1, hatch_pattern="right_diagonal_line",
-        hatch_weight=1, hatch_scale=9, hatch_alpha=0.55,
+        hatch_weight=1, hatch_scale=9, hatch_alpha=0.4, line_alpha=0.4,
     )  # fmt: skip
-    view.colours += [(glyph, name, lambda colours: colours.line) for name in ("line_color", "hatch_color")]
-    return plot.add_glyph(source, glyph)
+    view.colours += [(glyph, part, lambda colours: colours.target) for part in ("line_color", "hatch_color")]
+    return plot.add_glyph(view.sources[name], glyph)
 
 
 def _bar(view: View, plot: figure, mapper: LinearColorMapper) -> None:
@@ -179,7 +199,7 @@ def _bar(view: View, plot: figure, mapper: LinearColorMapper) -> None:
 def _pointed(view: View, plot: figure, renderers: Sequence[GlyphRenderer]) -> None:
     for drawn in renderers:
         drawn.nonselection_glyph = drawn.selection_glyph = None
-        plot.add_tools(TapTool(renderers=[drawn], callback=CustomJS(code=OPEN), visible=False))
+    plot.add_tools(TapTool(renderers=list(renderers), callback=CustomJS(code=OPEN), visible=False))
     rows = [
         ("@name_across", "@across"), ("@name_down", "@down"), ("mean", "@mean{%.4g}"), ("SD", "@sd"), ("runs", "@runs"),
         ("", "@note"),

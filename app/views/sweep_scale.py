@@ -42,6 +42,13 @@ def title(cells: Cells, name: str) -> str:
     return f"{name} and {others} more" if others else name
 
 
+def short(cells: Cells, name: str) -> str:
+    """The last part of a varied setting's name, where no other ends like it."""
+    ends = [one.rsplit(".", 1)[-1] for one in cells.names]
+    end = name.rsplit(".", 1)[-1]
+    return end if ends.count(end) == 1 else name
+
+
 def number(value: float, digits: int = 3) -> str:
     """A measured number; a dash where there is none."""
     return f"{value:.{digits}g}" if math.isfinite(value) else "–"

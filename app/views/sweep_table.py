@@ -5,8 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from app.cells import Cells, Statistics
-from app.views.sweep_scale import number, title, written
-from training.jobs import METRICS
+from app.views.sweep_scale import number, short, title, written
 
 MOST = 200
 """Rows that are shown."""
@@ -28,20 +27,15 @@ def html(cells: Cells, metric: str) -> str:
         HTML; names are escaped.
     """
     known = cells.statistics(metric)
-    heads = [
-        *(title(cells, name) for name in cells.names),
-        f"{metric} ({BETTER[METRICS[metric].direction]})",
-        "SD",
-        "n",
-    ]
-    head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
+    heads = [("", title(cells, name), short(cells, name)) for name in cells.names] or [("", "", "cell")]
+    heads += [("number", "mean over seeds", metric), ("number", "standard deviation", "SD"), ("number", "runs", "n")]
+    head = "".join(
+        f'<th scope=col class="{kind}" title="{escape(tip)}">{escape(text)}</th>' for kind, tip, text in heads
+    )
     rows = "".join(_row(cells, cell, known) for cell in range(min(cells.number, MOST)))
     more = cells.number - MOST
     rest = f"<p class=caution>… and {more:,} more cells: Export has all of them.</p>" if more > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}{_troubles(cells)}"
-
-
-BETTER = {"minimize": "less is better", "maximize": "more is better"}
 
 
 def _row(cells: Cells, cell: int, known: Statistics) -> str:
