@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from app import url
 from app.settings import label
-from pcmsim.errors import PCMLabError
 from training import codec
 from training.config import RunConfig
 from training.presets import PRESETS
@@ -59,14 +58,8 @@ def _kept_free(race: Race, found: Iterable[str]) -> set[int]:
 
 def addresses(race: Race) -> dict[str, str]:
     """For each lane the address of the Live page with its settings and the first seed; empty where none can give it."""
-    return {lane: _live(config.with_values({"seed": race.seeds[0]}), lane) for lane, config in race.lanes.items()}
-
-
-def _live(config: RunConfig, lane: str) -> str:
-    try:
-        return "./" + url.write(config, _preset(config, lane))
-    except PCMLabError:
-        return ""
+    begun = {lane: config.with_values({"seed": race.seeds[0]}) for lane, config in race.lanes.items()}
+    return {lane: url.live(config, _preset(config, lane)) for lane, config in begun.items()}
 
 
 def _preset(config: RunConfig, lane: str) -> str:

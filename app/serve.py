@@ -30,10 +30,15 @@ from app.pages.register import PAGES, Entry, Visit, built
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Place, Visitors, full_page
 from pcmsim.errors import PCMLabError
-from training import racing
+from training import pools, racing
 
 TITLE = "pcmlab"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts at which only the same machine is answered."""
+
+WORKERS = (runner.NAME, racing.NAME, pools.NAME)
+"""Names of the processes that train."""
+
 View = pmui.Page | pn.pane.HTML
 UNUSED_LIFETIME_MS = 30_000
 CHECK_MS = 2_000
@@ -163,8 +168,8 @@ class Host:
             ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
             train; and what `app.loop_monitor.vitals` tells.
         """
-        workers = sum(process.name in (runner.NAME, racing.NAME) for process in multiprocessing.active_children())
-        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
+        training = sum(process.name in WORKERS for process in multiprocessing.active_children())
+        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": training}
         return {**counts, **vitals(self.monitor)}
 
     def _visit(self, document: Document | None) -> Visit:

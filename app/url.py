@@ -86,6 +86,14 @@ def write(config: RunConfig, preset: str) -> str:
     return f"?{query}"
 
 
+def live(config: RunConfig, preset: str) -> str:
+    """Address of the Live page with this run, as other pages see it; empty where no address can ask for it."""
+    try:
+        return "./" + write(config, preset)
+    except PCMLabError:
+        return ""
+
+
 def _flat(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Schemes, tasks and constants that stand whole, field by field."""
     for name, value in told.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import signal
 import threading
@@ -16,6 +17,10 @@ from pcmsim.errors import PCMLabError
 from training.processes import PROCESSES, end_with_parent, without_main
 
 T = TypeVar("T")
+
+
+NAME = "pcmlab-pool"
+"""Of each process of this machine that does jobs."""
 
 
 class WorkerDiedError(PCMLabError):
@@ -42,11 +47,13 @@ class LocalPool(Pool):
     ----------
     workers : int
         How many.
+    nice : int
+        By how much their priority is lowered.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, nice: int = 0) -> None:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._desks = [_Desk(self._calls) for _ in range(workers)]
+        self._desks = [_Desk(self._calls, nice) for _ in range(workers)]
 
     @property
     def width(self) -> int:
@@ -95,9 +102,9 @@ class _Call(NamedTuple):
 class _Desk(threading.Thread):
     """Where calls wait for one process: it is begun with the first of them, and again after it has died."""
 
-    def __init__(self, calls: queue.SimpleQueue[_Call | None]) -> None:
+    def __init__(self, calls: queue.SimpleQueue[_Call | None], nice: int) -> None:
         super().__init__(daemon=True)
-        self._calls, self._closed, self._lock = calls, False, threading.Lock()
+        self._calls, self._nice, self._closed, self._lock = calls, nice, False, threading.Lock()
         self._worker: _Worker | None = None
         self.start()
 
@@ -120,17 +127,17 @@ class _Desk(threading.Thread):
             if self._closed:
                 raise WorkerDiedError("the workers were told to end before the run was done")
             if self._worker is None or not self._worker.alive:
-                self._worker = _Worker()
+                self._worker = _Worker(self._nice)
             return self._worker
 
 
 class _Worker:
     """A process that answers one call after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, nice: int) -> None:
         self._pipe, theirs = PROCESSES.Pipe()
         with without_main():
-            self._process = PROCESSES.Process(target=_answer, args=(theirs,), daemon=True)
+            self._process = PROCESSES.Process(target=_answer, args=(theirs, nice), name=NAME, daemon=True)
             self._process.start()
         theirs.close()
         self.alive = True
@@ -142,7 +149,7 @@ class _Worker:
             answer: tuple[bool, Any] = self._pipe.recv()
         except (EOFError, OSError) as error:
             self.end()
-            raise WorkerDiedError(f"worker {self._process.name} has ended before its run was done") from error
+            raise WorkerDiedError(f"worker process {self._process.pid} has ended before its run was done") from error
         return answer
 
     def end(self) -> None:
@@ -151,10 +158,12 @@ class _Worker:
         self._process.join()
 
 
-def _answer(pipe: Any) -> None:
+def _answer(pipe: Any, nice: int) -> None:
     """What a process does; Ctrl-C is for its parent, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+    if nice and hasattr(os, "nice"):
+        os.nice(nice)
     with contextlib.suppress(EOFError, OSError):
         while True:
             function, args, kwargs = pipe.recv()

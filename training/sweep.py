@@ -9,7 +9,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -239,10 +239,17 @@ class Sweep:
                     self._config(base, [*first[:place], value, *first[place + 1 :]])
 
 
-def run(sweep: Sweep, store: Store, pool: Pool, *, confirmed: bool = False) -> Generator[Outcome, None, None]:
+def run(
+    sweep: Sweep,
+    store: Store,
+    pool: Pool,
+    *,
+    confirmed: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[Outcome, None, None]:
     """Do what is not done yet, as a group of the store; see `training.workers.performed`."""
     keep(sweep, store, confirmed=confirmed)
-    return performed(sweep.jobs(confirmed=confirmed), store, pool)
+    return performed(sweep.jobs(confirmed=confirmed), store, pool, stopped)
 
 
 def keep(sweep: Sweep, store: Store, *, confirmed: bool = False) -> Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 
@@ -21,6 +21,9 @@ __all__ = [
 
 TRIES = 5
 """How often a job is begun before it is held to be what kills its workers."""
+
+PATIENCE = 0.25
+"""Seconds after which who waits for jobs looks whether to stop."""
 
 
 class FailedJobsError(PCMLabError):
@@ -44,7 +47,7 @@ def cores() -> int:
 
 
 @contextlib.contextmanager
-def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[Pool]:
+def pool(workers: int | None = None, scheduler: str | None = None, *, nice: int = 0) -> Iterator[Pool]:
     """Workers for a while; none is left behind afterwards.
 
     Parameters
@@ -54,6 +57,8 @@ def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[P
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://host:8786``, whose workers are taken instead. They are started by
         ``dask scheduler`` and ``dask worker ADDRESS --nworkers 2 --nthreads 1``.
+    nice : int
+        By how much the priority of this machine's processes is lowered.
 
     Yields
     ------
@@ -68,7 +73,7 @@ def pool(workers: int | None = None, scheduler: str | None = None) -> Iterator[P
     """
     if workers is not None and workers < 1:
         raise FieldError("workers", "a whole number >= 1", workers)
-    made: Pool = LocalPool(workers or cores()) if scheduler is None else _cluster(scheduler)
+    made: Pool = LocalPool(workers or cores(), nice) if scheduler is None else _cluster(scheduler)
     try:
         yield made
     finally:
@@ -81,7 +86,9 @@ def _cluster(address: str) -> Pool:
     return made
 
 
-def performed(jobs: Iterable[Job], store: Store, pool: Pool) -> Generator[Outcome, None, None]:
+def performed(
+    jobs: Iterable[Job], store: Store, pool: Pool, stopped: Callable[[], bool] = lambda: False
+) -> Generator[Outcome, None, None]:
     """Do the jobs that the store does not have, and keep each outcome as soon as there is one.
 
     Parameters
@@ -92,6 +99,8 @@ def performed(jobs: Iterable[Job], store: Store, pool: Pool) -> Generator[Outcom
         Where outcomes are kept, and looked for.
     pool : Pool
         From `pool`.
+    stopped : callable
+        Asked several times a second; once it says so nothing more is done, and what is under way is dropped.
 
     Yields
     ------
@@ -109,7 +118,7 @@ def performed(jobs: Iterable[Job], store: Store, pool: Pool) -> Generator[Outcom
     """
     wanted, under_way = (job for job in jobs if job not in store), _UnderWay(store, pool)
     try:
-        while under_way.fill(wanted):
+        while not stopped() and under_way.fill(wanted):
             yield from under_way.collect()
     finally:
         under_way.abandon()
@@ -132,8 +141,8 @@ class _UnderWay:
         return bool(self._tries)
 
     def collect(self) -> list[Outcome]:
-        """Wait for some to finish; what they came to is in the store."""
-        done, _ = wait(self._tries, return_when=FIRST_COMPLETED)
+        """Wait a while for some to finish; what they came to is in the store."""
+        done, _ = wait(self._tries, PATIENCE, return_when=FIRST_COMPLETED)
         settled = (self._settle(future) for future in list(self._tries) if future in done)
         return [outcome for outcome in settled if outcome is not None]
 

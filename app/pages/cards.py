@@ -95,6 +95,23 @@ th { font-weight: 400; text-align: left; color: var(--panel-on-secondary-color) 
 """
 
 
+LISTING = """
+.listing { height: 100%; overflow: auto }
+.listing table { width: 100%; border-collapse: collapse; font-size: calc(12.5px * var(--text, 1)) }
+.listing td, .listing th { padding: 4px 6px 4px 0; text-align: left; white-space: nowrap;
+  border-bottom: 1px solid var(--line) }
+.listing thead th { font-weight: 400 }
+.listing .number { text-align: right; font-variant-numeric: tabular-nums; padding-right: 12px }
+.listing th.lane { color: var(--panel-on-surface-color); font-weight: 500 }
+.listing a { color: inherit; text-decoration: underline; text-decoration-color: var(--line);
+  text-underline-offset: 3px }
+.listing a:hover { text-decoration-color: currentColor }
+.listing .caution { color: var(--panel-on-secondary-color); margin: 8px 0 0; line-height: 1.4 }
+.listing .troubles { margin: 8px 0 0; padding-left: 16px; line-height: 1.4 }
+"""
+"""A table that fills its card, and scrolls."""
+
+
 def head(title: str, *notes: str) -> Words:
     """The line above a plot.
 

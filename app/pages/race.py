@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import panel as pn
@@ -10,15 +9,13 @@ import panel_material_ui as pmui
 from bokeh.document import Document
 from bokeh.plotting import figure
 
-from app import race_tables, theme
-from app.controls import responsive
+from app import race_tables
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
 from app.pages import frame
 from app.pages.entries import Asked, Entries
 from app.pages.exporting import WRITERS
-from app.pages.header import BUTTON
 from app.pages.race_board import RaceBoard
 from app.racer import Heat, Racer
 from app.stream import Stream
@@ -61,12 +58,8 @@ class RacePage:
 
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
-        document.theme = theme.OWN
-        self.stream.start(document)
-        self.keyboard.listen(document)
-        document.on_event("document_ready", lambda _: [self.warn(problem) for problem in self._problems])
+        frame.attach(document, self.stream, self.keyboard, self.close, self._problems)
         document.add_periodic_callback(self._attend, 1000)
-        document.on_session_destroyed(lambda _: self.close())
 
     def close(self) -> None:
         """End the race."""
@@ -84,7 +77,7 @@ class RacePage:
             for config in race.lanes.values():
                 check_size(config)
         except PCMLabError as error:
-            self.warn(str(error))
+            frame.warn(str(error))
             return
         self.racer.begin(race)
 
@@ -100,7 +93,7 @@ class RacePage:
         """Hand a table of the race to the browser."""
         heat = self.racer.latest
         if not heat.reports:
-            self.warn("There is no race yet: press Start.")
+            frame.warn("There is no race yet: press Start.")
             return
         columns = race_tables.TABLES[table](heat)
         self.downloads.give(f"pcmlab_race_{table}.{kind.lower()}", WRITERS[kind](columns))
@@ -109,25 +102,17 @@ class RacePage:
         """Bring the page up to date; see `app.stream.Stream`."""
         heat = self.racer.latest
         while self.racer.notices:
-            self.warn(self.racer.notices.popleft())
+            frame.warn(self.racer.notices.popleft())
         self.board.draw(heat, turn)
         self._follow(heat)
         return {"race": [heat.number], "trial": [heat.done], "over": [heat.over]}
-
-    def tell(self, sentence: str) -> None:
-        """Say what happened."""
-        frame.tell(sentence)
-
-    def warn(self, sentence: str) -> None:
-        """Say what went wrong."""
-        frame.warn(sentence)
 
     def _preview(self) -> None:
         """Show the lanes that are asked for while there is no race."""
         try:
             self.racer.show(self.entries.race())
         except PCMLabError as error:
-            self.warn(str(error))
+            frame.warn(str(error))
 
     def _follow(self, heat: Heat) -> None:
         """Let the buttons say what a click would do."""
@@ -155,25 +140,9 @@ class RacePage:
         )
 
     def _header(self) -> pn.Row:
-        self.play = _button("Start", "play_arrow", self.toggle, "play")
-        self.halt = _button("Stop", "stop", self.stop)
+        self.play = frame.button("Start", "play_arrow", self.toggle, "play")
+        self.halt = frame.button("Stop", "stop", self.stop)
         self.halt.disabled = True
-        self.saves = pmui.MenuButton(
-            label="Export", icon="download", size="small", variant="contained", color="primary", margin=(0, 3),
-            items=[{"label": f"{table} as {kind}"} for table in race_tables.TABLES for kind in WRITERS],
-            stylesheets=[BUTTON],
-        )  # fmt: skip
-        self.saves.on_click(lambda item: self.export(*item["label"].split(" as ")))
-        return pn.Row(
-            pn.Spacer(sizing_mode="stretch_width"), self.play, self.halt, self.saves,
-            sizing_mode="stretch_width", margin=0, align="center",
-        )  # fmt: skip
-
-
-def _button(label: str, icon: str, act: Callable[[], Any], *classes: str) -> Any:
-    button = pmui.Button(
-        label=label, icon=icon, size="small", variant="contained", color="primary",
-        margin=(0, 3), stylesheets=[BUTTON], css_classes=list(classes),
-    )  # fmt: skip
-    button.on_click(lambda _: act())
-    return responsive(button)
+        entries = [f"{table} as {kind}" for table in race_tables.TABLES for kind in WRITERS]
+        self.saves = frame.menu("Export", "download", entries, lambda entry: self.export(*entry.split(" as ")))
+        return frame.bar(self.play, self.halt, self.saves)

@@ -9,11 +9,11 @@ import panel as pn
 from bokeh.plotting import figure
 
 from app import lanes
-from app.pages.cards import WORDS, card, head, head_html, plot
+from app.pages.cards import LISTING, WORDS, card, head, head_html, plot
 from app.racer import Heat
 from app.theme import palette
 from app.views import race_curves, race_rows, ranking
-from app.views.status import duration
+from app.views.status import duration, html
 from app.words import Words
 
 CURVES_TURNS, ROWS_TURN, RANKING_TURN = (0, 2, 4), 1, 3
@@ -30,7 +30,9 @@ class RaceBoard:
         self._shown: tuple[object, ...] = ()
         self._addresses: dict[str, str] = {}
         self.legend = head("Learning")
-        self.table = Words(html="", sizing_mode="stretch_both", margin=(0, 12, 4, 12), stylesheets=[WORDS, TABLE])
+        self.table = Words(
+            html="", sizing_mode="stretch_both", margin=(0, 12, 4, 12), stylesheets=[WORDS, LISTING, TABLE]
+        )
         self.strip = Words(html="", sizing_mode="stretch_width", height=20, margin=0, stylesheets=[WORDS])
         self.view = self._arrange()
 
@@ -63,7 +65,7 @@ class RaceBoard:
             self.rows.show(race_rows.columns(heat, self._palette))
             race_rows.fit(self.rows, heat)
         if turn in (None, RANKING_TURN):
-            self.table.show(f'<div class="ranking">{ranking.html(heat, self._addresses)}</div>')
+            self.table.show(f'<div class="listing ranking">{ranking.html(heat, self._addresses)}</div>')
         self.strip.show(status(heat))
 
     def _draw_lanes(self, heat: Heat) -> None:
@@ -125,8 +127,7 @@ def status(heat: Heat) -> str:
         )
     if heat.name:
         entries["kept"] = f"kept as {heat.name}"
-    spans = "".join(f'<span data-status="{name}">{text}</span>' for name, text in entries.items())
-    return f'<div class="strip {entries["state"]}">{spans}</div>'
+    return html(entries)
 
 
 BOARD = """
@@ -147,17 +148,8 @@ BOARD = """
 }
 """
 TABLE = """
-.ranking { height: 100%; overflow: auto }
-.ranking table { width: 100%; border-collapse: collapse; font-size: calc(12.5px * var(--text, 1)) }
-.ranking td, .ranking th { padding: 4px 6px 4px 0; text-align: left; white-space: nowrap;
-  border-bottom: 1px solid var(--line) }
-.ranking thead th { font-weight: 400 }
-.ranking .number, .ranking .place { text-align: right; font-variant-numeric: tabular-nums; padding-right: 12px }
 .ranking td.place { font-weight: 700; font-size: calc(14px * var(--text, 1)) }
-.ranking th.lane { color: var(--panel-on-surface-color); font-weight: 500 }
-.ranking a { color: inherit; text-decoration: underline; text-decoration-color: var(--line);
-  text-underline-offset: 3px }
-.ranking a:hover { text-decoration-color: currentColor }
+.ranking .place { text-align: right; font-variant-numeric: tabular-nums; padding-right: 12px }
 .swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 8px;
   vertical-align: -1px }
 .swatch.lane0 { background: var(--lane0) } .interval .lane0 { stroke: var(--lane0); fill: var(--lane0) }
@@ -169,6 +161,4 @@ TABLE = """
 .swatch.lane6 { background: var(--lane6) } .interval .lane6 { stroke: var(--lane6); fill: var(--lane6) }
 .swatch.lane7 { background: var(--lane7) } .interval .lane7 { stroke: var(--lane7); fill: var(--lane7) }
 .interval { vertical-align: middle } .interval line { stroke-width: 4; stroke-opacity: .45 }
-.ranking .caution { color: var(--panel-on-secondary-color); margin: 8px 0 0; line-height: 1.4 }
-.ranking .troubles { margin: 8px 0 0; padding-left: 16px; line-height: 1.4 }
 """

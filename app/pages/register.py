@@ -14,6 +14,7 @@ from app.pages import entries, frame
 from app.pages.frame import Served
 from app.pages.live import Live
 from app.pages.race import RacePage
+from app.pages.sweep import SweepPage
 from app.url import Arguments
 from app.visitors import Place
 
@@ -71,6 +72,7 @@ class Entry:
 PAGES = (
     Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle, place=visit.chip)),
     Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments))),
+    Entry("/sweep", "Sweep", lambda visit: SweepPage(own=visit.trusted)),
 )
 
 

@@ -21,7 +21,7 @@ from training.racing import CHUNK
 
 Floats = npt.NDArray[np.float64]
 
-OPEN = "const url = urls.data.url[place]; if (url) window.open(url, '_blank')"
+OPEN = "const url = urls.data.url[lines.indexOf(cb_data.source)]; if (url) window.open(url, '_blank')"
 RUNAWAY = 3.0
 """How many times its first loss a lane may reach on the axis: one that runs away would squeeze the others."""
 
@@ -51,9 +51,9 @@ def build(palette: Palette) -> View:
     view = View({"curves": plot}, {"urls": urls}, borders={"curves": {"min_border_left": 44, "min_border_right": 18}})
     view.followers.append(marking(plot.yaxis[0], plot.y_range, loss_marks))
     lines = [_draw(view, plot, place) for place in range(lanes.MOST)]
-    for place, line in enumerate(lines):
-        opening = CustomJS(args={"urls": urls, "place": place}, code=OPEN)
-        plot.add_tools(TapTool(renderers=[line], callback=opening, visible=False))
+    # One tool for all: of several that wait for a click, only the first is active.
+    opening = CustomJS(args={"urls": urls, "lines": [line.data_source for line in lines]}, code=OPEN)
+    plot.add_tools(TapTool(renderers=lines, callback=opening, visible=False))
     rows = [("lane", "@lane"), ("trial", "@trial{%d}"), ("mean", "@mean{%.3g}"), ("seeds", "@low{%.3g} – @high{%.3g}")]
     formats = dict.fromkeys(("@trial", "@mean", "@low", "@high"), "printf")
     hover.hover(view, plot, lines, rows, formats, mode="mouse")

@@ -1,0 +1,148 @@
+"""The Sweep page: a grid over any settings and seeds, run on this machine's cores or a Dask cluster, as it comes in."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import panel_material_ui as pmui
+from bokeh.document import Document
+from bokeh.plotting import figure
+
+from app import sweep_tables
+from app.cells import Cells
+from app.download import Downloads
+from app.keyboard import Keyboard
+from app.pages import frame
+from app.pages.exporting import WRITERS
+from app.pages.plan import WIDTH, Plan
+from app.pages.sweep_board import SweepBoard
+from app.scout import Scout, Wish
+from app.stream import Stream
+from app.sweeper import Harvest, Sweeper
+from pcmsim.errors import PCMLabError
+
+YAML = "sweep as YAML"
+LOOKS = {True: ("Stop", "stop"), False: ("Start", "play_arrow")}
+"""Label and icon of the first button, by whether a sweep runs."""
+
+
+class SweepPage:
+    """One visitor's page: a sweep, what is to be swept, and its plots.
+
+    Parameters
+    ----------
+    own : bool
+        Whether the person may name files, folders and schedulers: on a server that answers to nobody else.
+    """
+
+    def __init__(self, *, own: bool = True) -> None:
+        self.sweeper = Sweeper(files=own)
+        self.scout = Scout(files=own, busy=lambda: self.sweeper.latest.running)
+        self.plan = Plan(self._look, self._open, own=own)
+        self.board = SweepBoard(self._looked)
+        self.downloads = Downloads(self.board.figures())
+        self._views = 0
+        self._seen: tuple[Cells | None, bool] = (None, False)
+        self._document: Document | None = None
+        self.stream = Stream(
+            lambda: self.sweeper.latest.version + self.scout.latest.version + self._views,
+            self.draw,
+            answer=lambda: (self.sweeper.latest.number, self.sweeper.latest.running, self._views),
+            more=lambda: self.sweeper.latest.running,
+        )
+        self.sweeper.changed = self.scout.changed = self.stream.poke
+        self.keyboard = Keyboard({" ": self.toggle})
+        self.page = self._build_page()
+        self._look()
+
+    def attach(self, document: Document) -> None:
+        """Begin to stream into a browser session; end with it."""
+        self._document = document
+        frame.attach(document, self.stream, self.keyboard, self.close)
+
+    def close(self) -> None:
+        """End the sweep; what is finished is kept."""
+        self.sweeper.stop()
+        self.scout.stop()
+
+    def toggle(self) -> None:
+        """Start or stop."""
+        if self.sweeper.latest.running:
+            self.sweeper.stop()
+        else:
+            self.sweeper.begin(self.plan.text, self.plan.means())
+
+    def figures(self) -> dict[str, list[figure]]:
+        """The plots by name."""
+        return self.board.figures()
+
+    def export(self, entry: str) -> None:
+        """Hand the sweep's text or a table of it to the browser; to read the runs takes a while, elsewhere."""
+        if entry == YAML:
+            self.downloads.give(f"{self._name()}.yaml", self.sweeper.latest.text or self.plan.text)
+            return
+        task = (self.sweeper.latest, entry, self.board.looking.look().metric)
+        threading.Thread(target=self._hand_out, args=task, name="pcmlab-export", daemon=True).start()
+
+    def draw(self, turn: int | None) -> dict[str, Any]:
+        """Bring the page up to date; see `app.stream.Stream`."""
+        self._follow_scout()
+        harvest = self.sweeper.latest
+        while self.sweeper.notices:
+            frame.warn(self.sweeper.notices.popleft())
+        self.plan.show(self.scout.latest)
+        self.board.draw(harvest, turn)
+        label, icon = LOOKS[harvest.running]
+        if self.play.label != label:
+            self.play.param.update(label=label, icon=icon)
+        done = 0 if harvest.cells is None else harvest.cells.finished
+        return {"sweep": [harvest.number], "trial": [done], "over": [not harvest.running]}
+
+    def _follow_scout(self) -> None:
+        """Show what would be swept, unless a sweep is shown that was begun after that; put opened texts into place."""
+        draft, running = self.scout.latest, self.sweeper.latest.running
+        cells, ran = self._seen
+        self._seen = (draft.cells, running)
+        if draft.opened and draft.cells is not cells:
+            self.plan.write(draft.text)
+        if draft.cells is not cells and not running:
+            self.sweeper.show(draft)
+        if ran and not running and draft.text == self.plan.text:
+            self.scout.look(Wish(None, self.plan.means().folder))
+
+    def _look(self) -> None:
+        self.scout.look(Wish(self.plan.text, self.plan.means().folder))
+
+    def _open(self, name: str) -> None:
+        self.scout.look(Wish("", self.plan.means().folder, name))
+
+    def _looked(self) -> None:
+        self._views += 1
+        self.stream.poke()
+
+    def _name(self) -> str:
+        sweep = self.sweeper.latest.sweep
+        return "sweep" if sweep is None else sweep.name.replace(" ", "_")
+
+    def _hand_out(self, harvest: Harvest, entry: str, metric: str) -> None:
+        """On a thread of its own: make a table, and have it handed to the browser."""
+        table, kind = entry.split(" as ")
+        try:
+            content = WRITERS[kind](sweep_tables.TABLES[table](harvest, metric))
+        except PCMLabError as error:
+            self.sweeper.complain(str(error))
+            return
+        name = f"{self._name()}_{table}.{kind.lower()}"
+        if self._document is not None:
+            self._document.add_next_tick_callback(lambda: self.downloads.give(name, content))
+
+    def _build_page(self) -> pmui.Page:
+        self.board.carrier().tags = [
+            self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files, self.downloads.pictures,
+        ]  # fmt: skip
+        self.play = frame.button("Start", "play_arrow", self.toggle, "play")
+        entries = [*(f"{table} as {kind}" for table in sweep_tables.TABLES for kind in WRITERS), YAML]
+        self.saves = frame.menu("Export", "download", entries, self.export)
+        bar = frame.bar(self.play, self.saves)
+        return frame.template(bar, self.plan.view, [self.board.view], self.board.paint, WIDTH)

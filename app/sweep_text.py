@@ -1,0 +1,105 @@
+"""A sweep as the text that a person writes: the example, what a page may be asked for, and a sweep as text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from pcmsim.errors import FieldError, PCMLabError, UnknownNameError
+from pcmsim.presets import DEVICES, parse_yaml
+from training.presets import PRESETS
+from training.sweep import Sweep
+
+EXAMPLE = """\
+name: bits-and-mismatch
+preset: mixed-precision
+fields:  # every combination is run
+  precision.weight_bits: [2, 3, 4, 6]
+  # these two vary together
+  device.mismatch.step, device.mismatch.g_max:
+    [0, 0.1, 0.2, 0.4]
+seeds: {from: 1, number: 3}
+trials: 150
+metric: loss
+"""
+LONGEST = 20_000
+FILES = ("folder", "spikes", "targets")
+"""Settings that name files of the computer that the page comes from."""
+
+
+def read(text: str, *, files: bool) -> Sweep:
+    """The sweep that a text asks for.
+
+    Parameters
+    ----------
+    text : str
+        YAML, see `training.sweep.Sweep`.
+    files : bool
+        Whether it may name files.
+
+    Raises
+    ------
+    PCMLabError
+        If the text is too long, or asks for no sweep, or for a file that it may not.
+
+    Examples
+    --------
+    >>> read(EXAMPLE, files=False).size
+    48
+    """
+    if len(text) > LONGEST:
+        raise FieldError("sweep", f"at most {LONGEST} characters", len(text))
+    if not files:
+        _refuse_files(_plain(text))
+    return Sweep.from_text(text)
+
+
+def written(about: Mapping[str, Any]) -> str:
+    """A sweep's plain values as a short text: what is as usual is left out.
+
+    Examples
+    --------
+    >>> print(written(Sweep("grain", fields={"precision.weight_bits": [2, 4]}, seeds=[1]).to_dict()))
+    name: grain
+    fields:
+      precision.weight_bits: [2, 4]
+    seeds: [1]
+    <BLANKLINE>
+    """
+    usual = {f.name: f.default if f.default is not dataclasses.MISSING else {} for f in dataclasses.fields(Sweep)}
+    told = {name: value for name, value in about.items() if name == "name" or value != _listed(usual.get(name))}
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=None, width=60)
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except Exception as error:
+        raise PCMLabError(f"sweep: is not valid YAML ({' '.join(str(error).split())})") from error
+
+
+def _refuse_files(data: Any) -> None:
+    for name, value in _entries(data):
+        if name in FILES:
+            raise FieldError(name, "left out here, as it names a file", value)
+        for one in (value if isinstance(value, list) else [value]) if name == "preset" else ():
+            if one not in (known := [*PRESETS, *DEVICES]):
+                raise UnknownNameError("preset", str(one), known)
+
+
+def _entries(data: Any) -> Iterator[tuple[str, Any]]:
+    """All names, however deep, by their last part, with what stands under them."""
+    if isinstance(data, list):
+        for one in data:
+            yield from _entries(one)
+    if isinstance(data, Mapping):
+        for names, value in data.items():
+            yield from ((name.strip().rsplit(".", 1)[-1], value) for name in str(names).split(","))
+            yield from _entries(value)
