@@ -153,7 +153,7 @@ def _converted(core: CoreSnapshot, coded: bool = True) -> str:
     '<b>0.2% saturated</b> of 2.5 M sums'
     """
     if core.saturated is None:
-        return "no sum converted with these settings yet" if coded else "sums are not rounded to codes"
+        return "no sums with these settings yet" if coded else "sums are not rounded to codes"
     total = int(core.histogram.sum())
     count = f"{total:,}" if total < 10**6 else f"{total / 1e6:.3g} M" if total < 10**9 else f"{total / 1e9:.3g} G"
     return f"<b>{core.saturated:z.1%} saturated</b> of {count} sums"

@@ -88,13 +88,13 @@ def test_the_words_tell_cores_saturation_and_what_calibration_leaves() -> None:
     assert "programming error 21% of the change" in cores.html(core(), 0.213)
     assert "1 core of" in cores.html(core((1, 1)))
     none = core(histogram=np.zeros(BINS, np.int64))
-    assert "no sum converted with these settings yet" in cores.html(none)
+    assert "no sums with these settings yet" in cores.html(none)
     assert "sums are not rounded to codes" in cores.html(none, coded=False)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
-    [({"core.adc_range": 3.0}, "no sum converted with these"), ({"core.adc_bits": None}, "sums are not rounded")],
+    [({"core.adc_range": 3.0}, "no sums with these settings yet"), ({"core.adc_bits": None}, "sums are not rounded")],
 )
 def test_converters_set_otherwise_while_paused_say_why_nothing_is_counted(changed: Any, words: str) -> None:
     config = RunConfig().with_values({**SMALL, "core.enabled": True})
