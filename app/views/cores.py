@@ -139,7 +139,7 @@ def html(core: CoreSnapshot, write_error: float | None = None, *, coded: bool = 
 
 
 def _programmed(write_error: float | None) -> str:
-    return "" if write_error is None else f"programming error {write_error:.0%} of the change"
+    return "" if write_error is None else f"programming error {write_error:.0%}"
 
 
 def _converted(core: CoreSnapshot, coded: bool = True) -> str:
