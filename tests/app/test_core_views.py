@@ -84,7 +84,7 @@ def test_the_words_tell_cores_saturation_and_what_calibration_leaves() -> None:
     text = cores.html(core())
     assert "6 cores of 256 × 256, 50.0% in use" in text
     assert "<b>0.5% saturated</b> of 10,000 sums" in text
-    assert "gain error 0.14%, offset 0.06%" in text and "programming" not in text
+    assert "gain ±0.14%, offset ±0.06%" in text and "programming" not in text
     assert "programming error 21%" in cores.html(core(), 0.213)
     assert "1 core of" in cores.html(core((1, 1)))
     none = core(histogram=np.zeros(BINS, np.int64))
