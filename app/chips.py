@@ -12,7 +12,7 @@ CONNECTED, LOST = "chip {} connected", "chip {} lost: the run waits for it"
 
 
 @dataclass(frozen=True)
-class Place:
+class ChipPlace:
     """Where a chip answers.
 
     Parameters
@@ -32,13 +32,13 @@ class Line:
 
     Parameters
     ----------
-    place : Place or None
+    place : ChipPlace or None
         Where the chip answers.
     told : callable
         Told in words how the connection stands (`CONNECTED`, `LOST`), and what happened to it, if anything did.
     """
 
-    def __init__(self, place: Place | None, told: Callable[[str, str | None], None]) -> None:
+    def __init__(self, place: ChipPlace | None, told: Callable[[str, str | None], None]) -> None:
         self._place, self._told, self._chip = place, told, None
 
     def chip(self) -> Chip | None:
@@ -59,6 +59,6 @@ class Line:
         self._told(stands.format(self._place.address), news)
 
 
-def connected(place: Place, told: Callable[[str], object]) -> Chip:
+def connected(place: ChipPlace, told: Callable[[str], object]) -> Chip:
     """A connection; what it needs is loaded when it is asked for."""
     return importlib.import_module("training.chip.serving").connected(place.address, place.token_file, told)

@@ -56,16 +56,16 @@ def _kept_free(race: Race, found: Iterable[str]) -> set[int]:
     return {OWN.get(codec.name_of(config.scheme), 0) for lane, config in race.lanes.items() if lane not in set(found)}
 
 
-def live(race: Race, lane: str) -> str:
-    """Address of the Live page with a lane's settings and the first seed; empty where no address can give it."""
-    config = race.lanes[lane].with_values({"seed": race.seeds[0]})
-    return url.live(config, nearest(config, lane))
+def addresses(race: Race) -> dict[str, str]:
+    """For each lane the address of the Live page with its settings and the first seed; empty where none can give it."""
+    begun = {lane: config.with_values({"seed": race.seeds[0]}) for lane, config in race.lanes.items()}
+    return {lane: url.live(config, _preset(config, lane)) for lane, config in begun.items()}
 
 
-def nearest(config: RunConfig, lane: str) -> str:
-    """The preset from which a lane's settings are told in the fewest words."""
-    named = [name for name, preset in PRESETS.items() if preset.config.with_values({"seed": config.seed}) == config]
-    return (named or [lane if lane in PRESETS else url.DEFAULT_PRESET])[0]
+def _preset(config: RunConfig, lane: str) -> str:
+    """The preset that a lane comes from, as `training.race.entrants` finds it."""
+    named = [name for name in (f"{codec.name_of(config.task)}-{lane}", lane) if name in PRESETS]
+    return (named or [url.DEFAULT_PRESET])[0]
 
 
 def titles(lanes: Sequence[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from app.chips import Place
+from app.chips import ChipPlace
 from app.processes import PROCESSES, without_main
 from app.shot import Shot
 from app.trainer import Trainer
@@ -46,7 +46,7 @@ class Runner:
     ----------
     config : RunConfig
         The configuration to begin with.
-    place : Place, optional
+    place : ChipPlace, optional
         Where the chip answers that holds the weights; without one they are simulated.
 
     Attributes
@@ -59,7 +59,7 @@ class Runner:
         Called on the session's thread when `latest` shows for the first time what `configure` or `reset` asked for.
     """
 
-    def __init__(self, config: RunConfig, place: Place | None = None) -> None:
+    def __init__(self, config: RunConfig, place: ChipPlace | None = None) -> None:
         self.latest, self._place = Shot(0, 0, False, config), place
         self.notices: deque[str] = deque(maxlen=20)
         self.answered: Callable[[], None] = _nothing

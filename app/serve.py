@@ -21,32 +21,27 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from app import defaults, delivery, processes, runner, thrift, tidy, url
-from app.chips import Place, connected
+from app import defaults, delivery, processes, runner, thrift, tidy
+from app.chips import ChipPlace, connected
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, vitals
-from app.pages import entries
-from app.pages.live import Live
-from app.pages.race import RacePage
-from app.pages.sweep import SweepPage
+from app.pages.frame import Served, is_dark
+from app.pages.register import PAGES, Entry, Visit, built
 from app.views.ghosts import smoothed
-from app.visitors import Limits, Visitors, full_page
+from app.visitors import Limits, Place, Visitors, full_page
 from pcmsim.errors import PCMLabError
-from training import racing, workers
+from training import pools, racing
 
 TITLE = "pcmlab"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+WORKERS = (runner.NAME, racing.NAME, pools.NAME)
+"""Names of the processes that train."""
+
+View = pmui.Page | pn.pane.HTML
 UNUSED_LIFETIME_MS = 30_000
 CHECK_MS = 2_000
 LARGEST_MESSAGE = 100 * 2**20
 """Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Hosts at which only the same machine is answered."""
-
-WORKERS = (runner.NAME, racing.NAME, workers.NAME)
-"""Names of the processes that train."""
-
-Built = Live | RacePage | SweepPage
 
 SWITCH_INTERVAL = 0.001
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
@@ -64,7 +59,7 @@ def serve(
     chip: str | None = None,
     chip_token: str | None = None,
 ) -> None:
-    """Serve the Live page until interrupted; ``/health`` tells how the server is, see `Host.health`.
+    """Serve all pages until interrupted; ``/health`` tells how the server is, see `Host.health`.
 
     Parameters
     ----------
@@ -91,19 +86,19 @@ def serve(
     PCMLabError
         If a limit is not a number in its range, the address cannot be listened on, or the chip does not answer.
     """
-    place = None if chip is None else Place(chip, chip_token)
-    own = host in LOOPBACK and not allow_origin
-    visit = Host(Limits.asked(max_sessions if place is None else 1, idle_minutes), place, own=own)
-    if place is not None:
-        connected(place, print)
+    chip_place = None if chip is None else ChipPlace(chip, chip_token)
+    limits = Limits.asked(max_sessions if chip_place is None else 1, idle_minutes)
+    house = Host(limits, chip_place, trusted=host in LOOPBACK and not allow_origin)
+    if chip_place is not None:
+        connected(chip_place, print)
     port = _bindable(host, port)
     prepare()
     _end_well_when_told()
     print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
-    IOLoop.current().add_callback(visit.watch)
+    IOLoop.current().add_callback(house.watch)
     pn.serve(
-        {"/": visit.page, "/race": visit.race, "/sweep": visit.sweep},
-        title=TITLE,
+        {entry.path: house.serving(entry) for entry in PAGES},
+        title={entry.path: f"{entry.title} · {TITLE}" for entry in PAGES},
         location=False,
         port=port,
         address=host,
@@ -113,7 +108,7 @@ def serve(
         unused_session_lifetime=UNUSED_LIFETIME_MS,
         check_unused_sessions=CHECK_MS,
         websocket_max_message_size=LARGEST_MESSAGE,
-        extra_patterns=[("/health", Health, {"report": visit.health})],
+        extra_patterns=[("/health", Health, {"report": house.health})],
     )
 
 
@@ -124,14 +119,14 @@ class Host:
     ----------
     limits : Limits
         What they are granted.
-    place : Place, optional
+    chip : ChipPlace, optional
         Where the chip answers that holds their weights.
-    own : bool
-        Whether they sit at this very machine, and may name its files.
+    trusted : bool
+        Whether only people of this machine can come.
     """
 
-    def __init__(self, limits: Limits, place: Place | None = None, *, own: bool = False) -> None:
-        self.limits, self.place, self._own = limits, place, own
+    def __init__(self, limits: Limits, chip: ChipPlace | None = None, *, trusted: bool = False) -> None:
+        self.limits, self.chip, self.trusted = limits, chip, trusted
         self.visitors = Visitors(limits.sessions)
         self.monitor = LoopMonitor()
         self.tidying = tidy.Tidying()
@@ -141,30 +136,23 @@ class Host:
         self.monitor.start()
         asyncio.get_running_loop().set_exception_handler(_report)
 
-    def page(self) -> pmui.Page | pn.pane.HTML:
-        """The page of one visitor; honours what the address asks for, see `app.url.read`.
+    def serving(self, entry: Entry) -> Callable[[], View]:
+        """What Panel calls for each visitor of a page."""
+        return lambda: self.page(entry)
 
-        When every place is taken it says so instead, and nothing is trained.
+    def page(self, entry: Entry = PAGES[0], *, linked: bool = True) -> View:
+        """A page of one visitor; honours what the address asks for, see `app.url.read`.
+
+        When every place is taken, a page that trains says so instead, and nothing is trained.
         """
-        return self._admitted(self._live)
-
-    def race(self) -> pmui.Page | pn.pane.HTML:
-        """The Race page of one visitor, which takes a place as any other; see `page`."""
-        return self._admitted(lambda: RacePage(entries.read(pn.state.session_args)))
-
-    def sweep(self) -> pmui.Page | pn.pane.HTML:
-        """The Sweep page of one visitor, which takes a place as any other; see `page`."""
-        return self._admitted(lambda: SweepPage(own=self._own))
-
-    def _admitted(self, build: Callable[[], Built]) -> pmui.Page | pn.pane.HTML:
         document = pn.state.curdoc
         if document is None or document.session_context is None:
-            return build().page
+            return built(entry, self._visit(None), linked=linked).page
         self.watch()
-        if not self.visitors.welcome(document):
+        if entry.trains and not self.visitors.welcome(document):
             return full_page(self.visitors.live, self.visitors.most)
         try:
-            return self._attached(build(), document)
+            return self._attached(built(entry, self._visit(document), linked=linked), document)
         except BaseException:
             self.visitors.release(document.session_context.id)
             raise
@@ -178,27 +166,30 @@ class Host:
             ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
             train; and what `app.loop_monitor.vitals` tells.
         """
-        training = sum(process.name in WORKERS for process in multiprocessing.active_children())
-        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": training}
+        workers = sum(process.name in WORKERS for process in multiprocessing.active_children())
+        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
         return {**counts, **vitals(self.monitor)}
 
-    def _live(self) -> Live:
-        return Live(url.read(pn.state.session_args), idle=self.limits.idle, place=self.place)
+    def _visit(self, document: Document | None) -> Visit:
+        arguments = pn.state.session_args
+        place = Place() if document is None else Place(self.visitors, document)
+        dark = is_dark(arguments, {} if document is None else pn.state.cookies)
+        return Visit(arguments, dark, self.limits.idle, self.trusted, place, self.chip)
 
-    def _attached(self, built: Built, document: Document) -> pmui.Page:
+    def _attached(self, served: Served, document: Document) -> pmui.Page:
         """A page, streaming into its document."""
-        built.attach(document)
-        document.on_session_destroyed(lambda _: self._end(document, built.page))
-        return built.page
+        served.attach(document)
+        document.on_session_destroyed(lambda _: self._end(document, served.page))
+        return served.page
 
     def _end(self, document: Document, page: pmui.Page) -> None:
         _forget(document, page)
         self.tidying.soon()
 
 
-def page() -> pmui.Page | pn.pane.HTML:
-    """`Host.page` for ``panel serve app/main.py``, with the limits that the environment names."""
-    return _host().page()
+def page() -> View:
+    """`Host.page` for ``panel serve app/main.py``: the Live page alone, with the limits that the environment names."""
+    return _host().page(linked=False)
 
 
 ROUTES = [("/health", Health, {"report": lambda: _host().health()})]

@@ -151,7 +151,7 @@ READABLE = {LIGHT.minus: "#b85000", DARK.twin: "#a184e6"}
 
 
 def variables(colours: Palette) -> dict[str, str]:
-    """CSS variables of the colours of text outside the plots; pinned runs ``--ghost0`` and so on, lanes ``--lane0``."""
+    """CSS variables of the colours of text outside the plots; pinned runs are ``--ghost0``, lanes ``--lane0``."""
     shown = {f"--{name}": getattr(colours, name) for name in ("plus", "minus", "run", "target", "twin", "line")}
     shown |= {f"--ghost{place}": colour for place, colour in enumerate(colours.ghosts)}
     shown |= {f"--lane{place}": colour for place, colour in enumerate(colours.lanes)}

@@ -98,7 +98,8 @@ class Trainer:
     def _tell(self, record: TrialRecord, with_snapshot: bool, running: bool) -> None:
         shot = replace(self._latest(), running=running)
         shot.curve.append(record, self._exam.take(record))
-        shot.drift.append(record)
+        if self._chip() is None:
+            shot.drift.append(record)
         news = {"record": record, "running": running, "speed": self._speed(shot), **self._settings()}
         news["twin"] = self._step_twin(shot.twin)
         self._publish(**news, **(self._look(replace(shot, **news), patient=shot.running) if with_snapshot else {}))
@@ -185,9 +186,10 @@ class Trainer:
         exam, curve, drift = Exam(session), Curve(), Drift()
         curve.append(record, exam.take(record))
         self._session, self._twin, self._exam, self._version = session, mate, exam, version
-        drift.append(record)
+        if self._chip() is None:
+            drift.append(record)
         self.mark()
-        news: dict[str, Any] = {"run": self._latest().run + 1, **self._settings()}
+        news: dict[str, Any] = {"run": self._latest().run + 1, "curve": curve, "drift": drift, **self._settings()}
         news |= {
             "record": record,
             "twin": self._step_twin(paired and Twin(paired.name)),
@@ -197,7 +199,7 @@ class Trainer:
         }
         self._forget_missing()
         shot = replace(self._latest(), **news)
-        self._publish(**news, curve=curve, drift=drift, **self._look(shot))
+        self._publish(**news, **self._look(shot))
 
     def _settings(self) -> dict[str, Any]:
         return {"config": self._session.config, "config_version": self._version}
@@ -232,11 +234,18 @@ class Trainer:
     def _look(self, shot: Shot, patient: bool = False) -> dict[str, Any]:
         """The devices' state; with it the meters, at their own slower pace."""
         taken = {"snapshot": self._session.snapshot(), "snapshot_of": shot.moment}
+        self._follow_chip(shot, taken["snapshot"])
         now = time.perf_counter()
         if patient and shot.look is not None and now - self._measured < METERS_EVERY:
             return taken
         self._measured = now
         return {**taken, "look": self._measure(shot, taken["snapshot"])}
+
+    def _follow_chip(self, shot: Shot, snapshot: Snapshot) -> None:
+        """Conductances on a chip are known when it is looked at: reading an array in every trial costs too much."""
+        if self._chip() is not None:
+            probed, now = self._session.probe(snapshot), self._session.device_time
+            shot.drift.append(replace(shot.record, probe=probed, device_time=now))
 
     def _measure(self, shot: Shot, snapshot: Snapshot) -> Look:
         session = self._session

@@ -15,7 +15,7 @@ from bokeh.models import CustomJS
 
 from app import theme
 from app.attention import IDLE_MINUTES
-from pcmsim.errors import FieldError
+from pcmsim.errors import FieldError, PCMLabError
 
 MOST_SESSIONS = 12
 LARGEST = 1000
@@ -183,6 +183,40 @@ class Visitors:
         return admitted
 
 
+class Place:
+    """The place of one session, for a page that takes it only while it trains.
+
+    Parameters
+    ----------
+    visitors : Visitors, optional
+        Who gives places; without, there is always one.
+    document : bokeh.document.Document, optional
+        Of the session.
+    """
+
+    def __init__(self, visitors: Visitors | None = None, document: Document | None = None) -> None:
+        self._visitors, self._key = visitors, ""
+        if document is not None and document.session_context is not None:
+            self._key = document.session_context.id
+            document.on_session_destroyed(lambda _: self.leave())
+
+    def take(self) -> None:
+        """Take the place.
+
+        Raises
+        ------
+        PCMLabError
+            If there is none.
+        """
+        if self._visitors is not None and not self._visitors.admit(self._key):
+            raise PCMLabError(f"{taken(self._visitors.live, self._visitors.most)} Close a tab, or try in a minute.")
+
+    def leave(self) -> None:
+        """Give the place back; without one nothing happens."""
+        if self._visitors is not None:
+            self._visitors.release(self._key)
+
+
 class _Departure:
     """Sees whether the browser of a session has gone; the session then ends at the server's next look."""
 
@@ -224,6 +258,12 @@ if (performance.getEntriesByType('navigation')[0]?.type === 'reload' && Date.now
 """One more try by itself: a page that reloads asks for its new place before it gives up the old one."""
 
 
+def taken(live: int, most: int) -> str:
+    """A sentence that says that there is no place."""
+    run = "session runs" if live == 1 else "sessions run"
+    return f"{live} live {run} on this server and the limit is {most}."
+
+
 def full_page(live: int, most: int) -> pn.pane.HTML:
     """What a visitor sees who finds no place.
 
@@ -232,10 +272,9 @@ def full_page(live: int, most: int) -> pn.pane.HTML:
     live, most : int
         Sessions that run, and that may run.
     """
-    run = "session runs" if live == 1 else "sessions run"
     return pn.pane.HTML(
         '<main class="full"><h1>Every place is taken</h1>'
-        f"<p>{live} live {run} on this server and the limit is {most}: close a tab that is no longer needed, "
+        f"<p>{taken(live, most)[:-1]}: close a tab that is no longer needed, "
         'or try again in a minute.</p><a href="">Try again</a></main>',
         stylesheets=[FULL_STYLE],
     )

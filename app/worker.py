@@ -18,7 +18,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from app.chips import Line, Place
+from app.chips import ChipPlace, Line
 from app.post import Post
 from app.priority import be_modest
 from app.shot import Shot
@@ -64,12 +64,12 @@ class Worker:
         How many runs there were before.
     published : callable
         Gets every new `latest` and the `notices`, on the worker's thread.
-    place : Place, optional
+    place : ChipPlace, optional
         Where the chip answers that holds the weights; without one they are simulated here.
     """
 
     def __init__(
-        self, config: RunConfig, run: int = 0, published: Published = _nothing, place: Place | None = None
+        self, config: RunConfig, run: int = 0, published: Published = _nothing, place: ChipPlace | None = None
     ) -> None:
         self.latest = Shot(0, run, False, config)
         self._published = published
@@ -249,14 +249,14 @@ def _do(action: Callable[[Trainer], Any], trainer: Trainer, future: Future[Any])
         raise
 
 
-def work(connection: Connection, config: RunConfig, run: int, place: Place | None = None) -> None:
+def work(connection: Connection, config: RunConfig, run: int, place: ChipPlace | None = None) -> None:
     """What a worker's process does: as it is told through `connection`, until that is closed.
 
     Parameters
     ----------
     connection : multiprocessing.connection.Connection
         Brings the names of `Worker`'s methods with their arguments; `app.post.Post` tells what goes the other way.
-    config, run, place : RunConfig, int, Place or None
+    config, run, place : RunConfig, int, ChipPlace or None
         As in `Worker`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which takes its workers with it.

@@ -15,7 +15,7 @@ from distributed.core import rpc
 from distributed.scheduler import KilledWorker
 
 from pcmsim.errors import PCMLabError
-from training.workers import Pool, UnfitWorkerError, WorkerDiedError
+from training.pools import Pool, UnfitWorkerError, WorkerDiedError
 
 T = TypeVar("T")
 PATIENCE = 8.0

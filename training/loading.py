@@ -8,7 +8,7 @@ from typing import Any
 
 from pcmsim.errors import PCMLabError
 from pcmsim.presets import parse_yaml
-from training import results
+from training import results, tuned_presets
 from training.chip.base import Chip
 from training.config import RunConfig
 from training.presets import PRESETS
@@ -16,14 +16,18 @@ from training.session import Session
 
 
 def configuration(name: str) -> RunConfig:
-    """That of a preset, or of a YAML or JSON file.
+    """That of a preset, or of a YAML or JSON file: a configuration, or tuned settings.
 
     Raises
     ------
     UnknownNameError, FileError
         If there is no such preset, or the file cannot be read.
     """
-    return RunConfig.from_yaml(name) if is_file(name) else PRESETS[name].config
+    if not is_file(name):
+        return PRESETS[name].config
+    if tuned_presets.is_tuned(name):
+        return RunConfig().with_values(tuned_presets.from_yaml(Path(name)).values)
+    return RunConfig.from_yaml(name)
 
 
 def is_file(name: str) -> bool:

@@ -107,17 +107,25 @@ def _disconnect_self(array: WeightArray, *, streams: Streams) -> None:
 
 
 def probed_devices(array: WeightArray, *, streams: Streams) -> torch.Tensor:
-    """Flat indices of the devices whose conductance every record carries; none for digital weights."""
-    if not isinstance(array, Crossbar):
-        return torch.empty(0, dtype=torch.int64)
-    return torch.randint(array.state.conductance.numel(), (PROBED,), generator=streams.at("probe"))
+    """Flat indices of the devices whose conductance is followed; none for digital weights."""
+    number = array.reads_per_spike * array.shape[0]
+    return torch.randint(max(number, 1), (PROBED if number else 0,), generator=streams.at("probe"))
 
 
 def probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:
-    """Drifted conductance of the probed devices at device time `now` [s]: [µS]."""
+    """Drifted conductance of the probed devices at device time `now` [s]: [µS].
+
+    Empty for a chip, which would be asked for a whole array in every trial: snapshots have it, see `probe_in`.
+    """
     if not isinstance(array, Crossbar):
         return np.empty(0, np.float32)
     return array.model.read(array.state.take(devices), array.spread.take(devices), now).location.numpy()
+
+
+def probe_in(layer: LayerSnapshot, devices: torch.Tensor) -> Floats:
+    """Drifted conductance of the probed devices in an array's snapshot: [µS]."""
+    probed: Floats = layer.conductance.reshape(-1)[devices.numpy()]
+    return probed
 
 
 @singledispatch

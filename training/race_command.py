@@ -85,7 +85,8 @@ def lines(race: Race, standings: Sequence[Standing], reports: Reports) -> Iterat
     yield f"{'place':>5}  {'lane':<{width}}{race.metric:>17}{'SD':>10}{'95 % interval':>22}{'n':>5}"
     for one in standings:
         reach = f"{one.low:.4g} to {one.high:.4g}" if one.number else ""
-        yield f"{one.place:>5}  {one.lane:<{width}}{one.mean:>17.4g}{one.sd:>10.2g}{reach:>22}{one.number:>5}"
+        place = one.place if one.number else "–"
+        yield f"{place:>5}  {one.lane:<{width}}{one.mean:>17.4g}{one.sd:>10.2g}{reach:>22}{one.number:>5}"
     yield caution(len(race.lanes), min((one.number for one in standings), default=0))
     for entry, report in reports.items():
         if report.status == FAILED:

@@ -21,6 +21,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -117,28 +118,39 @@ def rank(values: Values, metric: str) -> tuple[Standing, ...]:
     >>> [(one.place, one.lane) for one in rank(losses, "loss")]
     [(1, 'a'), (2, 'b')]
     """
-    beaten = {lane: 0 for lane in values}
-    for pair in differences(values, metric):
-        beaten[pair.second] += pair.sure
-    sign = _sign(metric)
+    beaten, sign = dict.fromkeys(values, 0), _sign(metric)
+    for pair, p in _tested(values, sign):
+        beaten[pair.second] += p <= 1.0 - CONFIDENCE
     lanes = [_standing(lane, list(_finite(runs).values()), beaten[lane] + 1) for lane, runs in values.items()]
     return tuple(sorted(lanes, key=lambda one: (one.number == 0, one.place, sign * one.mean)))
 
 
 def differences(values: Values, metric: str) -> tuple[Difference, ...]:
     """Every pair of lanes that share a seed, the better one first."""
-    sign, pairs = _sign(metric), list[tuple[str, str, Floats]]()
+    return tuple(
+        Difference(pair.first, pair.second, float(pair.values.mean()), *interval(pair.values), pair.values.size, p)
+        for pair, p in _tested(values, _sign(metric))
+    )
+
+
+class _Pair(NamedTuple):
+    """Two lanes, the better one first, and their differences within seeds."""
+
+    first: str
+    second: str
+    values: Floats
+
+
+def _tested(values: Values, sign: float) -> list[tuple[_Pair, float]]:
+    """Every pair of lanes that share a seed, with its corrected p-value."""
+    pairs = list[_Pair]()
     for first, second in itertools.combinations(values, 2):
         a, b = _finite(values[first]), _finite(values[second])
         paired = np.array([a[seed] - b[seed] for seed in a if seed in b])
         if paired.size:
             swapped = sign * paired.mean() > 0.0
-            pairs.append((second, first, -paired) if swapped else (first, second, paired))
-    corrected = holm([signed_rank(paired) for *_, paired in pairs])
-    return tuple(
-        Difference(first, second, float(paired.mean()), *interval(paired), paired.size, p)
-        for (first, second, paired), p in zip(pairs, corrected, strict=True)
-    )
+            pairs.append(_Pair(second, first, -paired) if swapped else _Pair(first, second, paired))
+    return list(zip(pairs, holm([signed_rank(pair.values) for pair in pairs]), strict=True))
 
 
 def interval(values: Sequence[float] | Floats) -> tuple[float, float]:

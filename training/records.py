@@ -28,7 +28,7 @@ class TrialRecord:
     One-value fields carry unit and meaning (see `SCALARS`). `inputs` and `hidden` are the spikes;
     `output`, `target` and `error`, the loss's derivative by the output, are ``time, output``;
     `voltage` and `raised` (see `training.kernels.Activity`) are ``time, hidden``; `probe` holds the
-    drifted conductance of the probed devices [µS].
+    drifted conductance of the probed devices [µS], and is empty for digital weights and on a chip.
     """
 
     trial: Annotated[int, Scalar("", "Trial number, from 0")]

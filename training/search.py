@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from pcmsim.errors import FieldError
+from pcmsim.errors import FieldError, UnknownNameError
 from pcmsim.quantity import check, quantity
 from pcmsim.registry import Registry
 from pcmsim.streams import Streams
@@ -159,7 +159,9 @@ def search_for(
     >>> search_for(COURSES["pattern"], "sign", "pattern", evaluations=20).config.scheme
     Sign(threshold=20.0)
     """
-    fields = changed.get("fields") or SPACES[SCHEMES[scheme] and scheme]
+    if scheme not in SCHEMES:
+        raise UnknownNameError("update scheme", scheme, SCHEMES)
+    fields = changed.get("fields") or SPACES[scheme]
     config = loading.configuration(course.base(scheme))
     if codec.name_of(config.scheme) != scheme:
         config = config.with_values({"scheme": scheme, "device.devices": PRESETS[scheme].config.device.devices})

@@ -135,6 +135,10 @@ class Session:
         """Copies of weights, conductances, ages and event counts of every layer, at device time now."""
         return memory.snapshot(self.arrays, self.device_time, self.updates.watch)
 
+    def probe(self, snapshot: Snapshot) -> Floats:
+        """Drifted conductance of the probed devices in a snapshot [µS]: of a run on a chip, records do not have it."""
+        return memory.probe_in(snapshot["recurrent"], self._probed)
+
     def observe(self) -> None:
         """Watch from now on what updates ask for and what the devices make of it; see `training.watch`.
 

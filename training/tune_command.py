@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from pcmsim.errors import FileError, PCMLabError
 from training import benchmark, loading, spaces, store, tuning_record
+from training.jobs import METRICS
 from training.search import COURSES, Course, Search, search_for
 from training.spaces import SPACES, Range
 from training.store import Store
 from training.studies import INTERRUPTED
 from training.tuned_presets import ENDING, Record
 from training.tuners import searched
-from training.tuning import finished, opened
+from training.tuning_study import finished, opened
 from training.workers import pool
 
 SHOWN = 3
@@ -49,12 +50,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ("seeds", "runs of an evaluation"),
     ):
         parser.add_argument(f"--{name}", type=benchmark.count, metavar="N", help=text)
-    parser.add_argument("--metric", help="what counts: loss, accuracy, held-out-loss, held-out-accuracy")
+    parser.add_argument("--metric", help=f"what counts: {', '.join(METRICS)}")
     parser.add_argument("--judge", help="samples that judge at the end: validation, test")
-    parser.add_argument("--workers", type=benchmark.count, default=1, metavar="N", help="processes (default 1)")
+    workers = "processes (default 1; with more, chance has a say in what is tried)"
+    parser.add_argument("--workers", type=benchmark.count, default=1, metavar="N", help=workers)
     parser.add_argument("--storage", metavar="URL", help="database of the studies (default: SQLite in the run store)")
     parser.add_argument("--store", metavar="FOLDER", help="where runs are kept (default PCMLAB_STORE or pcmlab-runs)")
-    parser.add_argument("--out", metavar="FOLDER", help="write the settings found there, one file per scheme")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="write the settings found there, one file per scheme, as run takes them"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -73,8 +77,8 @@ def command(options: argparse.Namespace) -> int:
         code = INTERRUPTED
     for search, study in zip(searches, studies, strict=True):
         tuning_record.keep(search, study, kept)
-    _written(searches, studies, options.out)
     print("\n".join(lines(searches, studies)))
+    _write(searches, studies, options.out)
     return code
 
 
@@ -90,11 +94,10 @@ def asked(options: argparse.Namespace) -> Iterator[Search]:
     named = options.task if options.preset is None else Path(options.preset).stem
     names = ("evaluations", "trials", "every", "seeds", "metric", "judge")
     changed: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    fields = dict(map(_field, options.field))
+    if options.field:
+        changed["fields"] = dict(map(_field, options.field))
     for scheme in options.scheme or SPACES:
-        yield search_for(
-            course, scheme, named, loading.settings(options.set), **changed, **({"fields": fields} if fields else {})
-        )
+        yield search_for(course, scheme, named, loading.settings(options.set), **changed)
 
 
 def _field(text: str) -> tuple[str, Range]:
@@ -114,12 +117,14 @@ def _followed(search: Search, study: optuna.Study, work: Iterator[int], quiet: b
             bar.update(number - bar.n)
 
 
-def _written(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: str | None) -> None:
-    if folder is None:
+def _write(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: str | None) -> None:
+    """A file of each study that found something."""
+    found = [pair for pair in zip(searches, studies, strict=True) if tuning_record.full(pair[1])]
+    if folder is None or not found:
         return
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        for search, study in zip(searches, studies, strict=True):
+        for search, study in found:
             (Path(folder) / f"{search.name}{ENDING}").write_text(tuning_record.tuned(search, study).to_yaml(), "utf-8")
     except OSError as error:
         raise FileError(folder, f"cannot be written ({error.strerror})") from error

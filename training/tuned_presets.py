@@ -15,13 +15,12 @@ from typing import Any
 import yaml
 
 from pcmsim.errors import FileError, PCMLabError
-from pcmsim.presets import parse_yaml
+from pcmsim.presets import parse_yaml, read_mapping
 from pcmsim.quantity import check, quantity
 from training import codec
 
 FOLDER = "tuned"
 ENDING = ".yaml"
-NOTHING: Any = float("nan")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Record:
     evaluations: int = quantity(0, minimum=0, doc="Budget: evaluations")
     finished: int = quantity(0, minimum=0, doc="Evaluations in full")
     pruned: int = quantity(0, minimum=0, doc="Evaluations ended early")
-    trained: int = quantity(0, unit="trials", minimum=0, doc="Trials trained in all, of all runs")
+    trained: int = quantity(0, unit="trials", minimum=0, doc="Trials trained in these evaluations, of all runs")
     best: float = quantity(0.0, doc="Mean metric of the best evaluation")
     untuned: float | None = quantity(
         None, kind=float, doc="That of the first evaluation, with the settings as they were"
@@ -109,6 +108,17 @@ def from_yaml(path: Path | Traversable) -> Tuned:
         raise FileError(str(path), f"holds no tuned settings ({str(error).splitlines()[0]})") from error
     assert isinstance(tuned, Tuned)
     return tuned
+
+
+def is_tuned(path: str | Path) -> bool:
+    """Whether a file holds tuned settings, and not a configuration.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
+    return read_mapping(path).keys() >= {"values", "record"}
 
 
 def shipped() -> Iterator[tuple[str, Tuned]]:

@@ -8,18 +8,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 import optuna
-from optuna.trial import TrialState
 
 from training.search import Search
 from training.store import Store
-from training.tuning import finished, opened, work
+from training.tuning_study import WORKER, finished, hand_back, opened, work
 from training.workers import TRIES, Pool, WorkerDiedError
 
 LOOK = 0.3
 """How often the study is looked at while others work [s]."""
-
-TEAM = "worker"
-"""Under this name an evaluation holds whose it is."""
 
 
 def searched(search: Search, url: str, store: Store | None = None, pool: Pool | None = None) -> Iterator[int]:
@@ -30,7 +26,7 @@ def searched(search: Search, url: str, store: Store | None = None, pool: Pool | 
     search : Search
         What is tuned.
     url : str
-        Database of the study; see `training.tuning.opened`.
+        Database of the study; see `training.tuning_study.opened`.
     store : Store, optional
         Where the runs of evaluations in full are kept.
     pool : Pool, optional
@@ -81,7 +77,7 @@ class _Team:
         if self._names:
             self._pool.shutdown(cancel_futures=True)
         for name in self._names.values():
-            _hand_back(self._study, name)
+            self._hand_back(name)
 
     def _begin(self) -> None:
         self._tries -= 1
@@ -93,22 +89,17 @@ class _Team:
         try:
             future.result()
         except WorkerDiedError:
-            _hand_back(self._study, name)
+            self._hand_back(name)
             if self._tries == 0:
                 raise
             self._begin()
+
+    def _hand_back(self, name: str) -> None:
+        hand_back(self._study, lambda trial: trial.user_attrs.get(WORKER) == name)
 
 
 def evaluated(search: Search, url: str, folder: Path | None, name: str) -> None:
     """What one process does: evaluate until the budget is spent."""
     store = None if folder is None else Store(folder)
-    for _ in work(search, opened(search, url), store, {TEAM: name}):
+    for _ in work(search, opened(search, url), store, name):
         pass
-
-
-def _hand_back(study: optuna.Study, name: str) -> None:
-    """Have somebody else do what a process was at that is no more."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if trial.user_attrs.get(TEAM) == name:
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)

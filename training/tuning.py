@@ -8,23 +8,14 @@ of processes on any number of machines.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import time
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import optuna
 import torch
-from optuna.exceptions import ExperimentalWarning, OptunaError, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from pcmsim.errors import PCMLabError
 from pcmsim.streams import Streams
@@ -41,17 +32,8 @@ STARTERS = 8
 HOPELESS = frozenset({"diverged", "silent"})
 """Two points in a row with such a last trial end an evaluation; lesser outbursts do pass, even in the best runs."""
 
-DONE = (TrialState.COMPLETE, TrialState.PRUNED)
-"""States that count toward the budget; what failed or was killed does not."""
-
-HEARTBEAT, GRACE = 5, 30
-"""A worker gives a sign of life this often [s]; without one for so long its evaluation is somebody else's [s]."""
-
 TRAINED, KEYS, VALUES, ERROR = "trained", "keys", "values", "error"
-
-
-class SurplusError(Exception):
-    """An evaluation beyond the budget, drawn by two workers at the same time."""
+"""What an evaluation carries: trials trained, keys and metrics of its runs, why there is no run."""
 
 
 class Sampler(BaseSampler):
@@ -167,144 +149,3 @@ def _kept(trial: optuna.Trial, outcomes: list[Outcome], store: Store | None) -> 
     if store is not None:
         for outcome in outcomes:
             store.add(outcome)
-
-
-def opened(search: Search, url: str) -> optuna.Study:
-    """The study of a search in a database; a new one first tries the settings as they are.
-
-    Parameters
-    ----------
-    search : Search
-        What is tuned.
-    url : str
-        Of a database that SQLAlchemy knows, such as ``sqlite:///studies.db``.
-
-    Raises
-    ------
-    PCMLabError
-        If the database cannot be opened.
-    """
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    with _experimental(), _reachable(url):
-        study = optuna.create_study(
-            study_name=search.study,
-            storage=_storage(url),
-            sampler=Sampler(search.seed),
-            pruner=pruner(search),
-            direction=StudyDirection[METRICS[search.metric].direction.upper()],
-            load_if_exists=True,
-        )
-        if not study.get_trials(deepcopy=False):
-            study.enqueue_trial(dict(search.first))
-    return study
-
-
-def _storage(url: str) -> RDBStorage:
-    sqlite = url.startswith("sqlite")
-    storage = RDBStorage(
-        url,
-        {"connect_args": {"timeout": 100}} if sqlite else {},
-        heartbeat_interval=HEARTBEAT,
-        grace_period=GRACE,
-        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-    )
-    if sqlite:
-        _one_at_a_time(storage.engine)
-    return storage
-
-
-def _one_at_a_time(engine: Engine) -> None:
-    """Have every transaction lock the file before it reads.
-
-    SQLite does not lock what it reads for an update: two processes would be given the same evaluation
-    (Optuna's documentation, frequently asked questions, SQLite3).
-    """
-    engine.dispose()  # connections that were made before
-    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-
-
-@contextlib.contextmanager
-def _reachable(url: str) -> Iterator[None]:
-    """Whatever goes wrong with a database, in one line, without its password."""
-    try:
-        yield
-    except (SQLAlchemyError, OptunaError, ImportError, ValueError, OSError) as error:
-        raise PCMLabError(f"storage {shown(url)}: cannot be opened ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    return (str(cause).splitlines() or [type(error).__name__])[0]
-
-
-def shown(url: str) -> str:
-    """A database's URL without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return repr(url)
-
-
-@contextlib.contextmanager
-def _experimental() -> Iterator[None]:
-    """Heartbeats have been experimental in Optuna since 2.9."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        yield
-
-
-def finished(study: optuna.Study) -> int:
-    """How many evaluations count toward the budget."""
-    return len(study.get_trials(deepcopy=False, states=DONE))
-
-
-def work(
-    search: Search, study: optuna.Study, store: Store | None = None, marks: Mapping[str, str] | None = None
-) -> Iterator[int]:
-    """Evaluate until the budget is spent, beside any number of others who do.
-
-    Parameters
-    ----------
-    search : Search
-        What is tuned.
-    study : optuna.Study
-        Its study, from `opened`.
-    store : Store, optional
-        Where the runs of evaluations in full are kept.
-    marks : mapping, optional
-        Attributes for the evaluations that are done here.
-
-    Yields
-    ------
-    int
-        Evaluations of the study that are finished, after each of one's own.
-    """
-
-    def objective(trial: optuna.Trial) -> float:
-        for name, mark in (marks or {}).items():
-            trial.set_user_attr(name, mark)
-        if place(study, trial.number) >= search.evaluations:
-            raise SurplusError
-        try:
-            return evaluate(search, trial, store)
-        except (optuna.TrialPruned, UpdateFinishedTrialError):
-            raise
-        except BaseException:
-            study.enqueue_trial(trial.params)  # whoever goes on begins with it
-            raise
-
-    while (number := finished(study)) < search.evaluations:
-        if number + _under_way(study) < search.evaluations:
-            with _experimental(), contextlib.suppress(UpdateFinishedTrialError):  # taken over: we seemed dead
-                study.optimize(objective, n_trials=1, catch=(SurplusError,))
-            yield finished(study)
-        else:
-            time.sleep(0.2)  # others are at the last ones, and may die
-
-
-def _under_way(study: optuna.Study) -> int:
-    """Evaluations that others are at; those whose worker has died are taken over."""
-    with _experimental():
-        optuna.storages.fail_stale_trials(study)
-    return len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))

@@ -17,7 +17,8 @@ from training.jobs import versions
 from training.search import Search
 from training.store import Store
 from training.tuned_presets import Record, Tuned
-from training.tuning import DONE, KEYS, TRAINED, VALUES
+from training.tuning import KEYS, TRAINED, VALUES
+from training.tuning_study import DONE
 
 FEW = 10
 """Evaluations in full below which nothing can be said about importance: the best tenth would be none."""
@@ -31,8 +32,8 @@ def record(search: Search, study: optuna.Study) -> Record:
     PCMLabError
         If no evaluation is finished in full.
     """
-    done = study.get_trials(deepcopy=False, states=DONE)
-    best, full = best_of(study), [trial for trial in done if trial.state is TrialState.COMPLETE]
+    within = counted(search, study)
+    best, finished, done = best_of(within), full(within), within.get_trials(deepcopy=False)
     return Record(
         study=search.study,
         metric=search.metric,
@@ -40,18 +41,30 @@ def record(search: Search, study: optuna.Study) -> Record:
         every=search.every,
         judge=search.judge,
         evaluations=len(done),
-        finished=len(full),
-        pruned=len(done) - len(full),
-        trained=sum(trial.user_attrs.get(TRAINED, 0) for trial in study.get_trials(deepcopy=False)),
+        finished=len(finished),
+        pruned=len(done) - len(finished),
+        trained=sum(trial.user_attrs.get(TRAINED, 0) for trial in done),
         best=sum(best.user_attrs[VALUES]) / search.seeds,
-        untuned=done[0].value if done[0] in full and done[0].params.items() >= search.first.items() else None,
+        untuned=done[0].value if done[0] in finished and done[0].params.items() >= search.first.items() else None,
         date=datetime.now(UTC).date().isoformat(),
         seeds=tuple(job.config.seed for job in search.jobs({})),
         each=tuple(best.user_attrs[VALUES]),
         fields={name: str(known) for name, known in search.fields.items()},
-        importance=importance(study),
+        importance=importance(within),
         versions={**versions(), "optuna": metadata.version("optuna")},
     )
+
+
+def counted(search: Search, study: optuna.Study) -> optuna.Study:
+    """The part of a study that lies within the budget of a search; others may have gone further."""
+    within = optuna.create_study(study_name=study.study_name, direction=study.direction)
+    within.add_trials(study.get_trials(deepcopy=False, states=DONE)[: search.evaluations])
+    return within
+
+
+def full(study: optuna.Study) -> list[FrozenTrial]:
+    """The evaluations that were finished in full."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def best_of(study: optuna.Study) -> FrozenTrial:
@@ -74,7 +87,7 @@ def importance(study: optuna.Study) -> dict[str, float]:
     PED-ANOVA over the evaluations in full (Watanabe et al. 2023, doi:10.24963/ijcai.2023/488); empty
     where these are fewer than `FEW`.
     """
-    if len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))) < FEW:
+    if len(full(study)) < FEW:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
@@ -88,8 +101,10 @@ def tuned(search: Search, study: optuna.Study) -> Tuned:
     PCMLabError
         If no evaluation is finished in full.
     """
-    found = search.config.with_values(best_of(study).params)
-    return Tuned(f"{search.config.scheme.summary} Tuned.", dict(differences(found)), record(search, study))
+    found = search.config.with_values(best_of(counted(search, study)).params)
+    return Tuned(
+        f"{search.config.scheme.summary} Settings found by search.", dict(differences(found)), record(search, study)
+    )
 
 
 def differences(config: RunConfig) -> Iterator[tuple[str, Any]]:
@@ -109,7 +124,6 @@ def _differing(default: Any, here: Mapping[str, Any], path: str) -> Iterator[tup
 
 def keep(search: Search, study: optuna.Study, store: Store) -> None:
     """Write down in a run store which of its runs are the study's."""
-    full = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    jobs = [job for trial in full if KEYS in trial.user_attrs for job in search.jobs(trial.params)]
+    jobs = [job for trial in full(study) if KEYS in trial.user_attrs for job in search.jobs(trial.params)]
     about = {"scheme": codec.name_of(search.config.scheme), "fields": {n: str(k) for n, k in search.fields.items()}}
     store.keep_group(search.study, "study", about, jobs)

@@ -148,7 +148,7 @@ class Board:
         layer = shot.snapshot[self.layer.value]
         if turn in (None, CROSSBAR_TURN):
             self._offer_cores(shot.config.core.enabled and not shot.chip)
-            self._draw_array(layer, None if shot.look is None else shot.look.meters.write_error)
+            self._draw_array(layer, shot)
         if turn in (None, CONDUCTANCE_TURN):
             edge = conductance.right_edge(layer, shot.config.device.model(None).g_max)
             shown = conductance.columns(layer, edge)
@@ -165,10 +165,11 @@ class Board:
         if options != self.kind.options:
             self.kind.param.update(options=options, value=CORES if enabled else "weight")
 
-    def _draw_array(self, layer: LayerSnapshot, write_error: float | None) -> None:
+    def _draw_array(self, layer: LayerSnapshot, shot: Shot) -> None:
         kind = self.kind.value
         if kind == CORES:
-            self.cores.draw(layer, write_error)
+            write_error = None if shot.look is None else shot.look.meters.write_error
+            self.cores.draw(layer, write_error, coded=shot.config.core.adc_bits is not None)
         else:
             shown = crossbar.columns(layer, kind)
             self.views["crossbar"].show(shown)

@@ -45,14 +45,14 @@ class Cores:
         """The plots, by name."""
         return {name: list(view.figures.values()) for name, view in self.views.items()}
 
-    def draw(self, layer: LayerSnapshot, write_error: float | None) -> None:
+    def draw(self, layer: LayerSnapshot, write_error: float | None, *, coded: bool) -> None:
         """Bring the part up to date; a snapshot from before the cores were switched on leaves it as it is.
 
         Parameters
         ----------
         layer : LayerSnapshot
             One array.
-        write_error : float or None
+        write_error, coded : float or None, bool
             As in `cores.html`.
         """
         if layer.core is None:
@@ -60,7 +60,7 @@ class Cores:
         view = self._made()
         view.show(cores.columns(layer.core, layer.weights.shape, self._palette))
         cores.fit(view, layer.core)
-        self._words.show(cores.html(layer.core, write_error))
+        self._words.show(cores.html(layer.core, write_error, coded=coded))
 
     def _made(self) -> View:
         if not self.views:

@@ -167,11 +167,8 @@ class Entries:
 
     @staticmethod
     def _list(kind: Any, name: str, **about: Any) -> Any:
-        look = {} if kind is pmui.MultiChoice else {"size": "small"}
-        widget = kind(
-            label=name, sizing_mode="stretch_width", margin=(9, 0, 3, 0), stylesheets=[STYLE], **look, **about
-        )
-        return responsive(widget)
+        look = {"stylesheets": [STYLE, MANY]} if kind is pmui.MultiChoice else {"size": "small", "stylesheets": [STYLE]}
+        return responsive(kind(label=name, sizing_mode="stretch_width", margin=(9, 0, 3, 0), **look, **about))
 
     @staticmethod
     def _slider(name: str, value: int, low: int, high: int) -> Any:
@@ -195,6 +192,10 @@ def _note() -> pn.pane.HTML:
     return pn.pane.HTML(f"<p>{text}</p>", sizing_mode="stretch_width", margin=(4, 0), styles=look)
 
 
+MANY = """
+.MuiInputLabel-root { font-size: calc(12px * var(--text, 1)) }
+.MuiInputLabel-root:not(.MuiInputLabel-shrink) { top: 0 !important; transform: translate(12px, 7px) !important }
+"""
 CHECKS = """
 .MuiFormControlLabel-root { margin-right: 0 !important; height: 26px }
 .MuiFormGroup-root { display: grid !important; grid-template-columns: 1fr 1fr }

@@ -1,83 +1,174 @@
-"""What pages with a top bar, a sidebar and a board share: the page around them, its buttons, and what it says."""
+"""What all pages share: the title bar, the way from one page to another, light and dark, and words to the person.
+
+Links open a tab of their own: a run or a race ends with its tab.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import panel as pn
 import panel_material_ui as pmui
+import param
 from bokeh.document import Document
+from panel.custom import JSComponent
 from panel.util import edit_readonly
 
 from app import theme
-from app.controls import responsive
 from app.keyboard import Keyboard
-from app.pages import navigation
-from app.pages.header import BUTTON
 from app.stream import Stream
+from app.url import Arguments
+
+COOKIE = "pcmlab-theme"
+"""Where the browser keeps the mode between pages: the server sees it before it draws."""
 
 LONGEST = 400
 """Characters of a notification."""
 
+MODES = {"dark": True, "default": False, "light": False}
 
-def page(
-    bar: Any, sidebar: Any, board: Any, paint: Callable[[bool], None], width: int = theme.SIDEBAR_WIDTH
-) -> pmui.Page:
-    """A page.
+
+class Served(Protocol):
+    """A page of one visitor, as `app.pages.register` builds it."""
+
+    page: pmui.Page
+
+    def attach(self, document: Document) -> None:
+        """Begin to stream into a browser session; end with it."""
+
+
+class Navigation(JSComponent):
+    """Plain links to all pages; keeps the mode for the page that comes next.
 
     Parameters
     ----------
-    bar, sidebar, board : panel.viewable.Viewable
-        What stands in it.
+    links : list of tuple of str
+        Address and title of each page.
+    here : str
+        Address of this one.
+    dark : bool
+        The mode.
+    """
+
+    links = param.List([])
+    here = param.String("")
+    dark = param.Boolean(False)
+
+    _esm = f"""
+    export function render({{model, el}}) {{
+      const nav = document.createElement('nav')
+      nav.setAttribute('aria-label', 'Pages')
+      for (const [address, title] of model.links) {{
+        const link = document.createElement('a')
+        link.href = address
+        link.textContent = title
+        if (address === model.here) link.setAttribute('aria-current', 'page')
+        else Object.assign(link, {{target: '_blank', rel: 'noopener'}})
+        nav.appendChild(link)
+      }}
+      el.appendChild(nav)
+      model.on('dark', () => {{
+        document.cookie = `{COOKIE}=${{model.dark ? 'dark' : 'light'}}; path=/; max-age=31536000; samesite=lax`
+      }})
+    }}
+    """
+
+    @property
+    def _linked_properties(self) -> tuple[str, ...]:
+        """What browsers may change: nothing."""
+        return ()
+
+
+def is_dark(arguments: Arguments, cookies: Mapping[str, str]) -> bool:
+    """Whether a page begins dark: as its address says, else as the last page was.
+
+    Examples
+    --------
+    >>> is_dark({}, {"pcmlab-theme": "dark"}), is_dark({"theme": [b"default"]}, {"pcmlab-theme": "dark"})
+    (True, False)
+    """
+    asked = (arguments.get("theme") or [b""])[-1].decode("utf-8", "replace")
+    return MODES.get(asked, cookies.get(COOKIE) == "dark")
+
+
+def template(
+    header: Any, sidebar: Any, main: list[Any], paint: Callable[[bool], Any], width: int = theme.SIDEBAR_WIDTH
+) -> pmui.Page:
+    """A page with its title bar.
+
+    Parameters
+    ----------
+    header, sidebar : panel.viewable.Viewable
+        What stands in the title bar, and beside the page.
+    main : list
+        What fills the page.
     paint : callable
-        Takes on the dark colours, or the light ones.
+        Gives the plots the colours of a mode: gets whether it is dark.
     width : int
         Of the sidebar [px].
     """
-    made = pmui.Page(
+    page = pmui.Page(
         title="pcmlab",
-        header=[bar],
+        header=[header],
         sidebar=[sidebar],
-        main=[board],
+        main=main,
         sidebar_width=width,
         sidebar_resizable=False,
         busy_indicator=None,
         theme_config=theme.MUI,
         sx=theme.PAGE,
     )
-    with edit_readonly(made):
-        made.busy = False
-    made.param.watch(lambda change: paint(change.new), "dark_theme")
-    return made
+    _cut_busy(page)
+    page.param.watch(lambda change: paint(change.new), "dark_theme")
+    if page.dark_theme:
+        paint(True)
+    return page
 
 
-def bar(name: str, *buttons: Any) -> pn.Row:
-    """The top bar of the page `name`: links to the others at the left, its buttons at the right."""
-    return pn.Row(
-        navigation.links(name), pn.Spacer(sizing_mode="stretch_width"), *buttons,
-        sizing_mode="stretch_width", margin=0, align="center",
+def navigate(page: pmui.Page, titles: Mapping[str, str], here: str) -> None:
+    """Put links to all pages beside the title.
+
+    Parameters
+    ----------
+    page : panel_material_ui.Page
+        From `template`.
+    titles : mapping of str to str
+        Titles by path, such as ``/race``.
+    here : str
+        Path of this page.
+    """
+    links = [(relative(path), title) for path, title in titles.items()]
+    bar = Navigation(
+        links=links, here=relative(here), dark=page.dark_theme, margin=(0, 0, 0, 14), align="center",
+        stylesheets=[LINKS],
     )  # fmt: skip
+    page.param.watch(lambda change: bar.param.update(dark=change.new), "dark_theme")
+    page.header = [bar, *page.header]
 
 
-def button(label: str, icon: str, act: Callable[[], Any], *classes: str) -> Any:
-    """A button of the top bar."""
-    made = pmui.Button(
-        label=label, icon=icon, size="small", variant="contained", color="primary",
-        margin=(0, 3), stylesheets=[BUTTON], css_classes=list(classes),
-    )  # fmt: skip
-    made.on_click(lambda _: act())
-    return responsive(made)
+def relative(path: str) -> str:
+    """Address of a page as seen from any other: a proxy may serve them all below some folder.
+
+    Examples
+    --------
+    >>> relative("/"), relative("/race")
+    ('./', './race')
+    """
+    return f".{path}"
 
 
-def menu(label: str, icon: str, entries: Iterable[str], act: Callable[[str], Any]) -> Any:
-    """A button of the top bar that opens a list."""
-    made = pmui.MenuButton(
-        label=label, icon=icon, size="small", variant="contained", color="primary", margin=(0, 3),
-        items=[{"label": entry} for entry in entries], stylesheets=[BUTTON],
-    )  # fmt: skip
-    made.on_click(lambda item: act(item["label"]))
-    return made
+def tell(sentence: str, stay: bool = False) -> None:
+    """Say what happened; for whoever comes back later, it can `stay` until it is closed."""
+    if pn.state.notifications is not None:
+        pn.state.notifications.info(sentence, duration=0 if stay else 4000)
+
+
+def warn(sentence: str) -> None:
+    """Say what went wrong, at most a paragraph of it."""
+    if pn.state.notifications is not None:
+        short = sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST - 1]}…"
+        pn.state.notifications.error(short, duration=7000)
 
 
 def attach(
@@ -91,14 +182,22 @@ def attach(
     document.on_session_destroyed(lambda _: close())
 
 
-def tell(sentence: str) -> None:
-    """Say what happened."""
-    if pn.state.notifications is not None:
-        pn.state.notifications.info(sentence, duration=4000)
+def _cut_busy(page: pmui.Page) -> None:
+    """Stop the page from following the process-wide busy flag.
+
+    Every widget event of every session toggles that flag twice, and each toggle walks the whole
+    model tree of every open page.
+    """
+    with edit_readonly(page):
+        page.busy = False
 
 
-def warn(sentence: str) -> None:
-    """Say what went wrong, at most a paragraph of it."""
-    if pn.state.notifications is not None:
-        short = sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST - 1]}…"
-        pn.state.notifications.error(short, duration=7000)
+LINKS = """
+nav { display: flex; gap: 2px }
+a { color: #b9c6d0; text-decoration: none; font-size: 13.5px; line-height: 22px; padding: 14px 10px 11px;
+  border-bottom: 3px solid transparent; white-space: nowrap }
+a:hover { color: #fff }
+a[aria-current] { color: #fff; font-weight: 500; border-color: #4ba9e4 }
+a:focus-visible { outline: 2px solid #4ba9e4; outline-offset: -4px; border-radius: 6px }
+@media (max-width: 1180px) { a { padding: 14px 6px 11px } }
+"""

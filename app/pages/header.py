@@ -9,7 +9,6 @@ import panel as pn
 import panel_material_ui as pmui
 
 from app.controls import NAMING_TIP, responsive
-from app.pages import navigation
 from app.runner import Runner
 from app.shot import Shot
 from training.presets import PRESETS
@@ -74,7 +73,6 @@ class Header:
         self.large.on_click(lambda _: self._enlarge(page))
         self.help = self._icon("Help", "help", page.help)
         self.view = pn.Row(
-            navigation.links("Live"),
             pn.Spacer(sizing_mode="stretch_width"),
             self.preset, self.play, self.step, self.reset, self.tempo, self.pin, self.share, self.export,
             self.large, self.help,

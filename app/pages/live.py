@@ -6,20 +6,19 @@ import contextlib
 import time
 from typing import Any
 
-import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 from bokeh.plotting import figure
-from panel.util import edit_readonly
 
 from app import theme, url
 from app.address import Address
 from app.attention import IDLE_MINUTES, Attention
-from app.chips import Place
+from app.chips import ChipPlace
 from app.controls import Controls
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
+from app.pages import frame
 from app.pages.board import Board
 from app.pages.bring import DataDialog
 from app.pages.exporting import ExportDialog
@@ -50,11 +49,13 @@ class Live:
         What the address asks for; the default preset without one.
     idle : float
         Minutes without a touch after which the run pauses; 0 for never.
-    place : Place, optional
+    place : ChipPlace, optional
         Where the chip answers that holds the weights; without one they are simulated.
     """
 
-    def __init__(self, link: url.Link | None = None, idle: float = IDLE_MINUTES, place: Place | None = None) -> None:
+    def __init__(
+        self, link: url.Link | None = None, idle: float = IDLE_MINUTES, place: ChipPlace | None = None
+    ) -> None:
         link = link or url.read({})
         self.preset = link.preset
         self.runner = Runner(link.config, place)
@@ -179,13 +180,11 @@ class Live:
 
     def tell(self, sentence: str, stay: bool = False) -> None:
         """Say what happened; for whoever comes back later, it can `stay` until it is closed."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.info(sentence, duration=0 if stay else 4000)
+        frame.tell(sentence, stay)
 
     def warn(self, sentence: str) -> None:
         """Say what went wrong."""
-        if pn.state.notifications is not None:
-            pn.state.notifications.error(sentence, duration=7000)
+        frame.warn(sentence)
 
     def _draw_sidebar(self, shot: Shot) -> None:
         if shot.look is not None:
@@ -282,27 +281,9 @@ class Live:
             self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files,
             self.downloads.pictures, *self.address.models,
         ]  # fmt: skip
-        page = pmui.Page(
-            title="pcmlab",
-            header=[self.header.view],
-            sidebar=[self.sidebar.view],
-            main=[self.board.view, self.exporting.view, self.helping.view, self.bringing.view],
-            sidebar_width=theme.SIDEBAR_WIDTH,
-            sidebar_resizable=False,
-            busy_indicator=None,
-            theme_config=theme.MUI,
-            sx=theme.PAGE,
+        return frame.template(
+            self.header.view,
+            self.sidebar.view,
+            [self.board.view, self.exporting.view, self.helping.view, self.bringing.view],
+            lambda dark: self.board.paint(dark=dark),
         )
-        _cut_busy(page)
-        page.param.watch(lambda change: self.board.paint(dark=change.new), "dark_theme")
-        return page
-
-
-def _cut_busy(page: pmui.Page) -> None:
-    """Stop the page from following the process-wide busy flag.
-
-    Every widget event of every session toggles that flag twice, and each toggle walks the whole
-    model tree of every open page.
-    """
-    with edit_readonly(page):
-        page.busy = False

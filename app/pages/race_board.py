@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 import panel as pn
@@ -27,6 +28,7 @@ class RaceBoard:
         self.curves, self.rows = race_curves.build(self._palette), race_rows.build(self._palette)
         self._heat: Heat | None = None
         self._shown: tuple[object, ...] = ()
+        self._addresses: dict[str, str] = {}
         self.legend = head("Learning")
         self.table = Words(
             html="", sizing_mode="stretch_both", margin=(0, 12, 4, 12), stylesheets=[WORDS, LISTING, TABLE]
@@ -63,15 +65,16 @@ class RaceBoard:
             self.rows.show(race_rows.columns(heat, self._palette))
             race_rows.fit(self.rows, heat)
         if turn in (None, RANKING_TURN):
-            self.table.show(f'<div class="listing ranking">{ranking.html(heat)}</div>')
+            self.table.show(f'<div class="listing ranking">{ranking.html(heat, self._addresses)}</div>')
         self.strip.show(status(heat))
 
     def _draw_lanes(self, heat: Heat) -> None:
         """What changes with the lanes alone: the key to the colours, and where they lead."""
         if self._shown != (heat.race,):
             self._shown = (heat.race,)
-            self.legend.show(head_html("Learning", key(heat), "mean and range over seeds"))
-            self.curves.show(race_curves.addresses(heat))
+            self._addresses = {} if heat.race is None else lanes.addresses(heat.race)
+            self.legend.show(head_html("Learning", key(heat, self._addresses)))
+            self.curves.show(race_curves.leading(heat, self._addresses))
 
     def _arrange(self) -> pn.Column:
         figures = self.rows.figures
@@ -93,15 +96,14 @@ WIDTHS = {"weights": 2.2}
 """Share of the row's width that a plot takes; 1 unless told."""
 
 
-def key(heat: Heat) -> str:
+def key(heat: Heat, addresses: Mapping[str, str]) -> str:
     """The lanes in their colours, each with its link to Live."""
     if heat.race is None:
         return ""
     titles = lanes.titles(list(heat.race.lanes))
     parts = []
     for lane, place in lanes.places(heat.race).items():
-        address = lanes.live(heat.race, lane)
-        link = f' href="{escape(address)}" target="_blank" title="Open in Live"' if address else ""
+        link = f' href="{escape(addresses[lane])}" target="_blank" title="Open in Live"' if addresses[lane] else ""
         parts.append(f'<a class="lane lane{place}"{link}>━ {escape(titles[lane])}</a>')
     return " ".join(parts)
 

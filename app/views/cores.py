@@ -117,7 +117,7 @@ def fit(view: View, core: CoreSnapshot) -> None:
     view.settle()
 
 
-def html(core: CoreSnapshot, write_error: float | None = None) -> str:
+def html(core: CoreSnapshot, write_error: float | None = None, *, coded: bool = True) -> str:
     """The cores in words, two lines.
 
     Parameters
@@ -126,13 +126,15 @@ def html(core: CoreSnapshot, write_error: float | None = None) -> str:
         The cores of one array.
     write_error : float, optional
         Programming error of recent updates, all arrays together, as a share of the change asked.
+    coded : bool
+        Whether sums are rounded to codes, which are what is counted.
     """
     number, (rows, outputs) = math.prod(core.tiles), core.size
     cores = "1 core" if number == 1 else f"{number:,} cores"
     return (
         f'<div class="cores" title="{ERRORS}"><span>{cores} of {rows} × {outputs}, {core.utilisation:.1%} in use</span>'
         f"<span>gain error {core.gain_error:.2%}, offset {core.offset_error:.2%}</span>"
-        f"<span>{_converted(core)}</span><span>{_programmed(write_error)}</span></div>"
+        f"<span>{_converted(core, coded)}</span><span>{_programmed(write_error)}</span></div>"
     )
 
 
@@ -140,8 +142,8 @@ def _programmed(write_error: float | None) -> str:
     return "" if write_error is None else f"programming error {write_error:.0%} of the change"
 
 
-def _converted(core: CoreSnapshot) -> str:
-    """What became of the sums.
+def _converted(core: CoreSnapshot, coded: bool = True) -> str:
+    """What became of the sums; they are counted anew when the converters are set otherwise.
 
     Examples
     --------
@@ -151,7 +153,7 @@ def _converted(core: CoreSnapshot) -> str:
     '<b>0.2% saturated</b> of 2.5 M sums'
     """
     if core.saturated is None:
-        return "nothing converted to codes yet"
+        return "no sum converted with these settings yet" if coded else "sums are not rounded to codes"
     total = int(core.histogram.sum())
     count = f"{total:,}" if total < 10**6 else f"{total / 1e6:.3g} M" if total < 10**9 else f"{total / 1e9:.3g} G"
     return f"<b>{core.saturated:z.1%} saturated</b> of {count} sums"

@@ -40,7 +40,10 @@ def build(palette: Palette) -> View:
         Figure ``curves``; sources ``band0``, ``line0``, ``tip0`` and so on, one per colour, and ``urls``.
     """
     plot = blank_figure(
-        x_range=Range1d(0.0, 750.0), y_range=Range1d(0.05, 1.0), y_axis_type="log", x_axis_label="trial", name="race"
+        x_range=Range1d(0.0, 750.0),
+        y_range=Range1d(0.05, 1.0),
+        y_axis_type="log",
+        x_axis_label="trial (mean over seeds, band from lowest to highest)",
     )
     plot.xgrid.visible = False
     plot.yaxis.ticker = FixedTicker(ticks=[])
@@ -65,7 +68,7 @@ def _draw(view: View, plot: figure, place: int) -> object:
     columns: dict[str, list[float]] = {name: [] for name in ("trial", "mean", "low", "high", "lane")}
     source, tip = ColumnDataSource(columns), ColumnDataSource({"trial": [], "mean": []})
     view.sources |= {f"line{place}": source, f"tip{place}": tip}
-    band = VArea(x="trial", y1="low", y2="high", fill_alpha=0.16)
+    band = VArea(x="trial", y1="low", y2="high", fill_alpha=0.13)
     line = Line(x="trial", y="mean", line_width=2.2)
     now = Scatter(x="trial", y="mean", size=7, line_color=None)
     plot.add_glyph(source, band)
@@ -100,11 +103,11 @@ def columns(heat: Heat) -> Columns:
     return found
 
 
-def addresses(heat: Heat) -> Columns:
+def leading(heat: Heat, addresses: Mapping[str, str]) -> Columns:
     """Where a click on each line leads."""
     urls = [""] * lanes.MOST
     for lane, place in lanes.places(heat.race).items() if heat.race is not None else ():
-        urls[place] = lanes.live(heat.race, lane)
+        urls[place] = addresses[lane]
     return {"urls": {"url": urls}}
 
 

@@ -90,7 +90,8 @@ def build(palette: Palette) -> View:
         Figures and sources ``weights`` and those of `DOTS`; for the latter ``sets mean`` and so on.
     """
     rows = Range1d(lanes.MOST - 0.5, -0.5)
-    view = View({}, {}, borders={"weights": {"min_border_left": 108}})
+    edges = {"min_border_left": 14, "min_border_right": 14, "min_border_bottom": 44}
+    view = View({}, {}, borders={name: edges for name in DOTS} | {"weights": {**edges, "min_border_left": 112}})
     _weights(view, rows)
     for name, dots in DOTS.items():
         _dots(view, rows, name, dots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from html import escape
 
 from app import lanes
@@ -12,17 +13,19 @@ from training.race import FAILED, Race
 from training.race_command import caution
 from training.ranking import Standing
 
-WIDE, HIGH = 150.0, 16.0
+WIDE, HIGH = 110.0, 16.0
 """Size of the picture of an interval [px]."""
 
 
-def html(heat: Heat) -> str:
+def html(heat: Heat, addresses: Mapping[str, str]) -> str:
     """The table.
 
     Parameters
     ----------
     heat : Heat
         The race.
+    addresses : mapping of str to str
+        Where each lane opens in Live.
 
     Returns
     -------
@@ -35,11 +38,13 @@ def html(heat: Heat) -> str:
     places, span = lanes.places(race), extent(heat.standings)
     known = {one.lane: one for one in heat.standings}
     order = [*known, *(lane for lane in race.lanes if lane not in known)]
-    rows = "".join(_row(race, lane, places[lane], known.get(lane), span) for lane in order)
+    rows = "".join(
+        _row(_name(lane, places[lane], addresses[lane]), places[lane], known.get(lane), span) for lane in order
+    )
     head = "".join(
         f"<th scope=col class={kind}>{name}</th>"
         for kind, name in (
-            ("place", "place"), ("lane", "lane"), ("number", escape(_measured(race))), ("span", "95 % interval"),
+            ("place", "place"), ("lane", "lane"), ("number", _measured(race)), ("span", "95 % interval"),
             ("number", "SD"), ("number", "n"),
         )
     )  # fmt: skip
@@ -59,16 +64,20 @@ def extent(standings: tuple[Standing, ...]) -> tuple[float, float]:
     return low, max(high, low + 1e-12)
 
 
-def _row(race: Race, lane: str, place: int, one: Standing | None, span: tuple[float, float]) -> str:
-    address, title = lanes.live(race, lane), escape(lanes.titles([lane])[lane])
-    swatch = f'<i class="swatch lane{place}"></i>'
-    name = f'<a href="{escape(address)}" target="_blank" title="Open in Live">{title}</a>' if address else title
+def _name(lane: str, place: int, address: str) -> str:
+    title, swatch = escape(lanes.titles([lane])[lane]), f'<i class="swatch lane{place}"></i>'
+    if not address:
+        return swatch + title
+    return f'{swatch}<a href="{escape(address)}" target="_blank" title="Open in Live">{title}</a>'
+
+
+def _row(name: str, place: int, one: Standing | None, span: tuple[float, float]) -> str:
     cells = ["–", "–", "", "–", "0"]
     if one is not None and one.number:
         cells = [str(one.place), _number(one.mean), picture(one, span, place), _number(one.sd, 2), str(one.number)]
     at, mean, interval, sd, number = cells
     return (
-        f"<tr><td class=place>{at}</td><th scope=row class=lane>{swatch}{name}</th><td class=number>{mean}</td>"
+        f"<tr><td class=place>{at}</td><th scope=row class=lane>{name}</th><td class=number>{mean}</td>"
         f"<td class=span>{interval}</td><td class=number>{sd}</td><td class=number>{number}</td></tr>"
     )
 
@@ -91,12 +100,12 @@ def _across(value: float, span: tuple[float, float]) -> float:
 
 
 def _number(value: float, digits: int = 3) -> str:
-    return "–" if not math.isfinite(value) else f"{value:.{digits}g}"
+    return "–" if not math.isfinite(value) else f"{float(f'{value:.{digits}g}'):g}"
 
 
 def _measured(race: Race) -> str:
-    better = {"minimize": "less is better", "maximize": "more is better"}[METRICS[race.metric].direction]
-    return f"{race.metric} ({better})"
+    better = {"minimize": "↓", "maximize": "↑"}[METRICS[race.metric].direction]
+    return f"{race.metric} {better}"
 
 
 def _troubles(heat: Heat) -> str:

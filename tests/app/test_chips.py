@@ -6,9 +6,10 @@ import functools
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from app.chips import CONNECTED, LOST, Place
+from app.chips import CONNECTED, LOST, ChipPlace
 from app.serve import serve
 from app.views import status
 from app.views.meters import HELD_BY_CHIP, words
@@ -44,7 +45,7 @@ def test_a_lost_chip_is_told_and_waited_for_and_nothing_is_lost():
     chip = SimulatedChip(CONFIG)
     server = ChipServer(chip, TOKEN)
     server.__enter__()
-    place, port = Place(server.address), int(server.address.rpartition(":")[2])
+    place, port = ChipPlace(server.address), int(server.address.rpartition(":")[2])
     worker = Worker(CONFIG, place=place)
     try:
         until(lambda: worker.latest.record is not None)
@@ -80,7 +81,7 @@ def test_without_a_chip_nothing_is_said_of_one():
 
 def test_a_run_that_does_not_fit_the_chip_is_refused_and_the_old_one_lives_on():
     with ChipServer(SimulatedChip(CONFIG), TOKEN) as server:
-        worker = Worker(CONFIG, place=Place(server.address))
+        worker = Worker(CONFIG, place=ChipPlace(server.address))
         until(lambda: worker.latest.record is not None)
         worker.reset(CONFIG.with_values({"network.hidden": 20}), 1)
         until(lambda: worker.notices)
@@ -93,3 +94,19 @@ def test_a_run_that_does_not_fit_the_chip_is_refused_and_the_old_one_lives_on():
 def test_a_server_whose_chip_does_not_answer_says_so_at_once():
     with pytest.raises(PCMLabError, match="does not answer"):
         serve(port=0, open_browser=False, chip="localhost:9")
+
+
+def test_the_drift_of_devices_on_a_chip_is_followed_where_the_same_devices_here_are():
+    with ChipServer(SimulatedChip(CONFIG), TOKEN) as server:
+        there, here = Worker(CONFIG, place=ChipPlace(server.address)), Worker(CONFIG)
+        tables = []
+        for worker in (there, here):
+            until(lambda worker=worker: worker.latest.snapshot is not None)
+            for trial in (1, 2):
+                worker.step()
+                until(lambda worker=worker, trial=trial: worker.latest.snapshot_of == (1, trial, 0))
+            tables.append(worker.latest.drift.table())
+            worker.stop(timeout=20.0)
+    assert tables[0].shape == (3, 65)
+    assert np.ptp(tables[0][:, 1:], axis=0).any()
+    np.testing.assert_array_equal(*tables)

@@ -87,7 +87,26 @@ def test_the_words_tell_cores_saturation_and_what_calibration_leaves() -> None:
     assert "gain error 0.14%, offset 0.06%" in text and "programming" not in text
     assert "programming error 21% of the change" in cores.html(core(), 0.213)
     assert "1 core of" in cores.html(core((1, 1)))
-    assert "nothing converted" in cores.html(core(histogram=np.zeros(BINS, np.int64)))
+    none = core(histogram=np.zeros(BINS, np.int64))
+    assert "no sum converted with these settings yet" in cores.html(none)
+    assert "sums are not rounded to codes" in cores.html(none, coded=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"core.adc_range": 3.0}, "no sum converted with these"), ({"core.adc_bits": None}, "sums are not rounded")],
+)
+def test_converters_set_otherwise_while_paused_say_why_nothing_is_counted(changed: Any, words: str) -> None:
+    config = RunConfig().with_values({**SMALL, "core.enabled": True})
+    board, session = Board(dark=False, page=Nobody()), Session(config)
+    record = session.step()
+    shot = Shot(0, 1, False, config, 0, record, snapshot=session.snapshot(), snapshot_of=(1, 0, 0))
+    board.draw(shot, None)
+    assert " saturated</b> of " in board.cores._words.html
+    session.configure(config.with_values(changed))
+    later = dataclasses.replace(shot, config=session.config, config_version=1, snapshot=session.snapshot())
+    board.draw(later, None)
+    assert words in board.cores._words.html
 
 
 def test_the_axes_hold_all_cores_and_the_whole_range() -> None:

@@ -19,6 +19,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from app import serve, url
+from app.pages import frame, register
 from app.visitors import Limits
 from pcmsim.errors import FieldError, PCMLabError
 from training.presets import PRESETS
@@ -63,9 +64,9 @@ class Run:
 
     built: ClassVar[list[tuple[url.Link, float]]] = []
 
-    def __init__(self, link: url.Link, idle: float) -> None:
+    def __init__(self, link: url.Link, idle: float, place: object) -> None:
         self.built.append((link, idle))
-        self.page = SimpleNamespace(_param__private=SimpleNamespace(ref_watchers=[]))
+        self.page = frame.template(pn.Row(), pn.Row(), [], lambda dark: None)
 
     def attach(self, document: Document) -> None:
         """Nothing to stream."""
@@ -74,7 +75,7 @@ class Run:
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[tuple[url.Link, float]]:
     monkeypatch.setattr(Run, "built", [])
-    monkeypatch.setattr(serve, "Live", Run)
+    monkeypatch.setattr(register, "Live", Run)
     return Run.built
 
 
@@ -120,7 +121,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(serve, "prepare", lambda: None)
     monkeypatch.setattr(serve.IOLoop, "current", lambda: loop)
-    monkeypatch.setattr(serve.pn, "serve", lambda pages, **named: options.update(named, page=pages["/"]))
+    monkeypatch.setattr(serve.pn, "serve", lambda pages, **named: options.update(named, pages=pages))
     return options
 
 
@@ -134,7 +135,7 @@ def test_serving_listens_where_asked_and_lets_only_named_origins_in(asked: dict[
 
 def test_serving_hands_the_limits_on_and_watches_its_loop(asked: dict[str, object]) -> None:
     serve.serve(port=0, max_sessions="3", idle_minutes=5)
-    host = asked["page"].__self__
+    host = asked["first"].__self__
     assert host.limits == Limits(3, 5.0)
     assert host.visitors.most == 3
     assert asked["first"] == host.watch
@@ -146,7 +147,7 @@ def test_serving_hands_the_limits_on_and_watches_its_loop(asked: dict[str, objec
 def test_serving_asks_the_environment(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PCMLAB_MAX_SESSIONS", "4")
     serve.serve(port=0)
-    assert asked["page"].__self__.limits == Limits(4, 120.0)
+    assert asked["first"].__self__.limits == Limits(4, 120.0)
 
 
 def test_a_bad_limit_is_told_before_anything_is_served(asked: dict[str, object]) -> None:
@@ -159,7 +160,8 @@ class Visit:
     """A browser session that asks for the page."""
 
     def __init__(self, key: str) -> None:
-        self.context = SimpleNamespace(id=key, session=None)
+        request = SimpleNamespace(cookies={}, arguments={})
+        self.context = SimpleNamespace(id=key, session=None, request=request)
         self.document = Document()
         self.document._session_context = lambda: self.context
 
@@ -188,10 +190,10 @@ def test_a_full_house_shows_a_page_and_builds_no_run(
 
 
 def test_a_page_that_cannot_be_built_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(link: url.Link, idle: float) -> None:
+    def broken(link: url.Link, idle: float, place: object) -> None:
         raise PCMLabError("no page today")
 
-    monkeypatch.setattr(serve, "Live", broken)
+    monkeypatch.setattr(register, "Live", broken)
     address(monkeypatch)
     host = serve.Host(Limits(sessions=1))
     with pytest.raises(PCMLabError, match="no page today"):
@@ -203,7 +205,7 @@ def test_health_counts_sessions_and_workers(monkeypatch: pytest.MonkeyPatch) -> 
     host = serve.Host(Limits(sessions=5))
     host.visitors.admit("a")
     before = host.health()
-    live = serve.Live()
+    live = register.Live()
     during = host.health()
     live.runner.stop(timeout=60.0)
     assert (before["sessions"], before["max_sessions"]) == (1, 5)

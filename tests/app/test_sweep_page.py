@@ -28,7 +28,8 @@ from training import export
 from training.jobs import NAN, perform
 from training.store import Store, row
 from training.sweep import Sweep
-from training.workers import NAME, LocalPool, performed
+from training.pools import NAME, LocalPool
+from training.workers import performed
 
 TEXT = """
 name: tiny

@@ -72,9 +72,11 @@ def _shared(browser: Browser) -> BrowserContext:
 
 
 class Live:
-    """One visitor on the Live page."""
+    """One visitor on a page; `ready` names a slider of it that comes last."""
 
-    def __init__(self, browser: Browser, address: str, query: str = "", **options: Any) -> None:
+    def __init__(
+        self, browser: Browser, address: str, query: str = "", ready: str = "Time between updates", **options: Any
+    ) -> None:
         self.complaints: list[str] = []
         self._own = _context(browser, **options) if options else None
         self.page = (self._own or _shared(browser)).new_page()
@@ -82,11 +84,12 @@ class Live:
         self.page.on("request", lambda request: self._local_only(request, address))
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.context.clear_cookies()
         self.page.goto(address + query)
         self.page.wait_for_function(
             "window.Bokeh?.documents?.[0]?.get_model_by_name('painted')?.data.frame[0] > 0", timeout=WAIT
         )
-        self.page.get_by_role("slider", name="Time between updates").wait_for(timeout=WAIT)
+        self.page.get_by_role("slider", name=ready).wait_for(timeout=WAIT)
 
     def close(self) -> None:
         """Close the tab."""

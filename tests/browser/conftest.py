@@ -40,7 +40,8 @@ def address() -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "training.cli", "serve", "--port", str(port), "--no-browser"]
     with SAID.open("w", encoding="utf-8") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        kept = {**os.environ, "PCMLAB_STORE": str(SAID.parent / "runs")}
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=kept)
         try:
             _await(server, port)
             yield f"http://localhost:{port}/"

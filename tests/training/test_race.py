@@ -247,6 +247,7 @@ def test_an_interruption_leaves_what_is_finished(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Racing, "_noted", interrupted)
     assert cli.main([*COMMAND, "--workers", "1", "--store", str(tmp_path)]) == 130
     assert len(Store(tmp_path).keys()) == 1
+    assert "–  update-ready" in capsys.readouterr().out  # not begun, or not done: no place
     assert not racing_processes()
 
 

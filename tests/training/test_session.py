@@ -279,3 +279,12 @@ def test_recurrent_weights_may_begin_with_a_spread_of_their_own() -> None:
         (own.arrays.output, Session(usual).arrays.output),
     ):
         assert torch.equal(mine.stored_weights(), theirs.stored_weights())
+
+
+@pytest.mark.parametrize("preset", ["mixed-precision", "float32"])
+def test_a_snapshot_holds_the_probed_devices_of_its_record(preset: str) -> None:
+    session = Session(PRESETS[preset].config)
+    for record in session.run(2):
+        probed = session.probe(session.snapshot())
+        assert probed.size == (0 if preset == "float32" else 64)
+        assert np.array_equal(probed, record.probe)

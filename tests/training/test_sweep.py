@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,13 @@ def test_cases_stand_beside_grids():
     assert found[0] == ("slow", RunConfig().scheme, 1e-5)
     assert found[4] == ("sign", sign, 3.3041e-4)
     assert asked.varied == ["case", "precision.weight_bits"]
+
+
+def test_the_example_varies_bits_and_the_mismatch_of_all_device_parameters():
+    asked = Sweep.from_yaml(Path(__file__).parents[2] / "assets" / "sweeps" / "bits-mismatch.yaml")
+    assert asked.size == 6 * 6 * 5
+    mismatches = {dataclasses.astuple(job.config.device.mismatch)[:3] for job in asked.jobs()}
+    assert mismatches == {(level,) * 3 for level in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
 
 
 def test_a_sweep_is_the_same_from_its_own_plain_values():
@@ -141,6 +150,12 @@ def test_bad_input_is_named_before_anything_runs(case):
     with pytest.raises(kind) as raised:
         Sweep.from_dict(values)
     assert text in str(raised.value)
+
+
+def test_values_that_do_not_go_together_are_named_before_anything_runs(tmp_path):
+    asked = Sweep(fields={"learning.batch": [1, 2], "learning.update_every": [0, 10]}, trials=10**9)
+    with pytest.raises(FieldError, match="LearningConfig.batch: must be 1 where weights change inside a trial"):
+        run(asked, Store(tmp_path), LocalPool(1))
 
 
 @pytest.mark.parametrize("text", ["fields: [", "- a", "", "3"])

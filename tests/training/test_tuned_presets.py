@@ -9,6 +9,7 @@ import pytest
 from pcmsim.errors import FileError
 from training.config import RunConfig
 from training.jobs import METRICS
+from training.loading import configuration
 from training.presets import PRESETS
 from training.search import FIRST_SEED
 from training.spaces import SPACES
@@ -23,6 +24,7 @@ def test_a_file_holds_what_was_found(tmp_path):
     path = tmp_path / "found.yaml"
     path.write_text(FOUND.to_yaml(), encoding="utf-8")
     assert from_yaml(path) == FOUND
+    assert configuration(str(path)) == RunConfig().with_values(FOUND.values)
     assert "3 evaluations of 0 fields, 2 in full, each with seeds 1001; loss 0.1, untuned 0.2" in FOUND.source
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+import warnings
 
 import optuna
 import pytest
@@ -14,8 +16,9 @@ from training.presets import PRESETS
 from training.search import COURSES, FIRST_SEED, Search, search_for
 from training.spaces import SPACES, Among, Between, range_of
 from training.store import Store
-from training.tuning import DONE, KEYS, TRAINED, VALUES, evaluate, finished, opened, work
+from training.tuning import KEYS, TRAINED, VALUES, evaluate
 from training.tuning_record import differences, importance, keep, record, tuned
+from training.tuning_study import DONE, _storage, finished, opened, work
 
 SMALL = PRESETS["mixed-precision"].config.with_values({"network.hidden": 6, "task.duration": 0.1})
 FIELDS = {"learning.lr_input": Between(1e-5, 1e-2, log=True), "device.scale": Between(5.0, 50.0, log=True)}
@@ -78,7 +81,7 @@ def test_an_interrupted_evaluation_does_not_count_and_is_done_again(url, tmp_pat
             raise KeyboardInterrupt
         return value
 
-    monkeypatch.setattr("training.tuning.evaluate", interrupted)
+    monkeypatch.setattr("training.tuning_study.evaluate", interrupted)
     study = opened(search, url)
     with pytest.raises(KeyboardInterrupt):
         list(work(search, study))
@@ -94,7 +97,7 @@ def test_an_interrupted_evaluation_does_not_count_and_is_done_again(url, tmp_pat
 def test_two_who_draw_the_last_evaluation_at_once_do_it_once(url, monkeypatch):
     search = small(evaluations=2, seeds=1)
     ours = opened(search, url)
-    monkeypatch.setattr("training.tuning._under_way", lambda study: 0)  # neither sees the other's
+    monkeypatch.setattr("training.tuning_study._under_way", lambda study: 0)  # neither sees the other's
     theirs = opened(search, url)
     begun = theirs.get_trials()[0]
     assert begun.state is TrialState.WAITING
@@ -103,7 +106,7 @@ def test_two_who_draw_the_last_evaluation_at_once_do_it_once(url, monkeypatch):
     with pytest.warns(UserWarning, match="Heartbeat"):
         other = theirs.ask()  # the second and last
     counted = iter((1, 1, 2))
-    monkeypatch.setattr("training.tuning.finished", lambda study: next(counted))
+    monkeypatch.setattr("training.tuning_study.finished", lambda study: next(counted))
     list(steps)
     assert [trial.state for trial in ours.trials] == [TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL]
     assert other.number == 1
@@ -185,6 +188,17 @@ def test_what_differs_puts_the_configuration_together_again():
         assert type(config)().with_values(dict(differences(config))) == config
 
 
+def test_a_record_keeps_to_its_budget_though_the_study_went_further(url):
+    study = opened(small(seeds=1), url)
+    for value in (0.3, 0.2, 0.1):
+        params = {"learning.lr_input": 1e-4, "device.scale": 10.0 * value}
+        ranges = {**RANGES, "device.scale": optuna.distributions.FloatDistribution(0.5, 50.0, log=True)}
+        marks = {VALUES: [value], TRAINED: 2}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=ranges, value=value, user_attrs=marks))
+    told = record(small(seeds=1, evaluations=2), study)
+    assert (told.evaluations, told.best, told.trained) == (2, 0.2, 4)
+
+
 def test_a_tuned_preset_is_the_best_evaluation(url):
     search = small(evaluations=3, seeds=1)
     study = opened(search, url)
@@ -231,3 +245,30 @@ def test_a_database_that_cannot_be_opened_is_named_without_its_password(url):
         opened(small(), url)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_who_reads_an_sqlite_study_keeps_others_from_changing_it_meanwhile(url, tmp_path):
+    """Else two processes would both see that an evaluation waits, and both take it."""
+    opened(small(), url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # heartbeats are experimental
+        one, other = (_storage(url).engine for _ in range(2))
+    with one.begin() as reads:
+        reads.exec_driver_sql("SELECT * FROM trials")
+        raw = sqlite3.connect(tmp_path / "studies.db", timeout=0.0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            raw.execute("BEGIN IMMEDIATE")
+        raw.close()
+    with other.begin() as reads:
+        assert len(reads.exec_driver_sql("SELECT * FROM trials").all()) == 1
+
+
+def test_an_evaluation_whose_worker_died_at_once_is_somebody_elses_in_time(url, monkeypatch):
+    search = small(evaluations=1, seeds=1)
+    study = opened(search, url)
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask()  # and nothing more is heard
+    monkeypatch.setattr("training.tuning_study.GRACE", 0)
+    list(work(search, study))
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert study.trials[1].params == dict(search.first)

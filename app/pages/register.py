@@ -1,0 +1,86 @@
+"""All pages: where each is served, what it is called, how it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import panel as pn
+
+from app import url
+from app.attention import IDLE_MINUTES
+from app.chips import ChipPlace
+from app.pages import entries, frame
+from app.pages.frame import Served
+from app.pages.live import Live
+from app.pages.race import RacePage
+from app.pages.sweep import SweepPage
+from app.url import Arguments
+from app.visitors import Place
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Who asks for a page.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Of the address.
+    dark : bool
+        Whether the page begins dark.
+    idle : float
+        Minutes without a touch after which what trains should pause; 0 for never.
+    trusted : bool
+        Whether it is this machine's own person, who may name folders and addresses.
+    place : Place
+        The session's place: a page that does not always train takes it when it does.
+    chip : ChipPlace or None
+        Where the chip answers that holds the weights of a live run.
+    """
+
+    arguments: Arguments = field(default_factory=dict)
+    dark: bool = False
+    idle: float = IDLE_MINUTES
+    trusted: bool = False
+    place: Place = field(default_factory=Place)
+    chip: ChipPlace | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page.
+
+    Parameters
+    ----------
+    path : str
+        Where it is served, such as ``/race``.
+    title : str
+        What the navigation calls it.
+    build : callable
+        Makes it for a visitor.
+    trains : bool
+        Whether who opens it takes a place at once; else the page itself takes one when it trains.
+    """
+
+    path: str
+    title: str
+    build: Callable[[Visit], Served]
+    trains: bool = True
+
+
+PAGES = (
+    Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle, place=visit.chip)),
+    Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments))),
+    Entry("/sweep", "Sweep", lambda visit: SweepPage(own=visit.trusted)),
+)
+
+
+def built(entry: Entry, visit: Visit, *, linked: bool = True) -> Served:
+    """A page for a visitor; `linked` to the others where these are served too."""
+    if visit.dark:
+        pn.config.theme = "dark"
+    served = entry.build(visit)
+    if linked:
+        frame.navigate(served.page, {one.path: one.title for one in PAGES}, entry.path)
+    return served
