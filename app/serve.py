@@ -34,8 +34,6 @@ from training import pools, racing
 
 TITLE = "pcmlab"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Hosts at which only the same machine is answered."""
-
 WORKERS = (runner.NAME, racing.NAME, pools.NAME)
 """Names of the processes that train."""
 
@@ -168,8 +166,8 @@ class Host:
             ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
             train; and what `app.loop_monitor.vitals` tells.
         """
-        training = sum(process.name in WORKERS for process in multiprocessing.active_children())
-        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": training}
+        workers = sum(process.name in WORKERS for process in multiprocessing.active_children())
+        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
         return {**counts, **vitals(self.monitor)}
 
     def _visit(self, document: Document | None) -> Visit:

@@ -17,6 +17,8 @@ from pcmsim.errors import PCMLabError
 from training.processes import PROCESSES, end_with_parent, without_main
 
 T = TypeVar("T")
+NAME = "pcmlab-worker"
+"""Of each process of this machine that answers calls."""
 
 
 NAME = "pcmlab-pool"

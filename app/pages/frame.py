@@ -5,7 +5,7 @@ Links open a tab of their own: a run or a race ends with its tab.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import panel as pn
@@ -16,9 +16,7 @@ from panel.custom import JSComponent
 from panel.util import edit_readonly
 
 from app import theme
-from app.controls import responsive
 from app.keyboard import Keyboard
-from app.pages.header import BUTTON
 from app.stream import Stream
 from app.url import Arguments
 
@@ -128,44 +126,6 @@ def template(
     return page
 
 
-def bar(*buttons: Any) -> pn.Row:
-    """What stands in a title bar, at its right end."""
-    return pn.Row(
-        pn.Spacer(sizing_mode="stretch_width"), *buttons, sizing_mode="stretch_width", margin=0, align="center"
-    )
-
-
-def button(label: str, icon: str, act: Callable[[], Any], *classes: str) -> Any:
-    """A button of the title bar."""
-    made = pmui.Button(
-        label=label, icon=icon, size="small", variant="contained", color="primary",
-        margin=(0, 3), stylesheets=[BUTTON], css_classes=list(classes),
-    )  # fmt: skip
-    made.on_click(lambda _: act())
-    return responsive(made)
-
-
-def menu(label: str, icon: str, entries: Iterable[str], act: Callable[[str], Any]) -> Any:
-    """A button of the title bar that opens a list."""
-    made = pmui.MenuButton(
-        label=label, icon=icon, size="small", variant="contained", color="primary", margin=(0, 3),
-        items=[{"label": entry} for entry in entries], stylesheets=[BUTTON],
-    )  # fmt: skip
-    made.on_click(lambda item: act(item["label"]))
-    return made
-
-
-def attach(
-    document: Document, stream: Stream, keyboard: Keyboard, close: Callable[[], None], problems: Sequence[str] = ()
-) -> None:
-    """Begin to stream into a browser session, say what was wrong with its address, and end with it."""
-    document.theme = theme.OWN
-    stream.start(document)
-    keyboard.listen(document)
-    document.on_event("document_ready", lambda _: [warn(problem) for problem in problems])
-    document.on_session_destroyed(lambda _: close())
-
-
 def navigate(page: pmui.Page, titles: Mapping[str, str], here: str) -> None:
     """Put links to all pages beside the title.
 
@@ -209,6 +169,17 @@ def warn(sentence: str) -> None:
     if pn.state.notifications is not None:
         short = sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST - 1]}…"
         pn.state.notifications.error(short, duration=7000)
+
+
+def attach(
+    document: Document, stream: Stream, keyboard: Keyboard, close: Callable[[], None], problems: Sequence[str] = ()
+) -> None:
+    """Begin to stream into a browser session, say what was wrong with its address, and end with it."""
+    document.theme = theme.OWN
+    stream.start(document)
+    keyboard.listen(document)
+    document.on_event("document_ready", lambda _: [warn(problem) for problem in problems])
+    document.on_session_destroyed(lambda _: close())
 
 
 def _cut_busy(page: pmui.Page) -> None:

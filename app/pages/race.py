@@ -13,7 +13,7 @@ from app import race_tables
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
-from app.pages import frame
+from app.pages import frame, topbar
 from app.pages.entries import Asked, Entries
 from app.pages.exporting import WRITERS
 from app.pages.race_board import RaceBoard
@@ -77,7 +77,7 @@ class RacePage:
             for config in race.lanes.values():
                 check_size(config)
         except PCMLabError as error:
-            frame.warn(str(error))
+            self.warn(str(error))
             return
         self.racer.begin(race)
 
@@ -93,7 +93,7 @@ class RacePage:
         """Hand a table of the race to the browser."""
         heat = self.racer.latest
         if not heat.reports:
-            frame.warn("There is no race yet: press Start.")
+            self.warn("There is no race yet: press Start.")
             return
         columns = race_tables.TABLES[table](heat)
         self.downloads.give(f"pcmlab_race_{table}.{kind.lower()}", WRITERS[kind](columns))
@@ -102,17 +102,25 @@ class RacePage:
         """Bring the page up to date; see `app.stream.Stream`."""
         heat = self.racer.latest
         while self.racer.notices:
-            frame.warn(self.racer.notices.popleft())
+            self.warn(self.racer.notices.popleft())
         self.board.draw(heat, turn)
         self._follow(heat)
         return {"race": [heat.number], "trial": [heat.done], "over": [heat.over]}
+
+    def tell(self, sentence: str) -> None:
+        """Say what happened."""
+        frame.tell(sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Say what went wrong."""
+        frame.warn(sentence)
 
     def _preview(self) -> None:
         """Show the lanes that are asked for while there is no race."""
         try:
             self.racer.show(self.entries.race())
         except PCMLabError as error:
-            frame.warn(str(error))
+            self.warn(str(error))
 
     def _follow(self, heat: Heat) -> None:
         """Let the buttons say what a click would do."""
@@ -140,9 +148,9 @@ class RacePage:
         )
 
     def _header(self) -> pn.Row:
-        self.play = frame.button("Start", "play_arrow", self.toggle, "play")
-        self.halt = frame.button("Stop", "stop", self.stop)
+        self.play = topbar.button("Start", "play_arrow", self.toggle, "play")
+        self.halt = topbar.button("Stop", "stop", self.stop)
         self.halt.disabled = True
         entries = [f"{table} as {kind}" for table in race_tables.TABLES for kind in WRITERS]
-        self.saves = frame.menu("Export", "download", entries, lambda entry: self.export(*entry.split(" as ")))
-        return frame.bar(self.play, self.halt, self.saves)
+        self.saves = topbar.menu("Export", "download", entries, lambda entry: self.export(*entry.split(" as ")))
+        return topbar.row(self.play, self.halt, self.saves)

@@ -13,7 +13,7 @@ from app import sweep_tables
 from app.cells import Cells
 from app.download import Downloads
 from app.keyboard import Keyboard
-from app.pages import frame
+from app.pages import frame, topbar
 from app.pages.exporting import WRITERS
 from app.pages.plan import WIDTH, Plan
 from app.pages.sweep_board import SweepBoard
@@ -141,8 +141,8 @@ class SweepPage:
         self.board.carrier().tags = [
             self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files, self.downloads.pictures,
         ]  # fmt: skip
-        self.play = frame.button("Start", "play_arrow", self.toggle, "play")
+        self.play = topbar.button("Start", "play_arrow", self.toggle, "play")
         entries = [*(f"{table} as {kind}" for table in sweep_tables.TABLES for kind in WRITERS), YAML]
-        self.saves = frame.menu("Export", "download", entries, self.export)
-        bar = frame.bar(self.play, self.saves)
+        self.saves = topbar.menu("Export", "download", entries, self.export)
+        bar = topbar.row(self.play, self.saves)
         return frame.template(bar, self.plan.view, [self.board.view], self.board.paint, WIDTH)
