@@ -26,9 +26,9 @@ from app.views import sweep_lines, sweep_map, sweep_scale, sweep_table
 from pcmsim.errors import FieldError, PCMLabError, UnknownNameError
 from training import export
 from training.jobs import NAN, perform
+from training.pools import NAME, LocalPool
 from training.store import Store, row
 from training.sweep import Sweep
-from training.pools import NAME, LocalPool
 from training.workers import performed
 
 TEXT = """
