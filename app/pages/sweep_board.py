@@ -122,7 +122,7 @@ def status(harvest: Harvest) -> dict[str, str]:
         entries["time"] = f"{duration(float(f'{left:.2g}'))} left" if left is not None else "first runs under way"
     elif harvest.over and harvest.seconds >= 1.0:
         entries["time"] = f"took {duration(float(f'{harvest.seconds:.3g}'))}"
-    if harvest.begun and harvest.sweep is not None:
+    if harvest.begun and harvest.sweep is not None and cells.finished:
         entries["kept"] = f"kept as {harvest.sweep.name} in {harvest.folder}"
     return entries
 

@@ -76,6 +76,7 @@ def test_the_ranking_is_handed_out_as_it_stands(race: Live) -> None:
     rows = list(csv.DictReader(Path(coming.value.path()).read_text("utf-8").splitlines()))
     shown = race.page.locator(".ranking tbody th").all_inner_texts()
     assert [row["lane"].replace("-", " ").capitalize() for row in rows] == [name.strip() for name in shown]
+    expect(race.page.locator(".MuiPopover-root")).to_have_count(0, timeout=WAIT)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -92,6 +92,7 @@ def test_the_table_of_cells_and_the_text_are_handed_out(sweep: Live) -> None:
             assert [row["number"] for row in csv.DictReader(content.splitlines())] == ["2"] * 6
         else:
             assert content == TEXT
+        expect(sweep.page.locator(".MuiPopover-root")).to_have_count(0, timeout=WAIT)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
