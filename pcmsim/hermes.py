@@ -1,6 +1,6 @@
 """PCM of the 14 nm HERMES chip: programmed and verified for deployment, pulsed blindly while it learns.
 
-Chip: Khaddam-Aljameh et al., IEEE J. Solid-State Circuits 57, 1027 (2022), IEEE document 9696185;
+Chip: Khaddam-Aljameh et al., IEEE J. Solid-State Circuits 57, 1027 (2022), doi:10.1109/JSSC.2022.3140414;
 Le Gallo et al., Nat. Electron. 6, 680 (2023), doi:10.1038/s41928-023-01010-1. The fits of
 programming error, drift and 1/f noise are those that IBM's analog hardware kit documents for it.
 """
