@@ -25,6 +25,11 @@ NAME = "pcmlab-pool"
 """Of each process of this machine that does jobs."""
 
 
+FAREWELL = 5.0
+"""Seconds for the threads to end once their processes are killed: Ctrl-C in the middle of `concurrent.futures.wait` can
+leave a future locked for ever, and the thread that has its answer with it."""
+
+
 class WorkerDiedError(PCMLabError):
     """The worker that did a call has gone, without an answer."""
 
@@ -75,7 +80,7 @@ class LocalPool(Pool):
         for _ in self._desks:
             self._calls.put(None)
         for desk in self._desks if wait else ():
-            desk.join()
+            desk.join(FAREWELL if cancel_futures else None)
 
     def _cancel(self) -> None:
         with contextlib.suppress(queue.Empty):

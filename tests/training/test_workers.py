@@ -200,3 +200,16 @@ def test_a_worker_with_other_versions_is_refused(tmp_path):
 def test_no_workers_are_no_pool():
     with pytest.raises(FieldError, match="workers: must be a whole number >= 1, got 0"), pool(workers=0):
         pass
+
+
+def test_a_future_that_an_interruption_left_locked_does_not_hold_up_the_end(monkeypatch):
+    """Ctrl-C may come while `concurrent.futures.wait` locks them: nobody will ever open this lock again."""
+    monkeypatch.setattr("training.pools.FAREWELL", 0.2)
+    made = LocalPool(1)
+    future = made.submit(time.sleep, 60)
+    while not future.running():
+        time.sleep(0.01)
+    began = time.monotonic()
+    with future._condition:
+        made.shutdown(cancel_futures=True)
+    assert time.monotonic() - began < 30.0
