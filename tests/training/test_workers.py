@@ -20,6 +20,7 @@ from pcmsim.errors import FieldError, FileError, PCMLabError
 from training.config import RunConfig
 from training.jobs import Job, perform, versions
 from training.loading import configuration
+from training.pools import LocalPool
 from training.store import MOMENT, Store
 from training.workers import (
     TRIES,
