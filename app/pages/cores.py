@@ -73,7 +73,7 @@ class Cores:
 SHARE = {"flex": "1 1 0px", "min-height": "0"}
 SMALL = """
 :host { height: calc(34px * var(--text, 1)) !important; flex: none !important }
-.cores { display: grid; grid-template-columns: 1fr auto; gap: 0 10px; font-size: calc(12px * var(--text, 1));
+.cores { display: grid; grid-template-columns: 1fr auto; gap: 0 6px; font-size: calc(12px * var(--text, 1));
   line-height: 1.35; white-space: nowrap; font-variant-numeric: tabular-nums }
 .cores span:nth-child(even) { text-align: right; color: var(--panel-on-secondary-color) }
 """

@@ -131,9 +131,10 @@ def html(core: CoreSnapshot, write_error: float | None = None, *, coded: bool = 
     """
     number, (rows, outputs) = math.prod(core.tiles), core.size
     cores = "1 core" if number == 1 else f"{number:,} cores"
+    about = f"Cores of {rows} × {outputs} cells. {ERRORS}"
     return (
-        f'<div class="cores" title="{ERRORS}"><span>{cores} of {rows} × {outputs}, {core.utilisation:.1%} in use</span>'
-        f"<span>gain ±{core.gain_error:.2%}, offset ±{core.offset_error:.2%}</span>"
+        f'<div class="cores" title="{about}"><span>{cores}, {core.utilisation:.1%} in use</span>'
+        f"<span>gain ±{core.gain_error:.2%} offset ±{core.offset_error:.2%}</span>"
         f"<span>{_converted(core, coded)}</span><span>{_programmed(write_error)}</span></div>"
     )
 

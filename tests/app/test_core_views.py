@@ -82,11 +82,11 @@ def test_each_code_lies_in_the_bin_that_counts_it(bits: int) -> None:
 
 def test_the_words_tell_cores_saturation_and_what_calibration_leaves() -> None:
     text = cores.html(core())
-    assert "6 cores of 256 × 256, 50.0% in use" in text
+    assert "6 cores, 50.0% in use" in text and "Cores of 256 × 256 cells" in text
     assert "<b>0.5% saturated</b> of 10,000 sums" in text
-    assert "gain ±0.14%, offset ±0.06%" in text and "programming" not in text
+    assert "gain ±0.14% offset ±0.06%" in text and "programming" not in text
     assert "programming error 21%" in cores.html(core(), 0.213)
-    assert "1 core of" in cores.html(core((1, 1)))
+    assert "1 core," in cores.html(core((1, 1)))
     none = core(histogram=np.zeros(BINS, np.int64))
     assert "no sums with these settings yet" in cores.html(none)
     assert "sums are not rounded to codes" in cores.html(none, coded=False)
