@@ -96,7 +96,8 @@ def read(path: str | Path) -> tuple[RunConfig, Progress, dict[str, torch.Tensor]
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
             _check_header(path, header)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise FileError(path, f"is damaged or not a checkpoint of pcmlab ({error})") from error
     return *_parse(path, header), tensors

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow
+from pyarrow import parquet
 
 from pcmsim.errors import FieldError
 from pcmsim.presets import parse_yaml
@@ -205,9 +207,6 @@ def _cells(column: npt.NDArray[Any]) -> list[Any]:
 
 def to_parquet(columns: Columns) -> bytes:
     """Columns as an Apache Parquet file, types and not-a-number kept; see `to_csv`."""
-    import pyarrow  # noqa: PLC0415 - large, and only needed here
-    from pyarrow import parquet  # noqa: PLC0415
-
     table = {name: pyarrow.array(column) for name, column in _table(columns).items()}
     file = io.BytesIO()
     parquet.write_table(pyarrow.table(table), file)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Request, ViewportSize, expect
 
 FLAGS = [
@@ -167,6 +168,13 @@ class Live:
         if self.page.evaluate(IS_DARK) != dark:
             self.page.get_by_role("button", name="theme").click()
         self.page.wait_for_function(AGREED, arg=dark, timeout=WAIT)
+
+    def grave(self) -> list[str]:
+        """What an accessibility checker finds that is serious; it must have had something to look at."""
+        found = Axe().run(self.page).response
+        assert len(found["passes"]) > 10
+        grave = [violation for violation in found["violations"] if violation["impact"] in ("serious", "critical")]
+        return [f"{one['id']}: {node['html'][:200]}" for one in grave for node in one["nodes"]]
 
     def below(self, control: Locator) -> str:
         """The line below a control of the sidebar."""
