@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 
+from training.pools import undisturbed
 from training.search import Search
 from training.store import Store
 from training.tuning_study import WORKER, finished, hand_back, opened, work
@@ -67,8 +68,9 @@ class _Team:
         """The number of finished evaluations, as it grows."""
         known = finished(self._study)
         while self._names:
-            for future in wait(self._names, LOOK, FIRST_COMPLETED).done:
-                self._settle(future)
+            with undisturbed():
+                for future in wait(self._names, LOOK, FIRST_COMPLETED).done:
+                    self._settle(future)
             if (now := finished(self._study)) > known:
                 yield (known := now)
 

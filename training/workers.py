@@ -11,7 +11,7 @@ from itertools import islice
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
 from training.jobs import Job, Outcome, perform, versions
-from training.pools import LocalPool, Pool, UnfitWorkerError, WorkerDiedError
+from training.pools import LocalPool, Pool, UnfitWorkerError, WorkerDiedError, undisturbed
 from training.store import Store
 
 __all__ = [
@@ -142,8 +142,9 @@ class _UnderWay:
 
     def collect(self) -> list[Outcome]:
         """Wait a while for some to finish; what they came to is in the store."""
-        done, _ = wait(self._tries, PATIENCE, return_when=FIRST_COMPLETED)
-        settled = (self._settle(future) for future in list(self._tries) if future in done)
+        with undisturbed():
+            done, _ = wait(self._tries, PATIENCE, return_when=FIRST_COMPLETED)
+            settled = [self._settle(future) for future in list(self._tries) if future in done]
         return [outcome for outcome in settled if outcome is not None]
 
     def abandon(self) -> None:

@@ -107,11 +107,18 @@ def test_bad_input_is_one_line_and_exit_code_2(case, tmp_path, capsys):
     assert err.count("\n") == 1
 
 
+LISTENING = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from training.cli import main
+sys.exit(main())"""
+"""The command as a terminal begins it; what a shell runs in the background is deaf to Ctrl-C, these tests perhaps too."""
+
+
 def test_ctrl_c_leaves_what_is_finished_and_no_process(file, tmp_path):
     """Sent to the whole process group, as a terminal does."""
     file.write_text(TEXT.replace("trials: 4", "trials: 300").replace("number: 2", "number: 50"), encoding="utf-8")
     store = Store(tmp_path / "runs")
-    command = [sys.executable, "-m", "training.cli", "sweep", str(file), "--store", str(store.folder), "--workers", "2"]
+    command = [sys.executable, "-c", LISTENING, "sweep", str(file), "--store", str(store.folder), "--workers", "2"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pandas as pd
 import psutil
 import pytest
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
+from training import pools
 from training.config import RunConfig
 from training.jobs import Job, perform, versions
 from training.loading import configuration
@@ -215,3 +216,30 @@ def test_a_future_that_an_interruption_left_locked_does_not_hold_up_the_end(monk
     with future._condition:
         made.shutdown(cancel_futures=True)
     assert time.monotonic() - began < 100.0
+
+
+@pytest.fixture
+def usual():
+    """How a program in a terminal takes Ctrl-C; one in the background is deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_waits_for_what_must_not_be_disturbed(usual):
+    done = []
+
+    def interrupted():
+        with pools.undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            done.append("all the same")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done == ["all the same"]
+    assert signal.getsignal(signal.SIGINT) is usual
+    with pools.undisturbed():
+        pass
+    with ThreadPoolExecutor() as others:  # Only the main thread hears signals.
+        others.submit(lambda: pools.undisturbed().__enter__()).result()
+    assert signal.getsignal(signal.SIGINT) is usual
