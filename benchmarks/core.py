@@ -13,11 +13,13 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from threadpoolctl import threadpool_limits
 
 from pcmsim.core import Core, CoreConfig
 from pcmsim.crossbar import Crossbar
@@ -64,9 +66,12 @@ def products(repeats: int) -> list[Row]:
     crossbar = array()
     multiply = Product(crossbar.core, crossbar.moments(100.0))
     rows = []
-    for batch in BATCHES:
+    for batch, threads in product(BATCHES, sorted({1, psutil.cpu_count() or 1})):
+        torch.set_num_threads(threads)
         inputs = torch.rand(batch, SIDE, generator=torch.Generator().manual_seed(2)) * 2.0 - 1.0
-        rows.append(timed(f"a vector of a batch of {batch}", partial(multiply, inputs, key=3), repeats, batch))
+        case = f"a vector of a batch of {batch}, {threads} thread{'s'[: threads > 1]}"
+        rows.append(timed(case, partial(multiply, inputs, key=3), repeats, batch))
+    torch.set_num_threads(1)
     return rows
 
 
@@ -102,6 +107,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
     rows = [*products(options.repeats), update(options.repeats)]
     rows += [network(hidden, options.trials) for hidden in HIDDEN]
     for row in rows:

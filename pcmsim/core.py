@@ -23,6 +23,7 @@ from pcmsim.model import Floats
 from pcmsim.quantity import check, quantity
 
 HERMES = "Khaddam-Aljameh 2022 (HERMES core)"
+Singles = npt.NDArray[np.float32]
 Received = tuple[Floats, Floats]
 BINS = 64
 """Bins of the histogram of conversions: the outermost for those that saturated, the others end to end of the range."""
@@ -240,17 +241,17 @@ class Core:
         noise = self.config.mvm_noise * self.range
         return Converters(gain, offset, scale, shift, self.config.rows, noise, self.step, self.highest, self.histogram)
 
-    def planes(self, inputs: torch.Tensor) -> list[tuple[torch.Tensor, float]]:
+    def planes(self, inputs: Singles) -> list[tuple[Singles, float]]:
         """What reaches the rows, one after another, and what each is worth: one pulse, or the bits of the inputs."""
         bits = self.config.dac_bits
         if bits is None or bits == 1:
-            return [(inputs if bits is None else inputs.round(), 1.0)]
+            return [(inputs if bits is None else np.rint(inputs), 1.0)]
         highest = 2 ** (bits - 1) - 1
-        codes = (inputs * highest).round_()
+        codes = np.rint(inputs * np.float32(highest))
         if not self.config.bit_serial:
-            return [(codes / highest, 1.0)]
-        magnitude, sign = codes.abs().int(), codes.sign()
-        return [((magnitude >> b & 1) * sign, 2.0**b / highest) for b in range(bits - 1)]
+            return [(codes / np.float32(highest), 1.0)]
+        magnitude, sign = np.abs(codes).astype(np.int32), np.sign(codes)
+        return [((magnitude >> b & 1).astype(np.float32) * sign, 2.0**b / highest) for b in range(bits - 1)]
 
     def drop(self, conductance: torch.Tensor) -> torch.Tensor:
         """Conductances as the columns see them, less the voltage that their wires lose.

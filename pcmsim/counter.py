@@ -91,6 +91,13 @@ def normal(key: int, index: int) -> float:
 
 
 @njit(nogil=True, cache=True)
+def fill(key: int, first: int, out: npt.NDArray[np.float64]) -> None:
+    """Standard normal numbers at the addresses from `first` on."""
+    for i in range(out.size):
+        out[i] = normal(key, first + i)
+
+
+@njit(nogil=True, cache=True)
 def _normals(key: int, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     out = np.empty(indices.size)
     for i in range(indices.size):

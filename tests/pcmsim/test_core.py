@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import pcmsim.product
 from pcmsim.array import WeightReads
-from pcmsim.core import BINS, Core, CoreConfig, saturated
+from pcmsim.core import BINS, Core, CoreConfig, convert, saturated
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FieldError
 from pcmsim.presets import device_model
-from pcmsim.product import Product
+from pcmsim.product import BLOCK, Product, _pool
 
 EXACT: dict[str, Any] = {
     "enabled": True, "dac_bits": None, "adc_bits": None, "mvm_noise": 0.0, "gain_spread": 0.0, "offset_spread": 0.0,
@@ -211,6 +214,89 @@ def test_same_key_same_product() -> None:
     first, again, other = (product(weights, inputs, key=key, mvm_noise=0.1) for key in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads for the length of a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def eighths(*shape: int, seed: int) -> torch.Tensor:
+    """Numbers whose products single precision adds up exactly, in any order."""
+    return torch.randint(-8, 9, shape, generator=generator(seed)) / 8.0
+
+
+NOISY: dict[str, Any] = {"adc_bits": 8, "adc_range": 20.0, "mvm_noise": 0.02, "rows": 100}
+
+
+@pytest.mark.parametrize("batch", [1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
+def test_the_number_of_threads_changes_no_bit(batch: int, threads: Callable[[int], None]) -> None:
+    weights, variance, inputs = uniform(SIDE, 30), uniform(SIDE, 30, seed=4).abs() / 100, uniform(batch, SIDE, seed=2)
+    found = []
+    for count in (1, 2, 3, 7):
+        threads(count)
+        cores = core((SIDE, 30), dac_bits=8, **NOISY)
+        found.append((Product(cores, WeightReads(weights, variance))(inputs, key=5), cores.histogram))
+    for product_, histogram in found[1:]:
+        assert torch.equal(product_, found[0][0])
+        assert np.array_equal(histogram, found[0][1])
+    assert found[0][1].sum() == batch * 30 * 3
+
+
+@pytest.mark.parametrize("serial", [False, True])
+def test_a_vector_meets_the_same_noise_however_its_batch_is_split(
+    serial: bool, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads(2)
+    weights, inputs = eighths(SIDE, 20, seed=1), eighths(40, SIDE, seed=2)
+    values = {**NOISY, "dac_bits": 3 if serial else None, "bit_serial": serial}
+    split = []
+    for size in (64, 40, 7, 1):
+        monkeypatch.setattr(pcmsim.product, "BLOCK", size)
+        split.append(product(weights, inputs, weights.abs() / 128, **values))
+    assert all(torch.equal(one, split[0]) for one in split)
+
+
+@pytest.mark.parametrize("changed", [{}, {"mvm_noise": 0.0}, {"adc_bits": None}, {"adc_bits": 3, "adc_range": 2.0}])
+def test_vectors_are_converted_as_in_the_time_loop(changed: dict[str, Any]) -> None:
+    """To the bit, noise, saturation and what is no number included."""
+    weights, variance, inputs = (
+        eighths(SIDE, 30, seed=1),
+        eighths(SIDE, 30, seed=3).abs() / 64,
+        eighths(9, SIDE, seed=2),
+    )
+    weights[0, :3] = torch.tensor([math.nan, math.inf, -math.inf])
+    values = {**NOISY, "gain_spread": 0.07, "offset_spread": 0.07, "calibration": 16, "rows": SIDE, **changed}
+    cores, alone = core((SIDE, 30), **values), core((SIDE, 30), **values)
+    found = Product(cores, WeightReads(weights, variance))(inputs, key=5)
+    totals, spreads = (inputs @ weights).numpy(), (inputs**2 @ variance).numpy()
+    expected = np.zeros((9, 30), np.float32)
+    for b in range(9):
+        convert(alone.converters(), 0, (totals[b], spreads[b]), (5, 30 * b), expected[b])
+    np.testing.assert_array_equal(found.numpy(), expected)
+    assert np.array_equal(cores.histogram, alone.histogram)
+
+
+def test_a_batch_without_noise_is_its_vectors_one_by_one() -> None:
+    weights, inputs = eighths(SIDE, 20, seed=1), eighths(BLOCK + 9, SIDE, seed=2)
+    values = {**NOISY, "mvm_noise": 0.0, "gain_spread": 0.07, "offset_spread": 0.07, "calibration": 16}
+    whole = product(weights, inputs, **values)
+    assert torch.equal(whole, torch.cat([product(weights, one[None], **values) for one in inputs]))
+    assert product(weights, inputs[:0], **values).shape == (0, 20)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_does_not_wait_for_threads_that_it_has_not(threads: Callable[[int], None]) -> None:
+    threads(2)
+    product(uniform(4, 4), uniform(2 * BLOCK, 4))
+    child = os.fork()
+    if child == 0:
+        os._exit(_pool.cache_info().currsize)
+    assert _pool.cache_info().currsize > 0
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize(
