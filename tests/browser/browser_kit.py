@@ -152,6 +152,13 @@ class Live:
             self.button("Step").click()
         self.wait(f"trial === {trial}")
 
+    def begin(self, preset: str | None = None) -> int:
+        """Put the run back to its beginning, or begin another preset's; the number of the new run."""
+        run = self.frame("run") + 1
+        self.button("Reset").click() if preset is None else self.select("Preset", preset)
+        self.wait(f"run === {run} && trial === 0")
+        return run
+
     def becomes(self, read: Callable[[], T], expected: T) -> None:
         """What is read is, or comes to be, as expected."""
         end = time.monotonic() + WAIT / 1e3

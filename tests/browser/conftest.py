@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import socket
@@ -72,6 +73,13 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="module")
+def stay(address: str, browser: Browser) -> Iterator[Callable[..., Live]]:
+    """Opens pages that stay: whoever asks for the same address in a module gets the same page, as it was left."""
+    with visiting(browser, address) as open_page:
+        yield functools.cache(open_page)
 
 
 @pytest.fixture

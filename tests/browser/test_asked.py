@@ -21,8 +21,9 @@ def points(live) -> list[tuple[float, float]]:
     return list(zip(drawn["asked"], drawn["applied"], strict=True))
 
 
-def test_points_and_cosine_are_those_of_the_snapshot(visit) -> None:
-    live = visit(f"?preset={PRESET}")
+def test_points_and_cosine_are_those_of_the_snapshot(stay) -> None:
+    live = stay()
+    live.begin(PRESET)
     live.step_to(TRIAL)
     session, _ = trained(TRIAL, PRESET)
     for layer in ("recurrent", "output", "input"):
@@ -48,8 +49,9 @@ def test_nothing_has_been_asked_without_learning(visit) -> None:
     expect(live.page.locator(".head").get_by_text("no change yet")).to_be_visible()
 
 
-def test_backpropagation_is_asked_about_the_next_trial(visit) -> None:
-    live = visit()
+def test_backpropagation_is_asked_about_the_next_trial(stay) -> None:
+    live = stay()
+    live.begin("mixed-precision")
     live.step_to(TRIAL)
     session, _ = trained(TRIAL)
     compared = honesty.compare(session)
@@ -61,6 +63,5 @@ def test_backpropagation_is_asked_about_the_next_trial(visit) -> None:
     )
     assert compared.cosine["output"] == pytest.approx(1.0)
     live.step_to(TRIAL + 1)
-    live.button("Reset").click()
-    live.wait("run === 2 && trial === 0")
+    live.begin()
     expect(live.page.locator(".honesty")).to_have_count(0, timeout=WAIT)

@@ -45,8 +45,8 @@ def expected(session, costs: EventCosts) -> list[list[str]]:
     return [*told, ["energy", "", quantity_text(joules)]]
 
 
-def test_counts_energy_and_wear_are_the_librarys(visit) -> None:
-    live = visit("?preset=sign")
+def test_counts_energy_and_wear_are_the_librarys(stay) -> None:
+    live = stay("?preset=sign")
     live.step_to(TRIAL)
     session, records = trained(TRIAL, "sign")
     spent = energy.budget(ledgers(session), COSTS, TRIAL + 1)
@@ -65,8 +65,8 @@ def cost(live, label: str) -> Locator:
     return live.page.get_by_role("textbox", name=label)
 
 
-def test_a_cost_is_edited_and_nonsense_is_refused(visit) -> None:
-    live = visit("?preset=sign")
+def test_a_cost_is_edited_and_nonsense_is_refused(stay) -> None:
+    live = stay("?preset=sign")
     live.step_to(TRIAL)
     session, _ = trained(TRIAL, "sign")
     live.becomes(lambda: table(live), expected(session, COSTS))

@@ -25,9 +25,10 @@ def records(preset: str, trials: int = TRIALS) -> list[TrialRecord]:
     return list(Session(PRESETS[preset].config).run(trials))
 
 
-def at(visit: Any, preset: str) -> Live:
-    """A page on a preset, stepped."""
-    live = visit(f"?preset={preset}")
+@pytest.fixture
+def digits(stay: Any) -> Live:
+    """A page on the digits, stepped."""
+    live: Live = stay("?preset=digits")
     live.step_to(TRIALS - 1)
     return live
 
@@ -53,62 +54,59 @@ def bring(live: Live, files: dict[str, str]) -> None:
     dialog.get_by_role("button", name="Check and train").click()
 
 
-def test_accuracy_is_the_share_of_right_decisions_and_chance_is_marked(visit: Any) -> None:
-    live = at(visit, "digits")
+def test_accuracy_is_the_share_of_right_decisions_and_chance_is_marked(digits: Live) -> None:
     right = [record.correct for record in records("digits")]
     weights = np.exp(-np.arange(TRIALS - 1, -1, -1) / CALM)
 
     def read() -> list[float]:
-        shown = live.drawn("Line", "trial", "correct", "smooth")
+        shown = digits.drawn("Line", "trial", "correct", "smooth")
         return [round(shown[0]["smooth"][-1], 5)] if shown and len(shown[0]["smooth"]) == TRIALS else []
 
-    live.becomes(read, [round(float(np.float32(np.average(right, weights=weights))), 5)])
-    [chance] = [line for line in live.drawn("Line", "trial", "baseline") if line["baseline"][:1] == [0.1]]
+    digits.becomes(read, [round(float(np.float32(np.average(right, weights=weights))), 5)])
+    [chance] = [line for line in digits.drawn("Line", "trial", "baseline") if line["baseline"][:1] == [0.1]]
     assert chance["baseline"] == [0.1, 0.1]
 
 
-def test_evidence_of_each_class_is_drawn_and_the_decision_told(visit: Any) -> None:
-    live = at(visit, "digits")
+def test_evidence_of_each_class_is_drawn_and_the_decision_told(digits: Live) -> None:
     last = records("digits")[-1]
 
     def read() -> tuple[int, list[float]]:
-        [lines] = live.drawn("MultiLine", "times", "values", "colour", "width", "number")
+        [lines] = digits.drawn("MultiLine", "times", "values", "colour", "width", "number")
         width = lines["width"]
         return width.index(max(width)) if width else -1, len(width)
 
-    live.becomes(read, (last.label, 10))
+    digits.becomes(read, (last.label, 10))
     answer = f"{last.label} → {last.decision} {'✓' if last.correct else '✗'}"
-    expect(live.page.get_by_text(answer, exact=True).first).to_be_visible(timeout=WAIT)
+    expect(digits.page.get_by_text(answer, exact=True).first).to_be_visible(timeout=WAIT)
 
 
-def test_confusion_is_of_samples_held_out_or_of_all_trials(visit: Any) -> None:
-    live = at(visit, "digits")
-    live.select("Learning view", "Confusion")
-    told = live.page.get_by_text(f"latest {TRIALS} trials").or_(live.page.get_by_text("samples held out"))
+def test_confusion_is_of_samples_held_out_or_of_all_trials(digits: Live) -> None:
+    digits.select("Learning view", "Confusion")
+    told = digits.page.get_by_text(f"latest {TRIALS} trials").or_(digits.page.get_by_text("samples held out"))
     expect(told).to_be_visible(timeout=WAIT)
     number = int(str(told.inner_text()).split("latest ")[1].split()[0])
 
     def shares() -> float:
-        texts = live.drawn("Text", "x", "y", "text", "colour")[0]
+        texts = digits.drawn("Text", "x", "y", "text", "colour")[0]
         return sum(float(text) for text in texts["text"]) / len({*texts["y"]}) if texts["y"] else 0.0
 
-    live.becomes(lambda: shares() == pytest.approx(100.0, abs=2.0), True)
+    digits.becomes(lambda: shares() == pytest.approx(100.0, abs=2.0), True)
     assert number >= 1
 
 
-def test_examples_show_right_class_and_answer_of_the_latest_trials(visit: Any) -> None:
-    live = at(visit, "digits")
-    live.select("Learning view", "Examples")
+def test_examples_show_right_class_and_answer_of_the_latest_trials(digits: Live) -> None:
+    digits.select("Learning view", "Examples")
     done = records("digits")
     told = [f"{record.label} → {record.decision}" for record in reversed(done)]
     wrong = [text for text, record in zip(told, reversed(done), strict=True) if not record.correct]
-    live.becomes(lambda: captions(live, 0), told[:6])
-    live.becomes(lambda: captions(live, 1), wrong[:6])
-    assert live.page.locator(".gallery .ink").count() == 2 * (6 + len(wrong[:6]))
+    digits.becomes(lambda: captions(digits, 0), told[:6])
+    digits.becomes(lambda: captions(digits, 1), wrong[:6])
+    assert digits.page.locator(".gallery .ink").count() == 2 * (6 + len(wrong[:6]))
 
 
 def test_regression_has_its_loss_alone(visit: Any) -> None:
-    live = at(visit, "evidence")
+    live = visit("?preset=evidence")
+    live.step_to(TRIALS - 1)
     box = live.page.get_by_role("combobox", name="Learning view")
     expect(box).to_be_visible(timeout=WAIT)
     live.select("Preset", "float32")

@@ -61,8 +61,8 @@ def program(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_code_of_each_kind_gives_the_losses_of_the_page(visit, tmp_path: Path) -> None:
-    live = visit(QUERY)
+def test_code_of_each_kind_gives_the_losses_of_the_page(stay, tmp_path: Path) -> None:
+    live = stay(QUERY)
     live.step_to(4)
     live.becomes(lambda: len(losses(live)), 5)
     shown = pytest.approx(losses(live), rel=1e-6)
@@ -91,6 +91,7 @@ def test_code_of_each_kind_gives_the_losses_of_the_page(visit, tmp_path: Path) -
     assert name == "pcmlab_run.yaml"
     (tmp_path / name).write_bytes(content)
     assert RunConfig.from_yaml(tmp_path / name) == CONFIG
+    close(live)
 
 
 def rows(content: bytes) -> dict[str, list[str]]:
@@ -100,8 +101,8 @@ def rows(content: bytes) -> dict[str, list[str]]:
     return dict(zip(names, columns, strict=True))
 
 
-def test_tables_hold_what_the_library_gives_for_the_same_run(visit) -> None:
-    live = visit(QUERY)
+def test_tables_hold_what_the_library_gives_for_the_same_run(stay) -> None:
+    live = stay(QUERY)
     live.page.get_by_role("switch", name="Ideal weights").click()
     live.step_to(4)
     session, records = trained(CONFIG, 5)
@@ -131,6 +132,7 @@ def test_tables_hold_what_the_library_gives_for_the_same_run(visit) -> None:
                 numbers = typed[column].to_numpy()
                 np.testing.assert_array_equal(np.array(text[column], float), numbers.astype(float))
                 np.testing.assert_allclose(numbers, values, rtol=1e-6, err_msg=f"{name}.{column}")
+    close(live)
 
 
 def test_every_plot_on_offer_is_saved_as_a_picture_as_often_as_wanted(visit) -> None:
@@ -182,8 +184,9 @@ def close(live: Live) -> None:
     expect(live.page.get_by_role("dialog")).to_have_count(0, timeout=WAIT)
 
 
-def test_a_checkpoint_goes_on_as_if_the_run_had_never_stopped(visit, tmp_path: Path) -> None:
-    live = visit(QUERY)
+def test_a_checkpoint_goes_on_as_if_the_run_had_never_stopped(stay, tmp_path: Path) -> None:
+    live = stay(QUERY)
+    run, version = live.begin(), live.frame("config_version")
     live.step_to(3)
     dialog = open_export(live)
     name, content = download(live, dialog, "Download checkpoint")
@@ -192,30 +195,33 @@ def test_a_checkpoint_goes_on_as_if_the_run_had_never_stopped(visit, tmp_path: P
     live.step_to(6)
     live.slider("Write noise").focus()
     live.page.keyboard.press("End")
-    live.wait("config === 1")
+    live.wait(f"config > {version}")
     open_export(live)
     upload(live, content)
     live.says("goes on from where it was saved")
-    live.wait("run === 2 && trial === 4")
+    live.wait(f"run === {run + 1} && trial === 4")
     close(live)
     live.step_to(7)
     _, records = trained(CONFIG, 8)
     live.becomes(lambda: len(losses(live)), 4)
     assert losses(live) == pytest.approx([record.loss for record in records[4:]], rel=1e-6)
     assert RunConfig.from_dict(yaml.safe_load(code(open_export(live), "YAML", "seed:"))) == CONFIG
+    close(live)
     (tmp_path / name).write_bytes(content)
     resumed = Session.resume(tmp_path / name)
     assert [record.loss for record in resumed.run(4)] == pytest.approx(losses(live), rel=1e-6)
 
 
-def test_the_same_checkpoint_can_be_uploaded_twice(visit) -> None:
-    live = visit(QUERY)
+def test_the_same_checkpoint_can_be_uploaded_twice(stay) -> None:
+    live = stay(QUERY)
+    first = live.begin()
     live.step_to(1)
     dialog = open_export(live)
     _, content = download(live, dialog, "Download checkpoint")
-    for run in (2, 3):
+    for run in (first + 1, first + 2):
         upload(live, content)
         live.wait(f"run === {run} && trial === 2")
+    close(live)
 
 
 DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
@@ -229,8 +235,9 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }  # fmt: skip
 
 
-def test_damaged_checkpoints_are_told_and_the_run_lives_on(visit) -> None:
-    live = visit(QUERY)
+def test_damaged_checkpoints_are_told_and_the_run_lives_on(stay) -> None:
+    live = stay(QUERY)
+    run = live.begin()
     live.step_to(2)
     dialog = open_export(live)
     _, content = download(live, dialog, "Download checkpoint")
@@ -240,7 +247,7 @@ def test_damaged_checkpoints_are_told_and_the_run_lives_on(visit) -> None:
         live.says(sentence)
     close(live)
     live.step_to(4)
-    assert live.frame("run") == 1
+    assert live.frame("run") == run
     live.becomes(lambda: len(losses(live)), 5)
     _, records = trained(CONFIG, 5)
     assert losses(live) == pytest.approx([record.loss for record in records], rel=1e-6)

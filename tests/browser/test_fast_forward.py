@@ -28,8 +28,9 @@ def errors(live) -> list[str]:
     return said.locator("p, dt, dd").all_inner_texts() if said.count() else []
 
 
-def test_errors_clock_and_further_learning(visit) -> None:
-    live = visit(f"?preset={PRESET}")
+def test_errors_clock_and_further_learning(stay) -> None:
+    live = stay()
+    live.begin(PRESET)
     live.step_to(TRIAL)
     session, records = trained(TRIAL, PRESET)
     assert errors(live) == []
@@ -57,16 +58,16 @@ def test_errors_clock_and_further_learning(visit) -> None:
     assert records[-1].total_sets > records[-2].total_sets > records[TRIAL].total_sets
 
 
-def test_the_clock_moves_at_once_in_a_paused_run_and_a_new_run_begins_at_zero(visit) -> None:
-    live = visit()
+def test_the_clock_moves_at_once_in_a_paused_run_and_a_new_run_begins_at_zero(stay) -> None:
+    live = stay()
+    live.begin("mixed-precision")
     interval, aged = RunConfig().device.update_interval, SPANS["1 d"]
     clock, drift = live.status("device time"), live.slider("Drift exponent ν")
     expect(clock).to_have_text(f"{duration(interval)} of device time", timeout=WAIT)
     button(live, "1 d").click()
     live.becomes(lambda: errors(live)[:1], [f"Error after {duration(aged)} alone:"])
     drifted = live.below(drift)
-    live.button("Reset").click()
-    live.wait("run === 2 && trial === 0")
+    live.begin()
     live.becomes(lambda: errors(live), [])
     live.becomes(lambda: live.below(drift) != drifted, True)
     expect(clock).to_have_text(f"{duration(interval)} of device time", timeout=WAIT)
@@ -74,7 +75,8 @@ def test_the_clock_moves_at_once_in_a_paused_run_and_a_new_run_begins_at_zero(vi
     expect(clock).to_have_text(f"{duration(interval + aged)} of device time", timeout=WAIT)
 
 
-def test_digital_weights_do_not_age(visit) -> None:
-    live = visit("?preset=float32")
+def test_digital_weights_do_not_age(stay) -> None:
+    live = stay()
+    live.begin("float32")
     for span in SPANS:
         expect(button(live, span)).to_be_disabled(timeout=WAIT)

@@ -46,8 +46,8 @@ def near(values: np.ndarray) -> object:
     return pytest.approx(values.tolist(), rel=1e-5)
 
 
-def test_a_pinned_run_keeps_its_curve_through_reset_and_preset_until_it_is_removed(visit) -> None:
-    live = visit()
+def test_a_pinned_run_keeps_its_curve_through_reset_and_preset_until_it_is_removed(stay) -> None:
+    live = stay()
     live.step_to(4)
     live.button("Pin run").click()
     live.says("Pinned: Mixed precision, 4 bit, seed 42.")
@@ -57,12 +57,10 @@ def test_a_pinned_run_keeps_its_curve_through_reset_and_preset_until_it_is_remov
     live.step_to(6)
     live.becomes(lambda: len(run(live)["trial"]), 7)
     assert line(live, LIGHT.ghosts[0]) == pinned
-    live.button("Reset").click()
-    live.wait("run === 2 && trial === 0")
+    live.begin()
     live.becomes(lambda: len(run(live)["trial"]), 1)
     assert line(live, LIGHT.ghosts[0]) == pinned
-    live.select("Preset", "sign")
-    live.wait("run === 3 && trial === 0")
+    live.begin("sign")
     live.step_to(2)
     live.becomes(lambda: len(run(live)["trial"]), 3)
     assert line(live, LIGHT.ghosts[0]) == pinned
@@ -107,15 +105,17 @@ def test_the_reference_is_the_run_on_ideal_weights_and_can_be_hidden(visit) -> N
     live.becomes(lambda: len(line(live, LIGHT.target)["trial"]) >= 40, True)
 
 
-def test_digital_weights_need_no_reference(visit) -> None:
-    live = visit("?preset=float32")
+def test_digital_weights_need_no_reference(stay) -> None:
+    live = stay()
+    live.begin("float32")
     live.step_to(2)
     live.becomes(lambda: len(run(live)["trial"]), 3)
     assert line(live, LIGHT.target)["trial"] == []
 
 
-def test_the_slider_smooths_the_run_and_its_ghosts(visit) -> None:
-    live = visit()
+def test_the_slider_smooths_the_run_and_its_ghosts(stay) -> None:
+    live = stay()
+    live.begin("mixed-precision")
     live.step_to(8)
     live.button("Pin run").click()
     live.becomes(lambda: len(line(live, LIGHT.ghosts[0])["trial"]), 9)

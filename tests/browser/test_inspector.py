@@ -15,7 +15,7 @@ from training import inspection
 
 pytestmark = pytest.mark.browser
 
-TRIAL, PRESET = 5, "sign"
+TRIAL, LATER, PRESET = 5, 7, "sign"
 RASTER = """(neurons) => {
   const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
     && v.model.renderers.some((r) => r.data_source?.data.neurons))
@@ -90,8 +90,8 @@ def check_cell(live, report: inspection.CellReport) -> None:
     assert [device.drifted for device in report.devices] in [pytest.approx(shown) for shown in heights]
 
 
-def test_a_click_on_the_crossbar_reports_that_synapse_and_follows_the_run(visit) -> None:
-    live = visit(f"?preset={PRESET}")
+def test_a_click_on_the_crossbar_reports_that_synapse_and_follows_the_run(stay) -> None:
+    live = stay(f"?preset={PRESET}")
     live.step_to(TRIAL)
     session, _ = trained(TRIAL, PRESET)
     pre, post = busiest(session)
@@ -100,8 +100,8 @@ def test_a_click_on_the_crossbar_reports_that_synapse_and_follows_the_run(visit)
     report = inspection.cell(session, "recurrent", pre, post)
     assert sum(device.sets for device in report.devices) > 2
     check_cell(live, report)
-    live.step_to(TRIAL + 2)
-    list(session.run(2))
+    live.step_to(LATER)
+    list(session.run(LATER - TRIAL))
     check_cell(live, inspection.cell(session, "recurrent", pre, post))
 
 
@@ -123,10 +123,10 @@ def test_the_layer_shown_is_the_layer_picked(visit) -> None:
     check_cell(live, inspection.cell(session, "input", inputs - 1, 3))
 
 
-def test_a_click_on_the_raster_reports_that_neuron_and_escape_or_the_button_closes_it(visit) -> None:
-    live = visit(f"?preset={PRESET}")
-    live.step_to(TRIAL)
-    session, records = trained(TRIAL, PRESET)
+def test_a_click_on_the_raster_reports_that_neuron_and_escape_or_the_button_closes_it(stay) -> None:
+    live = stay(f"?preset={PRESET}")
+    live.step_to(LATER)
+    session, records = trained(LATER, PRESET)
     inspector = live.page.locator(".inspector")
     for neuron, close in ((17, "Escape"), (63, "button")):
         pick_neuron(live, neuron, session.config.network.hidden)
@@ -135,7 +135,7 @@ def test_a_click_on_the_raster_reports_that_neuron_and_escape_or_the_button_clos
         expected = {
             "firing rate": f"{report.rate:.1f} Hz",
             "threshold": f"{report.threshold:.3g}",
-            "trial": str(TRIAL),
+            "trial": str(LATER),
             "eligibility of": f"input {report.source} → neuron {neuron}",
         }
         live.becomes(lambda expected=expected: facts(live), expected)

@@ -17,8 +17,8 @@ def inspector(live: Live) -> Locator:
     return shown
 
 
-def test_space_plays_and_pauses(visit) -> None:
-    live = visit()
+def test_space_plays_and_pauses(stay) -> None:
+    live = stay()
     live.page.keyboard.press("Space")
     live.wait("trial > 5")
     expect(live.button("Pause")).to_be_visible()
@@ -29,13 +29,14 @@ def test_space_plays_and_pauses(visit) -> None:
     live.wait(f"trial === {trial + 1}")
 
 
-def test_right_arrow_runs_one_trial_each_and_pauses_a_running_run(visit) -> None:
-    live = visit()
+def test_right_arrow_runs_one_trial_each_and_pauses_a_running_run(stay) -> None:
+    live = stay()
+    begun = live.idle()
     for expected in (1, 2, 3):
         live.page.keyboard.press("ArrowRight")
-        live.wait(f"trial === {expected}")
+        live.wait(f"trial === {begun + expected}")
     live.page.keyboard.press("Space")
-    live.wait("trial > 8")
+    live.wait(f"trial > {begun + 8}")
     live.page.keyboard.press("ArrowRight")
     trial = live.idle()
     live.page.keyboard.press("ArrowRight")
@@ -43,20 +44,23 @@ def test_right_arrow_runs_one_trial_each_and_pauses_a_running_run(visit) -> None
     assert live.idle() == trial + 1
 
 
-def test_escape_closes_a_dialog_and_leaves_the_inspector_behind_it(visit) -> None:
-    live, name = visit(), "Export"
+def test_escape_closes_a_dialog_and_leaves_the_inspector_behind_it(stay) -> None:
+    live, name = stay(), "Export"
     shown = inspector(live)
     live.button(name).click()
     dialog = live.page.get_by_role("dialog", name=name)
     expect(dialog).to_be_visible(timeout=WAIT)
     live.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden(timeout=WAIT)
-    live.step_to(2)
+    live.step_to(live.idle() + 2)
     expect(shown).to_be_visible()
+    live.page.keyboard.press("Escape")
+    expect(shown).to_be_hidden(timeout=WAIT)
 
 
-def test_help_tells_the_keys_which_do_nothing_to_the_run_while_a_dialog_or_a_list_is_open(visit) -> None:
-    live = visit()
+def test_help_tells_the_keys_which_do_nothing_to_the_run_while_a_dialog_or_a_list_is_open(stay) -> None:
+    live = stay()
+    begun = live.idle()
     live.page.keyboard.press("?")
     dialog = live.page.get_by_role("dialog", name="Help")
     expect(dialog).to_be_visible(timeout=WAIT)
@@ -72,23 +76,24 @@ def test_help_tells_the_keys_which_do_nothing_to_the_run_while_a_dialog_or_a_lis
     live.page.keyboard.press("Escape")
     expect(live.page.get_by_role("menuitem", name="10 trials/s", exact=True)).to_be_hidden(timeout=WAIT)
     live.button("Step").click()
-    live.wait("trial >= 1")
-    assert live.idle() == 1
+    live.wait(f"trial > {begun}")
+    assert live.idle() == begun + 1
 
 
-def test_keys_belong_to_what_has_the_focus_and_to_the_browser(visit) -> None:
-    live = visit()
+def test_keys_belong_to_what_has_the_focus_and_to_the_browser(stay) -> None:
+    live = stay()
+    begun = live.idle()
     seed = live.page.get_by_role("textbox", name="Seed")
-    seed.fill("1")
+    seed.fill("42")
     for key in ("Space", "?", "ArrowRight", "Backspace", "Backspace"):
         seed.press(key)
-    expect(seed).to_have_value("1")
+    expect(seed).to_have_value("42")
     expect(live.page.get_by_role("dialog")).to_have_count(0)
     live.button("Step").click()
-    live.wait("trial >= 1")
-    assert live.idle() == 1
+    live.wait(f"trial > {begun}")
+    assert live.idle() == begun + 1
     live.button("Step").focus()
     for key in ("Space", "Control+ArrowRight"):
         live.page.keyboard.press(key)
-    live.wait("trial >= 2")
-    assert live.idle() == 2
+    live.wait(f"trial > {begun + 1}")
+    assert live.idle() == begun + 2

@@ -13,8 +13,8 @@ from app.theme import DARK, LIGHT
 pytestmark = pytest.mark.browser
 
 
-def test_opens_with_the_first_trial_drawn_and_paused(visit) -> None:
-    live = visit()
+def test_opens_with_the_first_trial_drawn_and_paused(stay) -> None:
+    live = stay()
     assert live.idle() == 0
     expect(live.status("trial")).to_have_text("trial 0")
     plots = live.page.evaluate("""() => [...Bokeh.documents[0]._all_models.values()]
@@ -23,8 +23,8 @@ def test_opens_with_the_first_trial_drawn_and_paused(visit) -> None:
     assert all(plots)
 
 
-def test_plays_paints_and_pauses(visit) -> None:
-    live = visit()
+def test_plays_paints_and_pauses(stay) -> None:
+    live = stay()
     live.button("Play").click()
     live.wait("trial > 20 && painted > 20")
     expect(live.status("state")).to_have_text("running")
@@ -35,18 +35,19 @@ def test_plays_paints_and_pauses(visit) -> None:
     assert live.idle() == trial + 1
 
 
-def test_step_trains_exactly_one_trial_and_reset_begins_anew(visit) -> None:
-    live = visit()
+def test_step_trains_exactly_one_trial_and_reset_begins_anew(stay) -> None:
+    live = stay()
+    begun = live.idle()
     for expected in (1, 2, 3):
         live.button("Step").click()
-        live.wait(f"trial === {expected}")
+        live.wait(f"trial === {begun + expected}")
     run = live.frame("run")
     live.button("Reset").click()
     live.wait(f"run === {run + 1} && trial === 0")
 
 
-def test_same_seed_same_picture_after_a_reset(visit) -> None:
-    live = visit()
+def test_same_seed_same_picture_after_a_reset(stay) -> None:
+    live = stay()
     outputs = []
     for _ in range(2):
         for expected in (1, 2):
@@ -92,8 +93,8 @@ def test_bits_refresh_and_single_rates_are_live(visit) -> None:
     assert live.frame("run") == 1
 
 
-def test_the_heat_map_shows_each_layer_in_light_and_dark(visit) -> None:
-    live = visit()
+def test_the_heat_map_shows_each_layer_in_light_and_dark(stay) -> None:
+    live = stay()
     sizes = "() => { const map = [...Bokeh.documents[0]._all_models.values()].find((m) => m.data?.dw && m.data.kind); return [map.data.dw[0], map.data.dh[0]] }"
     for layer, expected in (("input", [100, 100]), ("output", [100, 1]), ("recurrent", [100, 100])):
         live.button(layer).click()
@@ -106,8 +107,7 @@ def test_the_heat_map_shows_each_layer_in_light_and_dark(visit) -> None:
     assert light == LIGHT.muted
     live.page.get_by_role("button", name=re.compile("theme|dark|mode", re.IGNORECASE)).click()
     live.becomes(lambda: live.page.evaluate(colours), DARK.muted)
-    live.button("Step").click()
-    live.wait("trial === 1")
+    live.step_to(live.idle() + 1)
 
 
 def test_schemes_change_live_but_digital_weights_restart(visit) -> None:
@@ -165,11 +165,12 @@ def test_preset_from_the_list_and_from_the_address(visit) -> None:
     live.says("ideal-4bit:")
 
 
-def test_tempo_limits_the_run(visit) -> None:
-    live = visit()
+def test_tempo_limits_the_run(stay) -> None:
+    live = stay()
     live.select("Tempo", "3 trials/s")
+    begun = live.idle()
     live.button("Play").click()
-    live.wait("trial >= 4")
+    live.wait(f"trial >= {begun + 4}")
     expect(live.status("speed")).to_have_text(re.compile(r"^[23]\.\d trials/s"), timeout=WAIT)
 
 

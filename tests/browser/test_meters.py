@@ -45,9 +45,10 @@ def said(session, record) -> dict[str, str]:
     return {name: line for name, line in lines.items() if name not in HIDDEN}
 
 
-@pytest.mark.parametrize("preset", ["mixed-precision", "sign", "float32"])
-def test_every_line_is_what_the_library_measures(visit, preset: str) -> None:
-    live = visit(f"?preset={preset}")
+@pytest.mark.parametrize("preset", ["sign", "float32", "mixed-precision"])
+def test_every_line_is_what_the_library_measures(stay, preset: str) -> None:
+    live = stay()
+    live.begin(preset)
     live.step_to(TRIAL)
     session, records = trained(TRIAL, preset)
     live.becomes(lambda: shown(live), said(session, records[-1]))
@@ -106,8 +107,9 @@ def test_without_write_noise_the_first_writes_miss_less(visit) -> None:
     assert miss(shown(live)["write_noise"]) < miss(said(noisy, records[-1])["write_noise"]) - 30
 
 
-def test_the_other_device_has_its_own_drift_line(visit) -> None:
-    live = visit("?preset=closed-loop")
+def test_the_other_device_has_its_own_drift_line(stay) -> None:
+    live = stay()
+    live.begin("closed-loop")
     expect(live.slider("Drift exponent ν")).not_to_be_visible()
     live.step_to(TRIAL)
     session, records = trained(TRIAL, "closed-loop")
