@@ -33,6 +33,7 @@ Row = dict[str, Any]
 
 TESTED = "test"
 NO_HIDDEN_LEARNING = {"learning.lr_input": 0.0, "learning.lr_recurrent": 0.0}
+PLAIN_DIGITS = {"task.rotation": 0.0, "task.tau_in": 40e-3, "task.theta_in": 0.2, "learning.dropout": 0.0}
 IDEAL_DEVICE = {"device.preset": "ideal"}
 
 
@@ -69,7 +70,9 @@ ARMS: dict[str, Arm] = {
     "yin-yang e-prop": Arm("yin-yang", YIN_YANG),
     "yin-yang frozen hidden": Arm("yin-yang", YIN_YANG, NO_HIDDEN_LEARNING),
     "digits e-prop": Arm("digits", DIGITS),
-    "digits bptt": Arm("digits", DIGITS, {"learning.rule": "bptt"}),
+    "digits whole half": Arm("digits", DIGITS, {"task.validation": 0.0}),
+    "digits plain e-prop": Arm("digits", DIGITS, PLAIN_DIGITS),
+    "digits plain bptt": Arm("digits", DIGITS, {**PLAIN_DIGITS, "learning.rule": "bptt"}),
     "digits-pcm": Arm("digits-pcm", DEVICES),
     "digits-pcm ideal 4 bit": Arm("digits-pcm", DEVICES, IDEAL_DEVICE),
     "digits-pcm float32": Arm("digits-pcm", DEVICES, change=ideal),
@@ -92,7 +95,7 @@ def train(name: str, seed: int, every: int) -> Row:
     for epoch in range(1, arm.epochs + 1):
         right, times = _epoch(session, size)
         seconds += times
-        if epoch % every == 0:
+        if epoch % every == 0 and _data(session).parts.validation.size:
             history.append({"epoch": epoch, "train": right, "validation": evaluate(session, "validation").accuracy})
             print(f"  {name}, seed {seed}: {history[-1]}", flush=True)
     found = evaluate(session, TESTED)

@@ -223,9 +223,13 @@ DIGITS: dict[str, Any] = {
 }
 _add(
     "digits",
-    "Handwritten digits of 8 x 8 pixels, each a spike: plain neurons, Adam at a falling rate.",
-    CHOSEN,
-    DIGITS,
+    "Handwritten digits of 8 x 8 pixels, each a spike, turned at random: plain neurons, Adam at a falling rate.",
+    CHOSEN + ", whole stretches of it; rotation: fixed in advance",
+    {
+        **DIGITS,
+        "task": {"name": "digits", "tau_in": 80e-3, "theta_in": 0.1, "rotation": 15.0},
+        "learning.dropout": 0.2,
+    },
 )
 DIGITS_PCM: dict[str, Any] = {
     **DIGITS,

@@ -21,6 +21,7 @@ SUBJECTS = {
     "evidence": Evidence(cues=3, delay=0.1),
     "digits": Digits(),
     "digits stratified": Digits(split="stratified", readout="max"),
+    "digits turned": Digits(rotation=20.0),
     "yin-yang": YinYang(train=300, validation=60, test=90),
     "mnist": "mnist",
     "shd": "shd",

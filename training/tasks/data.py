@@ -25,6 +25,7 @@ MEMORY = 2**26
 """Bytes that they take at most, about."""
 
 Indices = npt.NDArray[np.int64]
+Varied = Callable[[int, torch.Generator], Sample]
 
 
 class Parts(NamedTuple):
@@ -47,11 +48,16 @@ class DataSampler(Sampler):
     make : callable
         The sample of a number; called lazily, the latest ones are kept.
     streams : Streams
-        Source of the orders.
+        Source of the orders, and of what varies.
+    vary : callable, optional
+        The sample of a number as a trial shows it, from a generator that is the trial's own; without it all
+        trials show it alike. What judges is never varied.
     """
 
-    def __init__(self, parts: Parts, make: Callable[[int], Sample], streams: Streams) -> None:
-        self.parts, self._streams = parts, streams
+    def __init__(
+        self, parts: Parts, make: Callable[[int], Sample], streams: Streams, vary: Varied | None = None
+    ) -> None:
+        self.parts, self._streams, self._vary = parts, streams, vary
         self.held_out = parts.test.size > 0
         size = 8 * self.steps * (self.outputs + 1)
         self._make = lru_cache(min(REMEMBERED, max(1, MEMORY // size)))(make)
@@ -60,7 +66,10 @@ class DataSampler(Sampler):
     def sample(self, trial: int) -> Sample:
         """See `Sampler.sample`."""
         epoch, place = divmod(trial, self.parts.train.size)
-        return self._make(int(self._order(epoch)[place]))
+        number = int(self._order(epoch)[place])
+        if self._vary is None:
+            return self._make(number)
+        return self._vary(number, self._streams.at("task/vary", trial))
 
     def evaluation(self, part: str = "test") -> Sequence[Sample]:
         """See `Sampler.evaluation`; samples are made when they are looked at."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from pcmsim.errors import PCMLabError
 from pcmsim.quantity import check, quantity
@@ -32,6 +33,7 @@ from training.tasks.data import (
     theta_in_field,
     validation_field,
 )
+from training.tasks.pictures import randomly_turned, rotation_field
 
 BRIGHTEST, CLASSES = 16.0, 10
 TEST_SHARE = 0.2
@@ -73,6 +75,7 @@ class Digits(Task):
     validation: float = validation_field()
     tau_in: float = tau_in_field()
     theta_in: float = theta_in_field()
+    rotation: float = rotation_field()
     asked: float = asked_field()
     readout: str = readout_field("sum")
 
@@ -96,15 +99,21 @@ class DigitsSampler(DataSampler):
         self._task, self._dt, self._begin = task, dt, round(task.asked / dt)
         train, test = SPLITS[task.split](self._labels, streams)
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
-        super().__init__(parts, self._encoded, streams)
+        super().__init__(parts, self._encoded, streams, self._turned if task.rotation else None)
 
     def image(self, sample: Sample) -> Floats:
-        """See `Sampler.image`."""
+        """See `Sampler.image`; never turned."""
         shown: Floats = self._images[sample.index]
         return shown
 
     def _encoded(self, index: int) -> Sample:
-        times = latency(self._images[index].ravel(), self._task.tau_in, self._task.theta_in)
+        return self._spiking(index, self._images[index])
+
+    def _turned(self, index: int, generator: torch.Generator) -> Sample:
+        return self._spiking(index, randomly_turned(self._images[index], self._task.rotation, generator))
+
+    def _spiking(self, index: int, image: Floats) -> Sample:
+        times = latency(image.ravel(), self._task.tau_in, self._task.theta_in)
         inputs = events(times, self.steps, self._dt)
         return labelled(index, inputs, int(self._labels[index]), CLASSES, self._begin)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from pcmsim.errors import FileError
 from pcmsim.quantity import check, quantity
@@ -27,6 +28,7 @@ from training.tasks.data import (
     theta_in_field,
     validation_field,
 )
+from training.tasks.pictures import randomly_turned, rotation_field
 
 SIDE, DROPPED, SMALLER, CLASSES = 28, 2, 16, 10
 BRIGHTEST = 255.0
@@ -59,6 +61,7 @@ class Mnist(Task):
     validation: float = validation_field()
     tau_in: float = tau_in_field()
     theta_in: float = theta_in_field()
+    rotation: float = rotation_field()
     readout: str = readout_field("max")
 
     def __post_init__(self) -> None:
@@ -84,10 +87,10 @@ class MnistSampler(DataSampler):
         self._task, self._dt = task, dt
         train, test = np.split(np.arange(self._labels.size), [len(self._pixels[0])])
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
-        super().__init__(parts, self._encoded, streams)
+        super().__init__(parts, self._encoded, streams, self._turned if task.rotation else None)
 
     def image(self, sample: Sample) -> Floats:
-        """See `Sampler.image`."""
+        """See `Sampler.image`; never turned."""
         return self._shrunk(sample.index)
 
     def _shrunk(self, index: int) -> Floats:
@@ -96,7 +99,13 @@ class MnistSampler(DataSampler):
         return shrunk(picture(pixels, BRIGHTEST))
 
     def _encoded(self, index: int) -> Sample:
-        times = latency(self._shrunk(index).ravel(), self._task.tau_in, self._task.theta_in)
+        return self._spiking(index, self._shrunk(index))
+
+    def _turned(self, index: int, generator: torch.Generator) -> Sample:
+        return self._spiking(index, randomly_turned(self._shrunk(index), self._task.rotation, generator))
+
+    def _spiking(self, index: int, image: Floats) -> Sample:
+        times = latency(image.ravel(), self._task.tau_in, self._task.theta_in)
         return labelled(index, events(times, self.steps, self._dt), int(self._labels[index]), CLASSES)
 
 
