@@ -8,7 +8,7 @@ Nandakumar et al., "A phase-change memory model for neuromorphic computing", J. 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,15 @@ class Steps(NamedTuple):
     floor: np.float32
     factor: Singles
     ceiling: Singles
+
+
+class Pulsed(NamedTuple):
+    """What SET pulses change of a `DeviceState`, for compiled code."""
+
+    conductance: Singles
+    history: Singles
+    written_at: npt.NDArray[np.float64]
+    pulses: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -142,13 +151,11 @@ class AccumulativeModel(DeviceModel):
         most = int(counts.max()) if counts.numel() else 0
         if most == 0:
             return cells
-        g, history = (v.clone(memory_format=torch.contiguous_format) for v in (cells.conductance, cells.history))
-        drawn = torch.stack([noise(k).float() for k in range(most)]).view(most, -1)
-        _pulse(
-            g.view(-1).numpy(), history.view(-1).numpy(), counts.reshape(-1).numpy(), drawn.numpy(), self._steps(spread)
-        )
-        written_at = torch.where(counts > 0, now, cells.written_at)
-        return replace(cells, conductance=g, history=history, written_at=written_at, pulses=cells.pulses + counts.int())
+        after = cells.copy()
+        pulsed = Pulsed(*(getattr(after, name).view(-1).numpy() for name in Pulsed._fields))
+        drawn = np.stack([noise(k).reshape(-1).numpy() for k in range(most)]).astype(np.float32, copy=False)
+        _pulse(pulsed, counts.reshape(-1).numpy(), now, drawn, self._steps(spread))
+        return after
 
     def step(self, conductance: torch.Tensor, history: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the next SET step [µS], given G [µS] and the faded history."""
@@ -182,7 +189,7 @@ class AccumulativeModel(DeviceModel):
 
 def _each(value: torch.Tensor | float) -> Singles:
     """One value for all devices, or one for each."""
-    return torch.as_tensor(value, dtype=torch.float32).reshape(-1).numpy()
+    return np.asarray(value, np.float32).reshape(-1)
 
 
 @register_jitable
@@ -192,8 +199,9 @@ def _at(line: Line | Singles, conductance: Any, history: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _pulse(g: Singles, history: Singles, counts: npt.NDArray[np.integer[Any]], noise: Singles, steps: Steps) -> None:
+def _pulse(cells: Pulsed, counts: npt.NDArray[np.integer[Any]], now: float, noise: Singles, steps: Steps) -> None:
     """Give every device its SET pulses, in place; `noise` holds one row per pulse."""
+    g, history = cells.conductance, cells.history
     for i in range(g.size):
         factor = steps.factor[min(i, steps.factor.size - 1)]
         ceiling = steps.ceiling[min(i, steps.ceiling.size - 1)]
@@ -202,3 +210,6 @@ def _pulse(g: Singles, history: Singles, counts: npt.NDArray[np.integer[Any]], n
             sigma = _at(steps.sigma, g[i], history[i]) * steps.write_noise
             stepped = g[i] + _at(steps.mean, g[i], history[i]) * factor + sigma * noise[k, i]
             g[i] = min(max(stepped, steps.floor), ceiling)
+        if counts[i] > 0:
+            cells.written_at[i] = now
+            cells.pulses[i] += counts[i]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import math
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from numba import njit
 
 from pcmsim import mapping
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads, check_gain
-from pcmsim.counter import draw_key, normals_at
+from pcmsim.counter import draw_key, normal
 from pcmsim.errors import FieldError
 from pcmsim.ledger import Ledger
 from pcmsim.mismatch import Spread
-from pcmsim.model import DeviceModel, Noise, Programmable
+from pcmsim.model import DeviceModel, Indices, Noise, Programmable
 from pcmsim.plan import Plan, PulsePlan
 
 EVENT_BITS = 16
@@ -220,4 +223,14 @@ class Crossbar(WeightArray):
 
 def _noise(devices: torch.Tensor, key: int) -> Noise:
     """Standard normals addressed by device and event, so that other devices' pulses change nothing."""
-    return lambda k: normals_at((devices << EVENT_BITS) + k, key=key).float()
+    places = devices.reshape(-1).numpy()
+    return lambda k: torch.from_numpy(_event_normals(key, places, k)).view(devices.shape)
+
+
+@njit(nogil=True, cache=True)
+def _event_normals(key: int, devices: Indices, k: int) -> npt.NDArray[np.float32]:
+    """The normal number of each device's k-th event."""
+    drawn = np.empty(devices.size, np.float32)
+    for i in range(devices.size):
+        drawn[i] = normal(key, (devices[i] << EVENT_BITS) + k)
+    return drawn

@@ -50,9 +50,10 @@ class Ledger:
     @property
     def total_reads(self) -> int:
         """Device reads over all devices."""
-        return int(self.row_reads.sum()) * (self.sets.numel() // self.row_reads.numel())
+        return int(self.row_reads.numpy().sum()) * (self.sets.numel() // self.row_reads.numel())
 
     def count(self, set_devices: torch.Tensor, set_counts: torch.Tensor, reset_devices: torch.Tensor) -> None:
         """Add the events of one plan; indices are flat and without repeats."""
         self.sets.put_(set_devices, set_counts.int(), accumulate=True)
-        self.resets.put_(reset_devices, torch.ones_like(reset_devices, dtype=torch.int32), accumulate=True)
+        if reset_devices.numel():
+            self.resets.put_(reset_devices, torch.ones_like(reset_devices, dtype=torch.int32), accumulate=True)

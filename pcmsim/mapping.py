@@ -24,16 +24,18 @@ def weights(conductance: torch.Tensor, scale: float) -> torch.Tensor:
     torch.Tensor
         ``pre, post``, dimensionless.
     """
-    plus, minus = over_devices(conductance)
-    difference: torch.Tensor = plus - minus
-    return difference.div_(scale * conductance.shape[1])
+    plus, minus = over_devices(conductance).numpy()  # whose calls are cheaper than torch's on small arrays
+    difference = plus - minus
+    difference /= scale * conductance.shape[1]
+    return torch.from_numpy(difference)
 
 
 def weight_variance(variance: torch.Tensor, scale: float) -> torch.Tensor:
     """Variance of the effective weights, given that of each device's read [µS²], same shapes."""
-    plus, minus = over_devices(variance)
-    total: torch.Tensor = plus + minus
-    return total.div_((scale * variance.shape[1]) ** 2)
+    plus, minus = over_devices(variance).numpy()
+    total = plus + minus
+    total /= (scale * variance.shape[1]) ** 2
+    return torch.from_numpy(total)
 
 
 def over_devices(values: torch.Tensor) -> torch.Tensor:

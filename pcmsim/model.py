@@ -166,7 +166,7 @@ def clipped_normal_moments(
         Shape and dtype of `location`.
     """
     place, width = location.reshape(-1).numpy(), scale.reshape(-1).numpy()
-    ceiling = torch.as_tensor(upper, dtype=location.dtype).reshape(-1).numpy()
+    ceiling = np.asarray(upper, place.dtype).reshape(-1)
     near, distance, tail, bell = _distances(place, width, lower, ceiling)
     torch.from_numpy(tail).erfc_()
     torch.from_numpy(bell).exp_()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -35,6 +35,8 @@ class DeviceState:
     written_at: torch.Tensor
     pulses: torch.Tensor
 
+    FIELDS: ClassVar[tuple[str, ...]] = ("conductance", "history", "exponent_score", "written_at", "pulses")
+
     @classmethod
     def fresh(cls, conductance: torch.Tensor, now: float) -> DeviceState:
         """Devices of a given conductance [µS], last written at device time `now` [s]."""
@@ -60,9 +62,10 @@ class DeviceState:
         return (now - self.written_at).float().clamp_(min=shortest)
 
     def copy(self) -> DeviceState:
-        """An independent copy."""
-        return DeviceState(**{name: value.clone() for name, value in self.items()})
+        """An independent copy, contiguous."""
+        contiguous = torch.contiguous_format
+        return DeviceState(**{name: value.clone(memory_format=contiguous) for name, value in self.items()})
 
     def items(self) -> list[tuple[str, torch.Tensor]]:
         """Field names and tensors."""
-        return [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)]
+        return [(name, getattr(self, name)) for name in self.FIELDS]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from pcmsim.core import saturated
 from training.neurons import Floats
@@ -190,6 +190,4 @@ def judge(loss: float, baseline: float, spikes_per_step: float, dt: float) -> tu
 
 def finite(value: float, ceiling: float = 1e30) -> float:
     """`value`, or the largest number that a plot can show where it is not finite."""
-    return float(
-        torch.nan_to_num(torch.tensor(value, dtype=torch.float64), ceiling, ceiling, -ceiling).clamp(-ceiling, ceiling)
-    )
+    return ceiling if math.isnan(value) else min(max(float(value), -ceiling), ceiling)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -59,3 +61,7 @@ def test_age_counts_from_each_write_and_has_a_floor() -> None:
     cells = DeviceState.fresh(torch.ones(3), 10.0)
     cells.written_at[1:] = torch.tensor([39.5, 40.0], dtype=torch.float64)
     assert cells.age(40.0, 1e-3).tolist() == torch.tensor([30.0, 0.5, 1e-3]).tolist()
+
+
+def test_every_field_is_taken_put_and_saved() -> None:
+    assert tuple(field.name for field in dataclasses.fields(DeviceState)) == DeviceState.FIELDS
