@@ -75,7 +75,7 @@ button.MuiButton-root { text-transform: none; font-size: calc(12px * var(--text,
 """
 WORDS = """
 :host { font-size: calc(12.5px * var(--text, 1)); color: var(--panel-on-surface-color) }
-.happening { display: flow-root }
+.happening { height: 100%; overflow: auto; scrollbar-width: thin }
 .happening p { margin: 3px 0 6px; line-height: 1.4 }
 .happening.alarm p:first-child { color: var(--minus) }
 dl { display: grid; grid-template-columns: auto 1fr; gap: 1px 12px; margin: 0; font-variant-numeric: tabular-nums }

@@ -28,7 +28,7 @@ def html(shot: Shot) -> str:
         return '<div role="status"><p>The first trial is under way.</p></div>'
     alarm = " alarm" if shot.record.status != "ok" else ""
     said = "".join(_paragraph(finding, first=place == 0) for place, finding in enumerate(findings(shot)))
-    return f'<div class="happening{alarm}" role="status">{said}</div>'
+    return f'<div class="happening{alarm}" role="status" tabindex="0">{said}</div>'
 
 
 def _paragraph(finding: Finding, first: bool) -> str:

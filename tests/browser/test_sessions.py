@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -94,17 +95,16 @@ def roomy() -> Iterator[str]:
 
 @pytest.fixture
 def squeeze(small: str, browser: Browser) -> Iterator[Callable[..., Live]]:
-    """Opens pages of the small server, once its places are free again."""
-    until(lambda: health(small)["sessions"] == 0, LEAVE)
+    """Opens pages of the small server."""
     with visiting(browser, small, color_scheme="light") as open_page:
         yield open_page
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def enter(roomy: str, browser: Browser) -> Iterator[Callable[..., Live]]:
-    """Opens pages of the roomy server."""
+    """Opens pages of the roomy server; who asks for the same address again gets the same page."""
     with visiting(browser, roomy, color_scheme="light") as open_page:
-        yield open_page
+        yield functools.cache(open_page)
 
 
 def knock(browser: Browser, address: str) -> Page:
@@ -114,19 +114,12 @@ def knock(browser: Browser, address: str) -> Page:
     return page
 
 
-def test_health_counts_visitors_and_forgets_those_who_left(squeeze: Callable[..., Live], small: str) -> None:
-    lives = [squeeze(), squeeze()]
+def test_the_third_visitor_waits_until_a_tab_closes_and_health_counts_them(
+    squeeze: Callable[..., Live], small: str, browser: Browser
+) -> None:
+    first, second = squeeze(), squeeze()
     told = health(small)
     assert (told["sessions"], told["max_sessions"], told["workers"]) == (2, 2, 2)
-    lives[0].close()
-    lives[1].step_to(1)
-    lives[1].close()
-    until(lambda: health(small)["sessions"] == 0 and health(small)["workers"] == 0, LEAVE)
-
-
-def test_the_third_visitor_waits_until_a_tab_closes(squeeze: Callable[..., Live], small: str, browser: Browser) -> None:
-    first, second = squeeze(), squeeze()
-    assert (health(small)["sessions"], health(small)["max_sessions"]) == (2, 2)
     third = knock(browser, small)
     expect(third.get_by_role("heading", name="Every place is taken")).to_be_visible(timeout=WAIT)
     expect(third.get_by_text("2 live sessions run on this server and the limit is 2")).to_be_visible()
@@ -138,6 +131,8 @@ def test_the_third_visitor_waits_until_a_tab_closes(squeeze: Callable[..., Live]
     expect(third.get_by_role("button", name="Play", exact=True)).to_be_visible(timeout=2 * WAIT)
     second.step_to(1)
     third.close()
+    second.close()
+    until(lambda: health(small)["sessions"] == 0 and health(small)["workers"] == 0, LEAVE)
 
 
 def test_two_visitors_have_each_their_own_run(enter: Callable[..., Live]) -> None:
@@ -159,27 +154,28 @@ def test_two_visitors_have_each_their_own_run(enter: Callable[..., Live]) -> Non
 
 
 def test_a_failure_in_one_run_leaves_the_other_alone(enter: Callable[..., Live]) -> None:
-    broken, sound = enter(), enter("?seed=4")
-    sound.step_to(1)
+    broken, sound = enter("?seed=3"), enter("?seed=4")
+    trials = [live.idle() for live in (broken, sound)]
     dialog = open_export(broken)
     _, content = download(broken, dialog, "Download checkpoint")
     file = {"name": "bad.safetensors", "mimeType": "application/octet-stream", "buffer": content[:-50]}
     dialog.locator("input[type=file]").set_input_files(file)
     broken.says("bad.safetensors: is damaged")
-    sound.step_to(3)
+    sound.step_to(trials[1] + 2)
     assert sound.page.get_by_text("is damaged").count() == 0
     broken.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden(timeout=WAIT)
-    broken.step_to(1)
-    assert sound.idle() == 3
+    broken.step_to(trials[0] + 1)
+    assert sound.idle() == trials[1] + 2
 
 
 def test_an_idle_run_is_paused_with_a_sentence_and_goes_on_when_asked(enter: Callable[..., Live]) -> None:
-    live = enter()
+    live = enter("?seed=3")
+    live.begin()
     live.button("Play").click()
+    live.wait("trial > 3")
     live.says("Paused after 0.05 minutes without a key or a click: nobody seems to be here. Press Play to go on.")
     trial = live.idle()
-    assert trial > 3
     live.button("Play").click()
     live.wait(f"trial > {trial + 3}")
 
