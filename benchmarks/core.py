@@ -2,7 +2,7 @@
 
 Run::
 
-    python benchmarks/core.py --json benchmarks/measured/core.json
+    python benchmarks/core.py --json benchmarks/measured/core.json --plot assets/cores-cost.png
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import curves
 import psutil
 import torch
+from bokeh.plotting import figure
 from threadpoolctl import threadpool_limits
 
+from app.theme import LIGHT
 from pcmsim.core import Core, CoreConfig
 from pcmsim.crossbar import Crossbar
 from pcmsim.presets import device_model
@@ -96,7 +99,24 @@ def network(hidden: int, trials: int) -> Row:
     row = timed(f"a trial of pattern, {hidden} hidden", session.step, trials)
     cores = sum(a.core.tiles[0] * a.core.tiles[1] for a in session.arrays if a.core is not None)
     grown = (psutil.Process().memory_info().rss - before) / 2**20
-    return {**row, "cores": cores, "memory_mb": grown}
+    return {**row, "hidden": hidden, "cores": cores, "memory_mb": grown}
+
+
+def drawn(rows: list[Row]) -> figure:
+    """Time of a trial and memory against the number of hidden neurons, both axes logarithmic."""
+    sizes = [row["hidden"] for row in rows]
+    plot = figure(
+        width=curves.SIZE[0], height=curves.SIZE[1], toolbar_location=None, x_axis_type="log", y_axis_type="log",
+        x_axis_label="hidden neurons (cores)", y_axis_label="ms a trial, MB",
+    )  # fmt: skip
+    measured = {"ms a trial": [1e3 * row["median"] for row in rows], "MB": [row["memory_mb"] for row in rows]}
+    for (name, values), colour in zip(measured.items(), (LIGHT.run, LIGHT.minus), strict=True):
+        plot.line(sizes, values, color=colour, line_width=2, legend_label=name)
+        plot.scatter(sizes, values, color=colour, size=7)
+    plot.xaxis.ticker = sizes
+    plot.xaxis.major_label_overrides = {row["hidden"]: f"{row['hidden']} ({row['cores']})" for row in rows}
+    plot.legend.location = "top_left"
+    return plot
 
 
 def main() -> None:
@@ -105,15 +125,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=300)
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path, help="PNG file of cost against size")
     options = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
     rows = [*products(options.repeats), update(options.repeats)]
-    rows += [network(hidden, options.trials) for hidden in HIDDEN]
+    networks = [network(hidden, options.trials) for hidden in HIDDEN]
+    rows += networks
     for row in rows:
         extra = f"  {row['cores']} cores, {row['memory_mb']:.0f} MB" if "cores" in row else ""
         low, median, high = (1e3 * row[name] for name in ("low", "median", "high"))
         print(f"{row['case']:45} {median:9.4f} ms  ({low:.4f} to {high:.4f}){extra}")
+    if options.plot is not None:
+        curves.save(drawn(networks), options.plot)
     if options.json is not None:
         options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
