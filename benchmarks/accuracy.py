@@ -33,7 +33,13 @@ Row = dict[str, Any]
 
 TESTED = "test"
 NO_HIDDEN_LEARNING = {"learning.lr_input": 0.0, "learning.lr_recurrent": 0.0}
-PLAIN_DIGITS = {"task.rotation": 0.0, "task.tau_in": 40e-3, "task.theta_in": 0.2, "learning.dropout": 0.0}
+PLAIN_DIGITS = {
+    "task.rotation": 0.0,
+    "task.tau_in": 40e-3,
+    "task.theta_in": 0.2,
+    "learning.dropout": 0.0,
+    "learning.halving": 6000,
+}
 IDEAL_DEVICE = {"device.preset": "ideal"}
 
 
@@ -63,7 +69,7 @@ class Arm:
         return self.change(PRESETS[self.preset].config.with_values({**self.values, "seed": seed}))
 
 
-YIN_YANG, DIGITS, DEVICES = 12, 25, 12
+YIN_YANG, DIGITS, PLAIN, DEVICES = 12, 50, 25, 12
 
 ARMS: dict[str, Arm] = {
     "yin-yang bptt": Arm("yin-yang", YIN_YANG, {"learning.rule": "bptt"}),
@@ -71,11 +77,11 @@ ARMS: dict[str, Arm] = {
     "yin-yang frozen hidden": Arm("yin-yang", YIN_YANG, NO_HIDDEN_LEARNING),
     "digits e-prop": Arm("digits", DIGITS),
     "digits whole half": Arm("digits", DIGITS, {"task.validation": 0.0}),
-    "digits plain e-prop": Arm("digits", DIGITS, PLAIN_DIGITS),
-    "digits plain bptt": Arm("digits", DIGITS, {**PLAIN_DIGITS, "learning.rule": "bptt"}),
+    "digits plain e-prop": Arm("digits", PLAIN, PLAIN_DIGITS),
+    "digits plain bptt": Arm("digits", PLAIN, {**PLAIN_DIGITS, "learning.rule": "bptt"}),
     "digits-pcm": Arm("digits-pcm", DEVICES),
     "digits-pcm ideal 4 bit": Arm("digits-pcm", DEVICES, IDEAL_DEVICE),
-    "digits-pcm float32": Arm("digits-pcm", DEVICES, change=ideal),
+    "digits-pcm float32": Arm("digits-pcm", DEVICES, {"precision.weight_range": 10.0}, change=ideal),
     **{
         f"digits-pcm without {name}": Arm("digits-pcm", DEVICES, change=partial(without, name=name))
         for name in ("write-noise", "read-noise", "drift")

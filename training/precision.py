@@ -22,14 +22,14 @@ class PrecisionConfig:
 
     weight_bits: int | None = quantity(
         4, optional=True, minimum=2, maximum=16,
-        doc="Bits of a weight over [-1, 1]: grain of digital weights, of accumulated transfers, of the ideal device",
+        doc="Bits of a weight over its range: grain of digital weights, of accumulated transfers, of the ideal device",
         source="Demirag 2021: 4 bits (quantum 0.125)",
     )  # fmt: skip
     weight_range: float = quantity(
         1.0,
         above=0.0,
         maximum=1e3,
-        doc="Largest magnitude of a digital weight",
+        doc="Largest magnitude of a digital weight; bits of weights and accumulators are spread over it",
         source="Demirag 2021: 1",
     )
     sign_magnitude: bool = quantity(
@@ -47,7 +47,7 @@ class PrecisionConfig:
         kind=int,
         minimum=2,
         maximum=32,
-        doc="Bits of the gradient accumulator over [-1, 1]",
+        doc="Bits of the gradient accumulator over the weights' range",
         source="Demirag 2021: floating point",
     )
     gradient_bits: int | None = quantity(
@@ -70,7 +70,7 @@ class PrecisionConfig:
     @property
     def weight_grain(self) -> float | None:
         """Smallest weight change that is expressed; None in floating point."""
-        return None if self.weight_bits is None else 2.0 / 2**self.weight_bits
+        return None if self.weight_bits is None else 2.0 * self.weight_range / 2**self.weight_bits
 
     def round_gradient(self, gradient: torch.Tensor) -> torch.Tensor:
         """The gradient at its precision, scaled to its own largest magnitude."""

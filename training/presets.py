@@ -228,11 +228,13 @@ _add(
     {
         **DIGITS,
         "task": {"name": "digits", "tau_in": 80e-3, "theta_in": 0.1, "rotation": 15.0},
-        "learning.dropout": 0.2,
+        "learning.dropout": 0.4,
+        "learning.halving": 12_000,
     },
 )
 DIGITS_PCM: dict[str, Any] = {
     **DIGITS,
+    "precision.weight_range": 0.15,
     "scheme": "mixed-precision",
     "network.readout_normalised": False,
     "learning.lr_input": 2.7e-3,
@@ -252,7 +254,7 @@ _add(
     "digits-core",
     "The same on simulated 256 x 256 cores of the 14 nm HERMES chip, converters, noise and drift in the loop.",
     CHOSEN,
-    {**DIGITS_PCM, **CORE, "core.adc_range": 4.0},
+    {**DIGITS_PCM, **CORE, "precision.weight_range": 0.13, "core.adc_range": 4.0},
 )
 _add(
     "yin-yang",

@@ -10,6 +10,7 @@ import torch
 
 from pcmsim.array import ArrayView
 from pcmsim.crossbar import Crossbar
+from pcmsim.digital import quantise
 from pcmsim.errors import FieldError, UnknownNameError
 from pcmsim.plan import PulsePlan, WeightPlan
 from pcmsim.presets import device_model
@@ -286,3 +287,12 @@ def test_gradient_bits_round_to_the_largest_magnitude() -> None:
     rounded = PrecisionConfig(gradient_bits=2).round_gradient(gradient)
     np.testing.assert_allclose(rounded.numpy(), [1.0, 0.5, 0.5, -1.0])
     assert PrecisionConfig(gradient_bits=2).round_gradient(torch.zeros(3)).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("largest", [0.13, 1.0, 10.0])
+def test_bits_are_spread_over_the_weights_range(largest: float) -> None:
+    """Digital weights and the quanta of an accumulator have the same grain."""
+    precision = PrecisionConfig(weight_bits=4, weight_range=largest)
+    assert precision.weight_grain == pytest.approx(largest / 8)
+    steps = quantise(torch.linspace(-largest, largest, 1001), 4, largest).unique().diff()
+    torch.testing.assert_close(steps, torch.full_like(steps, precision.weight_grain))

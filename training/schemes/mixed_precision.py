@@ -30,7 +30,7 @@ from training.schemes.base import (
 class MixedPrecision(UpdateScheme):
     """An accumulator per synapse; what exceeds a quantum is written in whole pulses and subtracted.
 
-    The quantum is the grain of the set weight precision (4 bits: 0.125), or one pulse in floating
+    The quantum is the grain of the set weight precision (4 bits over [-1, 1]: 0.125), or one pulse in floating
     point; quanta and pulses are truncated toward zero, and a quantum smaller than a pulse stays in
     the accumulator until a pulse is due. Nandakumar et al. 2020 (doi:10.3389/fnins.2020.00406),
     Demirag et al. 2021 (arXiv:2108.01804).
@@ -48,7 +48,7 @@ class MixedPrecision(UpdateScheme):
         view, precision = asked.view, asked.precision
         gathered = state["accumulator"].add_(asked.gradient, alpha=-asked.lr)
         if precision.accumulator_bits is not None:
-            gathered.copy_(quantise(gathered, precision.accumulator_bits))
+            gathered.copy_(quantise(gathered, precision.accumulator_bits, precision.weight_range))
         quantum = precision.weight_grain or view.weight_step * view.devices
         synapses, pulses = _take_quanta(gathered.view(-1).numpy(), quantum, view.weight_step)
         return deal(torch.from_numpy(synapses), torch.from_numpy(pulses), view, state)
