@@ -221,4 +221,14 @@ def heading(text: str) -> pn.viewable.Viewable:
     return pn.pane.HTML(f"<h2>{text}</h2>", margin=(6, 0, 0, 0), sizing_mode="stretch_width", stylesheets=[HEADING])
 
 
+def note(text: str) -> pn.viewable.Viewable:
+    """A quiet paragraph of the sidebar, `text` as HTML."""
+    look = {
+        "font-size": "calc(12px * var(--text, 1))",
+        "color": "var(--panel-on-secondary-color)",
+        "line-height": "1.4",
+    }
+    return pn.pane.HTML(f"<p>{text}</p>", sizing_mode="stretch_width", margin=(4, 0), styles=look)
+
+
 HEADING = "h2 { font-size: calc(13px * var(--text, 1)); font-weight: 700; margin: 0 0 1px; letter-spacing: .01em }"

@@ -96,20 +96,8 @@ def serve(
     _end_well_when_told()
     print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
     IOLoop.current().add_callback(house.watch)
-    pn.serve(
-        {entry.path: house.serving(entry) for entry in PAGES},
-        title={entry.path: f"{entry.title} · {TITLE}" for entry in PAGES},
-        location=False,
-        port=port,
-        address=host,
-        show=open_browser,
-        verbose=False,
-        websocket_origin=[f"{host}:{port}", f"localhost:{port}", f"127.0.0.1:{port}", *(allow_origin or [])],
-        unused_session_lifetime=UNUSED_LIFETIME_MS,
-        check_unused_sessions=CHECK_MS,
-        websocket_max_message_size=LARGEST_MESSAGE,
-        extra_patterns=[("/health", Health, {"report": house.health})],
-    )
+    origins = [f"{host}:{port}", f"localhost:{port}", f"127.0.0.1:{port}", *(allow_origin or [])]
+    _listen(house, address=host, port=port, show=open_browser, websocket_origin=origins)
 
 
 class Host:
@@ -218,6 +206,21 @@ def _forget(document: Document, page: pmui.Page) -> None:
     for reference, (_, _, owner, _) in list(pn.state._views.items()):
         if owner is document:
             pn.state._views.pop(reference, None)
+
+
+def _listen(house: Host, **where: Any) -> None:
+    """Serve all pages of a house until interrupted; `where` goes to `panel.serve`."""
+    pn.serve(
+        {entry.path: house.serving(entry) for entry in PAGES},
+        title={entry.path: f"{entry.title} · {TITLE}" for entry in PAGES},
+        location=False,
+        verbose=False,
+        unused_session_lifetime=UNUSED_LIFETIME_MS,
+        check_unused_sessions=CHECK_MS,
+        websocket_max_message_size=LARGEST_MESSAGE,
+        extra_patterns=[("/health", Health, {"report": house.health})],
+        **where,
+    )
 
 
 @functools.cache

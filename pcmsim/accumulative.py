@@ -19,7 +19,7 @@ from numba.extending import register_jitable
 
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise, check_range
-from pcmsim.quantity import check, quantity
+from pcmsim.quantity import check, measured_factor, quantity
 from pcmsim.state import DeviceState
 
 Singles = npt.NDArray[np.float32]
@@ -115,13 +115,7 @@ class AccumulativeModel(DeviceModel):
         doc="What an update scheme takes one SET pulse to add",
         source="Demirag 2021's code",
     )
-    write_noise: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the spread of a SET step; 0 writes the mean",
-        source="1 is the measured device",
-    )
+    write_noise: float = measured_factor("Factor on the spread of a SET step; 0 writes the mean")
     reset_conductance: float = quantity(
         0.1, unit="µS", minimum=0.0, maximum=50.0, doc="Mean conductance after RESET", source=N18
     )

@@ -15,7 +15,7 @@ import torch
 from pcmsim.flicker import drawn_exponent, flickering_read, ratio
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range
-from pcmsim.quantity import check, quantity
+from pcmsim.quantity import check, measured_factor, quantity
 from pcmsim.state import DeviceState
 
 J20 = "Joshi 2020, as documented in IBM's analog hardware kit"
@@ -49,16 +49,8 @@ class ClosedLoopModel(DeviceModel):
     nominal_step: float = quantity(
         1.5625, unit="µS", above=0.0, maximum=50.0, doc="Target increment of one asked step", source="4 bits of 25 µS"
     )
-    write_noise: float = quantity(
-        1.0, minimum=0.0, maximum=10.0, doc="Factor on the programming error", source="1 is the measured device"
-    )
-    drift_scale: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the drift exponent; 0 stops drift",
-        source="1 is the measured device",
-    )
+    write_noise: float = measured_factor("Factor on the programming error")
+    drift_scale: float = measured_factor("Factor on the drift exponent; 0 stops drift")
     drift_reference: float = quantity(
         20.0,
         unit="s",
@@ -68,13 +60,7 @@ class ClosedLoopModel(DeviceModel):
         source=J20,
     )
     read_time: float = quantity(250e-9, unit="s", above=0.0, maximum=1.0, doc="Duration of a read", source=J20)
-    read_noise: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the read noise; 0 reads exactly",
-        source="1 is the measured device",
-    )
+    read_noise: float = measured_factor("Factor on the read noise; 0 reads exactly")
 
     def __post_init__(self) -> None:
         check(self)
@@ -121,14 +107,10 @@ class ClosedLoopModel(DeviceModel):
 
     def exponents(self, cells: DeviceState, spread: Spread) -> torch.Tensor:
         """State-dependent, redrawn at each write, times mismatch."""
-        return self.exponent(cells) * spread.drift_exponent
-
-    def exponent(self, cells: DeviceState) -> torch.Tensor:
-        """Drift exponent of each device, before mismatch."""
         log_r = torch.log(ratio(cells.conductance, self.g_max))
         mean = (-0.0155 * log_r + 0.0244).clamp(0.049, 0.1)
-        spread = (-0.0125 * log_r - 0.0059).clamp(0.008, 0.045)
-        return drawn_exponent(mean, spread, cells.exponent_score) * self.drift_scale
+        width = (-0.0125 * log_r - 0.0059).clamp(0.008, 0.045)
+        return drawn_exponent(mean, width, cells.exponent_score) * self.drift_scale * spread.drift_exponent
 
     def quality(self, conductance: torch.Tensor) -> torch.Tensor:
         """Strength Q of the 1/f noise of devices of these conductances [µS]."""

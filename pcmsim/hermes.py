@@ -17,7 +17,7 @@ from pcmsim.errors import FieldError
 from pcmsim.flicker import drawn_exponent, flickering_read, ratio
 from pcmsim.mismatch import Spread
 from pcmsim.model import Noise, ReadDistribution
-from pcmsim.quantity import quantity
+from pcmsim.quantity import measured_factor, quantity
 from pcmsim.state import DeviceState
 
 KIT = "HERMES chip, as documented in IBM's analog hardware kit"
@@ -65,12 +65,8 @@ class HermesModel(AccumulativeModel):
         doc="Largest conductance of one device; a polarity's two reach twice that",
         source=KIT,
     )
-    write_noise: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the spread of a SET step and on the programming error; 0 writes the mean",
-        source="1 is the measured device",
+    write_noise: float = measured_factor(
+        "Factor on the spread of a SET step and on the programming error; 0 writes the mean"
     )
     iterations: int = quantity(
         1,
@@ -93,13 +89,7 @@ class HermesModel(AccumulativeModel):
         doc="Bits of a verify read over 0 to g_max",
         source="the chip's converters resolve a little over 8 bits",
     )
-    drift_scale: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the drift exponent; 0 stops drift",
-        source="1 is the measured device",
-    )
+    drift_scale: float = measured_factor("Factor on the drift exponent; 0 stops drift")
     drift_reference: float = quantity(
         200.0,
         unit="s",
@@ -109,13 +99,7 @@ class HermesModel(AccumulativeModel):
         source=KIT,
     )
     read_time: float = quantity(512e-9, unit="s", above=0.0, maximum=1.0, doc="Duration of a read", source=KIT)
-    read_noise: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the read noise; 0 reads exactly",
-        source="1 is the measured device",
-    )
+    read_noise: float = measured_factor("Factor on the read noise; 0 reads exactly")
 
     @property
     def largest_exponent(self) -> float:

@@ -14,7 +14,7 @@ import torch
 from pcmsim.accumulative import N18, AccumulativeModel
 from pcmsim.mismatch import Spread
 from pcmsim.model import SMALLEST_SCALE, ReadDistribution, drift_factor
-from pcmsim.quantity import quantity
+from pcmsim.quantity import measured_factor, quantity
 from pcmsim.state import DeviceState
 
 
@@ -45,13 +45,7 @@ class PulseModel(AccumulativeModel):
     read_offset: float = quantity(
         0.13, unit="µS", minimum=0.0, maximum=10.0, doc="Read noise at zero conductance", source=N18
     )
-    read_noise: float = quantity(
-        1.0,
-        minimum=0.0,
-        maximum=10.0,
-        doc="Factor on the read noise; 0 reads exactly",
-        source="1 is the measured device",
-    )
+    read_noise: float = measured_factor("Factor on the read noise; 0 reads exactly")
     read_delay: float = quantity(
         0.5e-3,
         unit="s",

@@ -125,6 +125,11 @@ def quantity(default: Any, *, kind: type | None = None, optional: bool = False, 
     return dataclasses.field(default=default, metadata={"quantity": described})
 
 
+def measured_factor(doc: str) -> Any:
+    """A device model's field for a factor on what the measured device does: 1 leaves it, 0 switches it off."""
+    return quantity(1.0, minimum=0.0, maximum=10.0, doc=doc, source="1 is the measured device")
+
+
 def quantities(owner: Any) -> Mapping[str, Quantity]:
     """The declared quantities of a dataclass or of an instance, by field name."""
     return {f.name: f.metadata["quantity"] for f in dataclasses.fields(owner) if "quantity" in f.metadata}

@@ -139,31 +139,42 @@ def evaluate(
     """
     sampler, dt, began = session.sampler, session.config.network.dt, time.perf_counter()
     asked = thinned(sampler.evaluation(part), most)
-    confusion = np.zeros((len(sampler.classes), len(sampler.classes)), np.int64)
-    loss, fired, arrived, latencies = 0.0, 0, 0, []
+    sums, count = _Sums(sampler.objective, len(sampler.classes), dt), len(asked)
     moment = next_trial(session, session.device_time) if now is None else now
     for sample, activity in answers(session, asked, moment):
-        loss += sampler.objective.loss(activity.output, sample)
-        fired, arrived = fired + activity.hidden.neuron.size, arrived + sample.inputs.neuron.size
-        if sample.label != UNDECIDED:
-            confusion[sample.label, sampler.objective.decide(activity.output, sample)] += 1
-            latencies.append(decision_latency(sampler.objective, activity, sample) * dt)
-    count = len(asked)
+        sums.add(sample, activity)
     per_input, per_hidden = reads_per_spike(session.arrays)
     return Evaluation(
         part=part,
         held_out=sampler.held_out,
         samples=count,
-        loss=finite(loss / count),
-        accuracy=float(np.trace(confusion) / count) if sampler.classes else float("nan"),
-        confusion=confusion,
-        latency=float(np.mean(latencies)) if latencies else float("nan"),
-        hidden_spikes=fired / (count * session.config.network.hidden),
-        input_spikes=arrived / count,
-        energy=(arrived * per_input + fired * per_hidden) / count * session.config.costs.read,
+        loss=finite(sums.loss / count),
+        accuracy=float(np.trace(sums.confusion) / count) if sampler.classes else float("nan"),
+        confusion=sums.confusion,
+        latency=float(np.mean(sums.latencies)) if sums.latencies else float("nan"),
+        hidden_spikes=sums.fired / (count * session.config.network.hidden),
+        input_spikes=sums.arrived / count,
+        energy=(sums.arrived * per_input + sums.fired * per_hidden) / count * session.config.costs.read,
         duration=sampler.steps * dt,
         seconds=(time.perf_counter() - began) / count,
     )
+
+
+class _Sums:
+    """What comes together over the samples: loss, spikes of both kinds, decisions and their latencies [s]."""
+
+    def __init__(self, objective: Objective, classes: int, dt: float) -> None:
+        self._objective, self._dt = objective, dt
+        self.loss, self.fired, self.arrived = 0.0, 0, 0
+        self.confusion, self.latencies = np.zeros((classes, classes), np.int64), list[float]()
+
+    def add(self, sample: Sample, activity: Activity) -> None:
+        self.loss += self._objective.loss(activity.output, sample)
+        self.fired += activity.hidden.neuron.size
+        self.arrived += sample.inputs.neuron.size
+        if sample.label != UNDECIDED:
+            self.confusion[sample.label, self._objective.decide(activity.output, sample)] += 1
+            self.latencies.append(decision_latency(self._objective, activity, sample) * self._dt)
 
 
 def reads_per_spike(arrays: Arrays) -> tuple[int, int]:

@@ -136,32 +136,22 @@ def to_nir(session: Session, dialect: str = "exact") -> NIRGraph:
     w_in, w_rec, w_out = (
         nir.Linear(_effective(layer, array)) for layer, array in zip(LAYERS, session.arrays, strict=True)
     )
-    hidden, outputs = network.hidden, session.sampler.outputs
-    recurrent = nir.NIRGraph(
-        {
-            "input": nir.Input([hidden]),
-            "lif": nir_network.spiking(nir, constants, spoken, network.dt),
-            "w_rec": w_rec,
-            "output": nir.Output([hidden]),
-        },
-        [("input", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")],
-    )
+    neurons = nir_network.spiking(nir, constants, spoken, network.dt)
     nodes = {
         "input": nir.Input([session.sampler.inputs]),
         "w_in": w_in,
-        "hidden": recurrent,
+        "hidden": _cycle(nir, neurons, w_rec, network.hidden),
         "w_out": w_out,
         "readout": nir_network.leaky(nir, constants, spoken, network.dt),
-        "output": nir.Output([outputs]),
+        "output": nir.Output([session.sampler.outputs]),
     }
-    chain = list(nodes)
     about = {
         "dt": network.dt,
         "dialect": dialect,
         "reset": SUBTRACTS,
         "pcmlab": json.dumps(session.config.to_dict()),
     }
-    return nir.NIRGraph(nodes, list(pairwise(chain)), about)
+    return nir.NIRGraph(nodes, list(pairwise(nodes)), about)
 
 
 def save_nir(session: Session, path: str | Path, dialect: str = "exact") -> None:
@@ -231,6 +221,14 @@ def load(session: Session, imported: Imported) -> None:
         _check_holds(session.config, layer, array, torch.from_numpy(weights))
     for array, weights in zip(session.arrays, imported.weights, strict=True):
         array.load({"weights": torch.from_numpy(weights)})
+
+
+def _cycle(nir: Any, neurons: Any, w_rec: Any, hidden: int) -> Any:
+    """Spiking neurons and the recurrent weights between them, as a graph of its own."""
+    return nir.NIRGraph(
+        {"input": nir.Input([hidden]), "lif": neurons, "w_rec": w_rec, "output": nir.Output([hidden])},
+        [("input", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")],
+    )
 
 
 def _effective(layer: str, array: WeightArray) -> Matrix:

@@ -9,6 +9,7 @@ backpropagation through time when no gradient flows through the recurrent spikes
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,9 @@ class _Spike(torch.autograd.Function):
         distance = (voltage - limit).abs() / ctx.cell.threshold
         slope = grad[0] * ctx.cell.surrogate * pseudo_derivative(distance, ctx.steepness)
         return slope, -slope, None, None
+
+
+_spiked: Callable[[torch.Tensor, torch.Tensor, _Cells, float], torch.Tensor] = _Spike.apply
 
 
 def pseudo_derivative(distance: torch.Tensor, steepness: float) -> torch.Tensor:
@@ -158,7 +162,7 @@ def simulate(
         adaptation = cell.rho * state.adaptation + state.spiked
         resting = torch.where(state.spiked > 0.0, dynamics.refractory, state.resting).sub(1.0).clamp(min=0.0)
         raised = (cell.beta * adaptation).masked_fill(resting > 0.0, math.inf)
-        z = _Spike.apply(v, raised, cell, dynamics.steepness)  # type: ignore[no-untyped-call]
+        z = _spiked(v, raised, cell, dynamics.steepness)
         drive, variance = arrays[2].receive(z, first_step + t)
         y = kappa * state.output + gain * (drive + variance.sqrt() * noise[1][t])
         state = State(v, z, y, adaptation, resting, current, raised)

@@ -6,11 +6,11 @@ the effect of that one non-ideality and nothing else.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pcmsim.quantity import quantities
 from pcmsim.registry import Registry
 from training.config import RunConfig
 from training.neurons import IDEAL_NEURONS
@@ -42,7 +42,7 @@ def _constants(*names: str) -> Callable[[RunConfig], Values]:
     """Switch off the named constants that the device has."""
 
     def off(config: RunConfig) -> Values:
-        known = {f.name for f in dataclasses.fields(config.device.model(None))}  # type: ignore[arg-type]
+        known = quantities(config.device.model(None))
         return {f"device.constants.{name}": 0.0 for name in names if name in known}
 
     return off

@@ -7,6 +7,7 @@ from typing import Any
 import panel as pn
 from bokeh.plotting import figure
 
+from app.theme import LIGHT
 from app.words import Words
 
 CARD = """
@@ -24,16 +25,8 @@ HEAD = """
 .head i.run { color: var(--run) } .head i.twin { color: var(--twin) }
 .head a.lane { margin-right: 12px; font-weight: 500; text-decoration: none }
 .head a.lane:hover { text-decoration: underline }
-.head .lane0 { color: var(--lane0) }
-.head .lane1 { color: var(--lane1) }
-.head .lane2 { color: var(--lane2) }
-.head .lane3 { color: var(--lane3) }
-.head .lane4 { color: var(--lane4) }
-.head .lane5 { color: var(--lane5) }
-.head .lane6 { color: var(--lane6) }
-.head .lane7 { color: var(--lane7) }
 .head i.plus { color: var(--plus) } .head i.minus { color: var(--minus) }
-"""
+""" + "".join(f".head .lane{place} {{ color: var(--lane{place}) }}\n" for place in range(len(LIGHT.lanes)))
 COVER = """
 :host { position: absolute !important; inset: 28px 0 0 0; width: auto !important; height: auto !important; z-index: 2;
   align-self: stretch !important; justify-self: stretch !important;

@@ -11,7 +11,7 @@ import panel_material_ui as pmui
 
 from app import lanes
 from app.asked import shown
-from app.controls import STYLE, heading, responsive
+from app.controls import STYLE, heading, note, responsive
 from app.settings import label
 from app.url import FLAGS, Arguments
 from pcmsim.errors import FieldError
@@ -22,6 +22,11 @@ MOST_SEEDS, SEEDS = 10, 3
 MOST_TRIALS, TRIALS = 20_000, 750
 EVERY = 30
 """Trials over which lanes are ranked, and curves smoothed."""
+
+NOTE = (
+    "Every lane gets the same samples in the same order, and the same random numbers for devices, noise and "
+    "feedback: lanes differ by their settings alone. A click on a curve or a lane's name opens it in Live."
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class Entries:
         self._quiet = False
         self.view = pn.Column(
             heading("Lanes"), self.task, self.schemes, self.presets, heading("Race"), self.seeds, self.trials,
-            self.metric, _note(), margin=(4, 14, 10, 14), sizing_mode="stretch_width",
+            self.metric, note(NOTE), margin=(4, 14, 10, 14), sizing_mode="stretch_width",
         )  # fmt: skip
 
     def race(self) -> Race:
@@ -177,19 +182,6 @@ class Entries:
             margin=(1, 0), stylesheets=[STYLE],
         )  # fmt: skip
         return responsive(widget)
-
-
-def _note() -> pn.pane.HTML:
-    text = (
-        "Every lane gets the same samples in the same order, and the same random numbers for devices, noise and "
-        "feedback: lanes differ by their settings alone. A click on a curve or a lane's name opens it in Live."
-    )
-    look = {
-        "font-size": "calc(12px * var(--text, 1))",
-        "color": "var(--panel-on-secondary-color)",
-        "line-height": "1.4",
-    }
-    return pn.pane.HTML(f"<p>{text}</p>", sizing_mode="stretch_width", margin=(4, 0), styles=look)
 
 
 MANY = """

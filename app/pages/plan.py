@@ -10,7 +10,7 @@ from typing import Any
 import panel as pn
 import panel_material_ui as pmui
 
-from app.controls import STYLE, heading, responsive
+from app.controls import STYLE, heading, note, responsive
 from app.pages.cards import WORDS
 from app.scout import Draft
 from app.sweep_text import EXAMPLE, LONGEST
@@ -24,6 +24,12 @@ WIDTH = 396
 """Of the sidebar [px]."""
 
 NONE = "–"
+
+NOTE = (
+    "Every combination of the fields is run for every seed. What is finished is kept in the run store: a "
+    "sweep that was stopped goes on where it was, here or with <code>pcmlab sweep</code>. A click on a cell "
+    "opens it in Live."
+)
 
 
 class Plan:
@@ -69,7 +75,7 @@ class Plan:
         self.earlier.param.watch(self._picked, "value")
         self.view = pn.Column(
             heading("What is swept"), self.editor, self.found, self.earlier, heading("With what"), self.workers,
-            self.scheduler, self.folder, _note(), margin=(4, 14, 10, 14), sizing_mode="stretch_width",
+            self.scheduler, self.folder, note(NOTE), margin=(4, 14, 10, 14), sizing_mode="stretch_width",
         )  # fmt: skip
 
     def means(self) -> Means:
@@ -146,20 +152,6 @@ def _line(name: str, value: str, *, own: bool) -> Any:
         stylesheets=[STYLE], **tip,
     )  # fmt: skip
     return responsive(widget)
-
-
-def _note() -> pn.pane.HTML:
-    text = (
-        "Every combination of the fields is run for every seed. What is finished is kept in the run store: a "
-        "sweep that was stopped goes on where it was, here or with <code>pcmlab sweep</code>. A click on a cell "
-        "opens it in Live."
-    )
-    look = {
-        "font-size": "calc(12px * var(--text, 1))",
-        "color": "var(--panel-on-secondary-color)",
-        "line-height": "1.4",
-    }
-    return pn.pane.HTML(f"<p>{text}</p>", sizing_mode="stretch_width", margin=(4, 0), styles=look)
 
 
 EDITOR = """

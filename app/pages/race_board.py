@@ -11,7 +11,7 @@ from bokeh.plotting import figure
 from app import lanes
 from app.pages.cards import LISTING, WORDS, card, head, head_html, plot
 from app.racer import Heat
-from app.theme import palette
+from app.theme import LIGHT, palette
 from app.views import race_curves, race_rows, ranking
 from app.views.status import duration, html
 from app.words import Words
@@ -152,13 +152,9 @@ TABLE = """
 .ranking .place { text-align: right; font-variant-numeric: tabular-nums; padding-right: 12px }
 .swatch { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 8px;
   vertical-align: -1px }
-.swatch.lane0 { background: var(--lane0) } .interval .lane0 { stroke: var(--lane0); fill: var(--lane0) }
-.swatch.lane1 { background: var(--lane1) } .interval .lane1 { stroke: var(--lane1); fill: var(--lane1) }
-.swatch.lane2 { background: var(--lane2) } .interval .lane2 { stroke: var(--lane2); fill: var(--lane2) }
-.swatch.lane3 { background: var(--lane3) } .interval .lane3 { stroke: var(--lane3); fill: var(--lane3) }
-.swatch.lane4 { background: var(--lane4) } .interval .lane4 { stroke: var(--lane4); fill: var(--lane4) }
-.swatch.lane5 { background: var(--lane5) } .interval .lane5 { stroke: var(--lane5); fill: var(--lane5) }
-.swatch.lane6 { background: var(--lane6) } .interval .lane6 { stroke: var(--lane6); fill: var(--lane6) }
-.swatch.lane7 { background: var(--lane7) } .interval .lane7 { stroke: var(--lane7); fill: var(--lane7) }
 .interval { vertical-align: middle } .interval line { stroke-width: 4; stroke-opacity: .45 }
-"""
+""" + "".join(
+    f".swatch.lane{place} {{ background: var(--lane{place}) }}\n"
+    f".interval .lane{place} {{ stroke: var(--lane{place}); fill: var(--lane{place}) }}\n"
+    for place in range(len(LIGHT.lanes))
+)

@@ -24,6 +24,12 @@ def mark(axis: Axis | ColorBar, marks: Marks) -> None:
         axis.major_label_overrides = marks
 
 
+def label(axis: Axis, text: str) -> None:
+    """Write what an axis measures, unless it stands there already."""
+    if axis.axis_label != text:
+        axis.axis_label = text
+
+
 def marking(axis: Axis, axis_range: Range1d, marks: Callable[[float, float], Marks]) -> Callable[[], None]:
     """What keeps an axis marked: for `View.followers`."""
 

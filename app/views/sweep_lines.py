@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, MultiLine, NoOverlap, Range1d, Scatter, Segment
 
-from app.cells import Cells, Look, Statistics
+from app.cells import Cells, Look
 from app.theme import Palette, blank_figure
 from app.views import hover, zoom
 from app.views.base import Columns, View, follow, move, span_of
-from app.views.marks import even, mark, marking
-from app.views.sweep_scale import RUNAWAY, colours, number, places, title, written
+from app.views.marks import even, label, mark, marking
+from app.views.sweep_scale import RUNAWAY, TOLD, colours, places, title, told, tooltip_rows, written
 
 MOST = 40
 """Lines that are drawn, the first ones."""
@@ -23,7 +23,7 @@ SHARE = 0.06
 APART = 0.03
 """Width over which the dots of one place are spread, so that whiskers stand side by side; a share of the axis."""
 
-DOTS = ("x", "y", "colour", "across", "line", "sd", "runs", "name_across", "name_down")
+DOTS = ("x", "y", "colour", *TOLD)
 WHISKERS = ("x", "low", "high", "colour")
 
 
@@ -58,14 +58,7 @@ def build(palette: Palette) -> View:
     plot.add_glyph(view.sources["whiskers"], whisker)
     plot.add_glyph(view.sources["lines"], MultiLine(xs="xs", ys="ys", line_color="colour", line_width=2))
     dots = plot.add_glyph(view.sources["dots"], Scatter(x="x", y="y", size=7, fill_color="colour", line_color=None))
-    rows = [
-        ("@name_across", "@across"),
-        ("@name_down", "@line"),
-        ("mean", "@y{%.4g}"),
-        ("SD", "@sd"),
-        ("runs", "@runs"),
-    ]
-    hover.hover(view, plot, [dots], rows, {"@y": "printf"}, mode="mouse")
+    hover.hover(view, plot, [dots], tooltip_rows("y"), {"@y": "printf"}, mode="mouse")
     zoom.zoomable(view)
     view.settle()
     view.paint(palette)
@@ -102,20 +95,8 @@ def columns(cells: Cells, look: Look, palette: Palette) -> Columns:
         for place, cell in enumerate(found):
             x_now, y_now = float(at[place]), float(mean[place])
             _append(whiskers, x=x_now, low=y_now - float(sd[place]), high=y_now + float(sd[place]), colour=colour)
-            _append(dots, x=x_now, y=y_now, colour=colour, **_told(cells, look, (row, shown[place]), known, int(cell)))
+            _append(dots, x=x_now, y=y_now, colour=colour, **told(cells, look, (row, shown[place]), known, int(cell)))
     return {"lines": lines, "whiskers": whiskers, "dots": dots}
-
-
-def _told(cells: Cells, look: Look, at: tuple[int, int], known: Statistics, cell: int) -> dict[str, str]:
-    """What a tooltip says of a dot, besides its mean."""
-    return {
-        "across": written(cells.along(look.across)[at[1]]),
-        "line": written(cells.along(look.down)[at[0]]),
-        "sd": number(float(known.sd[cell])) if known.number[cell] > 1 else "–",
-        "runs": f"{known.number[cell]} of {len(cells.seeds)}",
-        "name_across": look.across,
-        "name_down": look.down,
-    }
 
 
 def fit(view: View, cells: Cells, look: Look) -> None:
@@ -125,9 +106,8 @@ def fit(view: View, cells: Cells, look: Look) -> None:
     room = SHARE * max(float(np.ptp(at)), 1e-9) if len(at) > 1 else 0.5
     move(plot.x_range, (float(at.min()) - room, float(at.max()) + room))
     mark(plot.xaxis[0], {float(place): written(value) for place, value in sorted(zip(at, values, strict=True))})
-    for axis, text in ((plot.xaxis[0], title(cells, look.across) or " "), (plot.yaxis[0], look.metric)):
-        if axis.axis_label != text:
-            axis.axis_label = text
+    label(plot.xaxis[0], title(cells, look.across) or " ")
+    label(plot.yaxis[0], look.metric)
     heights = np.array([*view.sources["whiskers"].data["low"], *view.sources["whiskers"].data["high"]], float)
     means = np.array(view.sources["dots"].data["y"], float)
     if means.size:

@@ -25,8 +25,8 @@ from app.cells import Cells, Look
 from app.theme import FONT, Palette, blank_figure
 from app.views import hover
 from app.views.base import Columns, View, move
-from app.views.marks import mark, plain
-from app.views.sweep_scale import extent, number, title, written
+from app.views.marks import label, mark, plain
+from app.views.sweep_scale import TOLD, extent, number, title, told, tooltip_rows, written
 
 OPEN = """
 const source = cb_data.source, [place] = source.selected.indices
@@ -35,10 +35,10 @@ source.selected.indices = []
 const url = source.data.url[place]
 if (url) window.open(url, '_blank')
 """
-MOST_TEXTS, FEWEST_ROOM = 80, 6
-"""Cells, and cells of a row, up to which each shows its number."""
+MOST_TEXTS = 80
+"""Cells up to which each shows its number."""
 
-FIELDS = ("x", "y", "across", "down", "mean", "sd", "runs", "text", "ink", "note", "url", "name_across", "name_down")
+FIELDS = ("x", "y", "mean", "text", "ink", "note", "url", *TOLD)
 
 
 def build(palette: Palette) -> View:
@@ -94,17 +94,14 @@ def columns(cells: Cells, look: Look, palette: Palette) -> Columns:
     span = extent(known.mean[plane]) or (0.0, 1.0)
     found: dict[str, dict[str, list[Any]]] = {name: {one: [] for one in FIELDS} for name in ("cells", "pending")}
     roomy = plane.size <= MOST_TEXTS
-    across, down = ([written(value) for value in cells.along(name)] for name in (look.across, look.down))
     for (row, column), cell in np.ndenumerate(plane):
         mean = float(known.mean[cell])
         measured = bool(np.isfinite(mean))
         line = {
-            "x": column, "y": row, "across": across[column], "down": down[row], "mean": mean,
-            "sd": number(float(known.sd[cell])) if known.number[cell] > 1 else "–",
-            "runs": f"{known.number[cell]} of {len(cells.seeds)}",
+            "x": column, "y": row, "mean": mean,
             "text": number(mean, 4) if roomy and measured else "", "ink": ink(mean, span, palette),
             "note": cells.notes.get(int(cell), ""), "url": cells.urls[cell],
-            "name_across": look.across, "name_down": look.down,
+            **told(cells, look, (row, column), known, int(cell)),
         }  # fmt: skip
         for name, value in line.items():
             found["cells" if measured else "pending"][name].append(value)
@@ -121,9 +118,7 @@ def fit(view: View, cells: Cells, look: Look) -> None:
     move(plot.y_range, (rows - 0.5, -0.5))
     for axis, name in ((plot.xaxis[0], look.across), (plot.yaxis[0], look.down)):
         mark(axis, {float(place): written(value) for place, value in enumerate(cells.along(name))})
-        text = title(cells, name) or " "
-        if axis.axis_label != text:
-            axis.axis_label = text
+        label(axis, title(cells, name) or " ")
     _scale(view, cells, look)
 
 
@@ -200,8 +195,5 @@ def _pointed(view: View, plot: figure, renderers: Sequence[GlyphRenderer]) -> No
     for drawn in renderers:
         drawn.nonselection_glyph = drawn.selection_glyph = None
     plot.add_tools(TapTool(renderers=list(renderers), callback=CustomJS(code=OPEN), visible=False))
-    rows = [
-        ("@name_across", "@across"), ("@name_down", "@down"), ("mean", "@mean{%.4g}"), ("SD", "@sd"), ("runs", "@runs"),
-        ("", "@note"),
-    ]  # fmt: skip
+    rows = [*tooltip_rows("mean"), ("", "@note")]
     hover.hover(view, plot, renderers, rows, {"@mean": "printf"}, mode="mouse")

@@ -1,4 +1,4 @@
-"""What the plots of a sweep share: how its values are written, the colours of its lines, and what runs away."""
+"""What the plots of a sweep share: how values are written and told, the colours of lines, and what runs away."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.cells import Cells, Floats
+from app.cells import Cells, Floats, Look, Statistics
 from app.oklab import ramp
 from app.theme import Palette
 from app.views.base import Span
 
 RUNAWAY = 5.0
 """How many times the median of all cells a scale may reach: a cell that diverged would squeeze the others."""
+
+TOLD = ("across", "down", "sd", "runs", "name_across", "name_down")
+"""Columns from which a tooltip tells a cell, besides its mean; see `told`."""
 
 SPREAD = 30.0
 """Ratio of its ends from which an axis of positive numbers is logarithmic."""
@@ -52,6 +55,29 @@ def short(cells: Cells, name: str) -> str:
 def number(value: float, digits: int = 3) -> str:
     """A measured number; a dash where there is none."""
     return f"{value:.{digits}g}" if math.isfinite(value) else "–"
+
+
+def told(cells: Cells, look: Look, at: tuple[int, int], known: Statistics, cell: int) -> dict[str, str]:
+    """What a tooltip says of a cell besides its mean, by column (`TOLD`); `at` is its row and column."""
+    return {
+        "across": written(cells.along(look.across)[at[1]]),
+        "down": written(cells.along(look.down)[at[0]]),
+        "sd": number(float(known.sd[cell])) if known.number[cell] > 1 else "–",
+        "runs": f"{known.number[cell]} of {len(cells.seeds)}",
+        "name_across": look.across,
+        "name_down": look.down,
+    }
+
+
+def tooltip_rows(mean: str) -> list[tuple[str, str]]:
+    """Rows of a cell's tooltip, as for `app.theme.tooltip`; `mean` is the column with its mean."""
+    return [
+        ("@name_across", "@across"),
+        ("@name_down", "@down"),
+        ("mean", f"@{mean}{{%.4g}}"),
+        ("SD", "@sd"),
+        ("runs", "@runs"),
+    ]
 
 
 def extent(values: Floats) -> Span | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from app_kit import until
 
 from app.chips import CONNECTED, LOST, ChipPlace
 from app.serve import serve
@@ -26,13 +25,6 @@ TOKEN = "a-token-of-the-tests"
 CONFIG = RunConfig().with_values({
     "core.enabled": True, "network.hidden": 16, "task": {"name": "pattern", "inputs": 12, "duration": 0.05},
 })  # fmt: skip
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

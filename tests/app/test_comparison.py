@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from app_kit import until
 
 from app import reference as references
 from app.history import SMOOTHING, Curve
@@ -23,13 +22,6 @@ TINY = RunConfig().with_values(
     {"network.hidden": 8, "network.threshold": 0.02, "task": {"name": "pattern", "inputs": 5, "duration": 0.05}}
 )
 PORTION = 8
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 def shot_of(config: RunConfig = TINY, trials: int = 3) -> Shot:

@@ -8,7 +8,6 @@ import html
 import io
 import json
 import struct
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from app_kit import until
 from bokeh.document import Document
 from bokeh.plotting import figure
 from panel.io.state import set_curdoc
@@ -42,13 +42,6 @@ TINY = RunConfig().with_values(
         "task": {"name": "pattern", "inputs": 5, "duration": 0.05},
     }
 )
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 class Page:

@@ -11,21 +11,12 @@ from typing import Any
 
 import panel as pn
 import pytest
+from app_kit import Clock
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 
 from app.delivery import promptly
 from app.stream import ANSWER, CALM, PATIENCE, SPACING, FrameGate, Stream
-
-
-class Clock:
-    """Stands in for the time module."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 class Socket:

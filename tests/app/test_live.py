@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import panel as pn
 import pytest
+from app_kit import until
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from panel.reactive import Syncable
@@ -21,13 +22,6 @@ from app.stream import TURNS
 
 LATER = {"classes", "window", "pin0", "pin1", "pin2", "pin3", "twin", "picked", "reference", "ghosts", "names"}
 """Sources that fill when somebody pins, picks, twins, or when the reference has begun."""
-
-
-def until(condition) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.005)
 
 
 @pytest.fixture

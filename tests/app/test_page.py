@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import panel as pn
 import pytest
+from app_kit import until
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 
 from app import url
 from app.pages.header import TEMPOS
 from app.pages.live import Live
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable
 
 import pytest
+from app_kit import until
 
 from app import reference as module
 from app.history import Curve
@@ -19,13 +19,6 @@ from training.session import Session
 from training.twin import ideal
 
 TINY = RunConfig().with_values({"network.hidden": 10, "task": {"name": "pattern", "inputs": 5, "duration": 0.05}})
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 def test_it_is_the_run_on_ideal_weights(monkeypatch: pytest.MonkeyPatch) -> None:

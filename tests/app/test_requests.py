@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from app_kit import until
 
 from app.pages.requests import Requests
 from app.worker import Worker
@@ -21,13 +21,6 @@ SMALL = RunConfig().with_values(
 
 
 ANSWER = honesty.answer
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 def done(worker: Worker) -> None:

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import methodcaller
 
 import numpy as np
 import psutil
 import pytest
+from app_kit import until
 
 from app import post
 from app import runner as module
@@ -25,13 +26,6 @@ from training.config import RunConfig
 from training.session import Session
 
 TINY = RunConfig().with_values({"network.hidden": 20, "task": {"name": "pattern", "inputs": 10, "duration": 0.05}})
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 def trial(runner: Runner) -> int:

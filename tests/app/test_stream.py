@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import panel as pn
 import pytest
+from app_kit import Clock
 from bokeh.document import Document
 
 from app.stream import CALM, REST, TURNS, FrameGate, Stream
@@ -67,16 +68,6 @@ def test_gate_takes_late_acknowledgements_in_any_order() -> None:
     gate.acknowledge(3)
     gate.acknowledge(1)
     assert gate.outstanding == 0
-
-
-class Clock:
-    """Stands in for the time module."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

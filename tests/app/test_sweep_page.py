@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from app_kit import until
 
 from app import sweep_tables, sweep_text, url
 from app.cells import Cells, Look
@@ -42,13 +43,6 @@ trials: 4
 every: 2
 """
 THREE = Sweep.from_text(TEXT.replace("fields:", "cases: {slow: {learning.lr_input: 1e-5}, '<b>': {}}\nfields:"))
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +165,7 @@ def test_lines_and_whiskers_are_means_and_deviations():
     assert shown["lines"]["ys"][0].tolist() == pytest.approx([7.5, 7.7, 7.9])
     half = [(high - low) / 2 for low, high in zip(shown["whiskers"]["low"], shown["whiskers"]["high"], strict=True)]
     assert half == pytest.approx([math.sqrt(0.5)] * 3)
-    assert shown["dots"]["across"] == ["0", "0.2", "0.4"] and set(shown["dots"]["line"]) == {"2"}
+    assert shown["dots"]["across"] == ["0", "0.2", "0.4"] and set(shown["dots"]["down"]) == {"2"}
     view = sweep_lines.build(LIGHT)
     view.show(shown)
     sweep_lines.fit(view, cells, Look("loss", "device.mismatch.step", "precision.weight_bits"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from app_kit import until
 
 from app.worker import Worker
 from training.config import RunConfig
@@ -15,13 +16,6 @@ from training.records import TrialRecord
 from training.session import Session
 
 TINY = RunConfig().with_values({"network.hidden": 20, "task": {"name": "pattern", "inputs": 10, "duration": 0.05}})
-
-
-def until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.001)
 
 
 def trial(worker: Worker) -> int:

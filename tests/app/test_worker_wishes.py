@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from app_kit import until
 
 from app.worker import Worker
 from training.config import RunConfig
 from training.session import Session
 
 SMALL = RunConfig().with_values({"network.hidden": 10, "task.inputs": 10, "task.duration": 0.1})
-
-
-def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.002)
 
 
 def trial(worker: Worker) -> int:

@@ -52,7 +52,8 @@ def rows(live) -> list[list[str]]:
 def busiest(session) -> tuple[int, int]:
     """The recurrent synapse with the most SET pulses: it has a history."""
     sets = session.arrays.recurrent.ledger.sets.sum((0, 1))
-    return tuple(int(place) for place in np.unravel_index(int(sets.argmax()), sets.shape))  # type: ignore[return-value]
+    pre, post = np.unravel_index(int(sets.argmax()), sets.shape)
+    return int(pre), int(post)
 
 
 def told(report: inspection.CellReport) -> dict[str, str]:

@@ -125,13 +125,19 @@ class TestDrift:
     def test_sampled_exponents(self, ratio: float, mean: float, spread: float) -> None:
         """Last digit as published: half of it, and the sampling error."""
         cells = at([25.0 * ratio] * N)
-        nu = MODEL.exponent(DeviceState(**{**dict(cells.items()), "exponent_score": noise(6)(0)})).double().numpy()
+        nu = (
+            MODEL.exponents(DeviceState(**{**dict(cells.items()), "exponent_score": noise(6)(0)}), Spread())
+            .double()
+            .numpy()
+        )
         assert nu.mean() == pytest.approx(mean, abs=0.0005 + SIGMAS * spread / math.sqrt(N))
         assert nu.std() == pytest.approx(spread, abs=0.0005 + SIGMAS * spread / math.sqrt(2 * N))
 
     def test_off_devices_drift_most(self) -> None:
         """r = 0: 0.1005 +- 0.044, the normal folded at zero."""
-        nu = MODEL.exponent(DeviceState(**{**dict(at([0.0] * N).items()), "exponent_score": noise(7)(0)})).double()
+        nu = MODEL.exponents(
+            DeviceState(**{**dict(at([0.0] * N).items()), "exponent_score": noise(7)(0)}), Spread()
+        ).double()
         assert nu.min() >= 0.0
         assert nu.mean().item() == pytest.approx(0.1005, abs=0.0005 + SIGMAS * 0.044 / math.sqrt(N))
         assert nu.std().item() == pytest.approx(0.044, abs=0.0005 + SIGMAS * 0.044 / math.sqrt(2 * N))
@@ -139,8 +145,8 @@ class TestDrift:
     def test_clips_of_the_exponent(self) -> None:
         """Mean: floor for r > 0.205, ceiling for r < 0.0076; spread: floor for r > 0.33, ceiling for r < 0.017."""
         r = [0.0075, 0.0077, 0.0165, 0.0173, 0.2, 0.21, 0.32, 0.34]
-        mean = MODEL.exponent(at([25.0 * x for x in r])).double().numpy()
-        above = MODEL.exponent(at([25.0 * x for x in r], [1.0] * len(r))).double().numpy()
+        mean = MODEL.exponents(at([25.0 * x for x in r]), Spread()).double().numpy()
+        above = MODEL.exponents(at([25.0 * x for x in r], [1.0] * len(r)), Spread()).double().numpy()
         assert (np.isclose(mean, 0.1, atol=1e-6)).tolist() == [True] + [False] * 7
         assert (np.isclose(mean, 0.049, atol=1e-6)).tolist() == [False] * 5 + [True] * 3
         assert (np.isclose(above - mean, 0.045, atol=1e-6)).tolist() == [True] * 3 + [False] * 5

@@ -108,7 +108,7 @@ class TestPlans:
 
     def test_wrong_kind_of_plan(self) -> None:
         with pytest.raises(TypeError, match="^a crossbar takes a PulsePlan, got WeightPlan$"):
-            crossbar().apply(WeightPlan(torch.zeros(SHAPE)), 0.0, generator=generator())  # type: ignore[arg-type]
+            crossbar().apply(WeightPlan(torch.zeros(SHAPE)), 0.0, generator=generator())
 
 
 class TestAddressedNoise:

@@ -16,7 +16,7 @@ from pcmsim.errors import FieldError, FileError, UnknownNameError
 from pcmsim.hermes import HermesModel
 from pcmsim.mismatch import Spread
 from pcmsim.plan import PulsePlan
-from pcmsim.presets import DEVICES, device_model, parse_yaml, read_mapping
+from pcmsim.presets import DEVICES, device_model, ideal, parse_yaml, read_mapping
 from pcmsim.pulse import PulseModel
 from pcmsim.quantity import quantities
 from pcmsim.state import DeviceState
@@ -193,7 +193,7 @@ class TestFiles:
     def test_overrides_win_over_the_file(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, "chip.yaml", "preset: ideal\ng_max: 10\nread_noise: 1\n")
         model = device_model(path, {"g_max": 8.0}, bits=2)
-        assert model == dataclasses.replace(DEVICES["ideal"](2, 8.0), read_noise=1.0)  # type: ignore[type-var]
+        assert model == dataclasses.replace(ideal(2, 8.0), read_noise=1.0)
         assert (model.g_max, model.nominal_step) == (8.0, 2.0)
 
     def test_constant_out_of_bounds(self, tmp_path: Path) -> None:

@@ -1,18 +1,28 @@
-"""Small files in the formats of published data sets, written by the tests themselves."""
+"""Small files in the formats of published data sets, written by the tests themselves; and a single thread."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from training.tasks import Csv, Mnist, Shd
 
 SPEAKERS = 4
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One compute thread: runs are the same to the bit whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def idx(array: np.ndarray, magic: int) -> bytes:

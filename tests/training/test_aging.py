@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,8 @@ from training.config import RunConfig
 from training.network import LAYERS, Arrays, ReadNoise
 from training.presets import MIXED
 from training.session import Session
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL: dict[str, Any] = {
     **MIXED,
@@ -59,14 +60,6 @@ def assert_same_run(a: Session, b: Session) -> None:
         np.testing.assert_array_equal(mine.voltage, theirs.voltage)
     for (name, mine), theirs in zip(a._tensors().items(), b._tensors().values(), strict=True):
         assert torch.equal(mine, theirs), name
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("seconds", SPANS.values())

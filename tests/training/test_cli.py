@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_kit import call
 
 from training import cli
 from training.presets import PRESETS
@@ -22,16 +23,6 @@ SMALL = ["--set", "network.hidden=20", "--set", "task={name: pattern, inputs: 10
 def pcmlab(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "training.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """In process: the exit code and what was printed."""
-    try:
-        code = cli.main([str(a) for a in arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def table(folder: Path) -> list[dict[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from training.network import LAYERS, ReadNoise, stretches
 from training.presets import MIXED
 from training.session import Session
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL: dict[str, Any] = {
     **MIXED,
     "network.hidden": 12,
@@ -29,14 +30,6 @@ SMALL: dict[str, Any] = {
     "learning.lr_recurrent": 5e-3,
 }
 DIGITAL = {"scheme": "float32", "precision.weight_bits": None, "network.initial_gain": 0.4}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def lively(trials: int = 0, **values: Any) -> Session:

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import snntorch
 import torch
+from command_kit import call
 from scipy.integrate import solve_ivp
 from snntorch.export_nir import export_to_nir
 from snntorch.import_nir import import_from_nir
 
 from pcmsim.errors import FieldError, FileError, UnknownNameError
-from training import cli, spikes
+from training import spikes
 from training.config import RunConfig
 from training.interchange import Imported, from_nir, load, save_nir, to_nir
 from training.kernels import Activity
@@ -372,22 +373,13 @@ def test_crossbars_leave_with_their_stored_weights() -> None:
     )
 
 
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    try:
-        code = cli.main(["nir", *map(str, arguments)])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 def test_commands_write_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     session = trained(SMALL)
     session.save(tmp_path / "checkpoint.safetensors")
-    code, told, _ = call(capsys, "export", tmp_path, tmp_path / "net.nir", "--dialect", "euler")
+    code, told, _ = call(capsys, "nir", "export", tmp_path, tmp_path / "net.nir", "--dialect", "euler")
     assert (code, told) == (0, f"{tmp_path / 'net.nir'}: 10 inputs, 12 neurons, 1 readout units\n")
     code, told, _ = call(
-        capsys, "import", tmp_path / "net.nir", "--out", tmp_path / "again", "--set", "learning.lr_output=0"
+        capsys, "nir", "import", tmp_path / "net.nir", "--out", tmp_path / "again", "--set", "learning.lr_output=0"
     )
     assert (code, told.startswith(f"{tmp_path / 'again'}: 10 inputs, 12 neurons")) == (0, True)
     again = Session.resume(tmp_path / "again")
@@ -401,10 +393,10 @@ def test_command_says_what_a_foreign_graph_leaves_open(tmp_path: Path, capsys: p
         foreign(b=nir.Linear(np.ones((1, 4))), y=nir.LI(ONES[:1], ONES[:1], ZEROS[:1]), out=nir.Output([1])),
     )
     begin = ["import", tmp_path / "theirs.nir", "--out", tmp_path / "run", "--dt", "1e-3"]
-    code, _, complaint = call(capsys, *begin)
+    code, _, complaint = call(capsys, "nir", *begin)
     assert (code, complaint.count("\n")) == (2, 1)
     assert "weights.input: must be of shape (100, 4)" in complaint
-    code, _, note = call(capsys, *begin, "--config", "float32", "--set", "task.inputs=3")
+    code, _, note = call(capsys, "nir", *begin, "--config", "float32", "--set", "task.inputs=3")
     assert (code, note.startswith("pcmlab: note: the graph does not say that a spike subtracts")) == (0, True)
     assert Session.resume(tmp_path / "run").config.network.tau_readout == pytest.approx(1.0)
 
@@ -460,7 +452,7 @@ def test_bad_file_is_one_line(
     make: Callable[[Path], None], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make(tmp_path / "bad.nir")
-    code, told, complaint = call(capsys, "import", tmp_path / "bad.nir", "--out", tmp_path / "run")
+    code, told, complaint = call(capsys, "nir", "import", tmp_path / "bad.nir", "--out", tmp_path / "run")
     assert (code, told, complaint.count("\n")) == (2, "", 1)
     assert complaint.startswith("pcmlab: ") and reason in complaint
     assert not (tmp_path / "run").exists()
@@ -471,6 +463,6 @@ def test_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.Cap
     session.save(tmp_path / "run")
     with pytest.raises(FileError, match="cannot be written"):
         save_nir(session, tmp_path / "no" / "net.nir")
-    assert call(capsys, "export", tmp_path / "run", tmp_path)[0] == 2
-    assert call(capsys, "export", tmp_path / "run", tmp_path / "net.nir", "--dialect", "latin")[0] == 2
+    assert call(capsys, "nir", "export", tmp_path / "run", tmp_path)[0] == 2
+    assert call(capsys, "nir", "export", tmp_path / "run", tmp_path / "net.nir", "--dialect", "latin")[0] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 import yaml
+from command_kit import call
 
-from training import cli
 from training import store as module
 from training.config import RunConfig
 from training.jobs import Job, perform
@@ -38,16 +38,6 @@ def store(tmp_path, outcomes, monkeypatch):
     made.keep_group("late", "race", {}, JOBS[1:])
     monkeypatch.setenv(FOLDER_VARIABLE, str(made.folder))
     return made
-
-
-def call(capsys, *arguments):
-    """Exit code and what was printed."""
-    try:
-        code = cli.main([str(one) for one in arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_runs_are_listed_the_latest_last(store, capsys):

@@ -77,10 +77,11 @@ def test_same_seed_same_run_another_seed_another() -> None:
 
 def test_no_global_random_state_is_touched() -> None:
     torch.manual_seed(0)
-    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - this is what must stay
+    before, of_numpy = torch.random.get_rng_state(), np.random.get_bit_generator().state["state"]
     list(Session(config()).run(2))
-    assert torch.equal(before[0], torch.random.get_rng_state())
-    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(before, torch.random.get_rng_state())
+    after = np.random.get_bit_generator().state["state"]
+    assert np.array_equal(after["key"], of_numpy["key"]) and after["pos"] == of_numpy["pos"]
 
 
 def test_watching_changes_nothing() -> None:

@@ -11,8 +11,8 @@ import time
 import pandas as pd
 import psutil
 import pytest
+from command_kit import call
 
-from training import cli
 from training.store import Store
 from training.sweep import Sweep
 
@@ -30,16 +30,6 @@ def file(tmp_path):
     path = tmp_path / "grain.yaml"
     path.write_text(TEXT, encoding="utf-8")
     return path
-
-
-def call(capsys, *arguments):
-    """Exit code and what was printed."""
-    try:
-        code = cli.main([str(one) for one in arguments])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_a_sweep_is_run_once_shown_and_written(file, tmp_path, capsys):

@@ -17,11 +17,10 @@ from training import watch as module
 from training.config import RunConfig
 from training.network import LAYERS
 from training.session import Session
-from training.watch import WINDOW, LayerWatch, Update
+from training.watch import LayerWatch, Update
 
 STREAMS = Streams(3)
 TINY = RunConfig().with_values({"network.hidden": 20, "task": {"name": "pattern", "inputs": 10, "duration": 0.1}})
-KEEP = math.exp(-1.0 / WINDOW)
 
 
 def crossbar(devices: int = 1) -> Crossbar:

@@ -33,7 +33,7 @@ from training.tasks.data import (
     theta_in_field,
     validation_field,
 )
-from training.tasks.pictures import randomly_turned, rotation_field
+from training.tasks.pictures import duration_field, randomly_turned, rotation_field
 
 BRIGHTEST, CLASSES = 16.0, 10
 TEST_SHARE = 0.2
@@ -56,15 +56,7 @@ class Digits(Task):
     summary: ClassVar[str] = "Read handwritten digits, 8 x 8 pixels, from the times of 64 spikes: ten classes."
     inputs: ClassVar[int] = 64
 
-    duration: float = quantity(
-        0.06,
-        unit="s",
-        above=0.0,
-        maximum=10.0,
-        structural=True,
-        doc="Duration of a trial",
-        source="chosen by hand: nearly all pixels spike within 40 ms",
-    )
+    duration: float = duration_field()
     split: str = quantity(
         "half",
         choices=("half", "stratified"),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pcmsim.errors import FileError
-from pcmsim.quantity import check, quantity
+from pcmsim.quantity import check
 from pcmsim.streams import Streams
 from training.coding import events, latency
 from training.neurons import Floats
@@ -28,7 +28,7 @@ from training.tasks.data import (
     theta_in_field,
     validation_field,
 )
-from training.tasks.pictures import randomly_turned, rotation_field
+from training.tasks.pictures import duration_field, randomly_turned, rotation_field
 
 SIDE, DROPPED, SMALLER, CLASSES = 28, 2, 16, 10
 BRIGHTEST = 255.0
@@ -49,15 +49,7 @@ class Mnist(Task):
     inputs: ClassVar[int] = SMALLER**2
 
     folder: str = files.path_field(f"Folder with {EXPECTED}")
-    duration: float = quantity(
-        0.06,
-        unit="s",
-        above=0.0,
-        maximum=10.0,
-        structural=True,
-        doc="Duration of a trial",
-        source="chosen by hand: nearly all pixels spike within 40 ms",
-    )
+    duration: float = duration_field()
     validation: float = validation_field()
     tau_in: float = tau_in_field()
     theta_in: float = theta_in_field()

@@ -1,4 +1,4 @@
-"""Pictures turned at random: as if more people had written them."""
+"""What tasks on pictures share; pictures turned at random: as if more people had written them."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ def randomly_turned(image: Floats, rotation: float, generator: torch.Generator) 
     """An image turned by a random angle, uniform up to `rotation` [deg] either way."""
     share = 2.0 * float(torch.rand((), dtype=torch.float64, generator=generator)) - 1.0
     return turned(image, math.radians(rotation) * share)
+
+
+def duration_field() -> Any:
+    """A task's field for how long a trial with a picture lasts."""
+    return quantity(
+        0.06,
+        unit="s",
+        above=0.0,
+        maximum=10.0,
+        structural=True,
+        doc="Duration of a trial",
+        source="chosen by hand: nearly all pixels spike within 40 ms",
+    )
 
 
 def rotation_field() -> Any:
