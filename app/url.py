@@ -6,6 +6,7 @@ by itself, what is wrong is dropped and told in a sentence, and the rest applies
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from training.export import difference
 from training.presets import PRESETS
 
 DEFAULT_PRESET = "mixed-precision"
+LONGEST_SENTENCE = 420
+"""Characters that a notification has room for; the list on the page names all presets."""
+
 PAGE_KEYS = ("preset", "autoplay", "theme", "large")
 """Keys that say something to the page, not about the run."""
 
@@ -146,7 +150,7 @@ def _last(arguments: Arguments, key: str) -> str:
 def _preset(name: str) -> tuple[str, list[str]]:
     if name in PRESETS or not name:
         return name or DEFAULT_PRESET, []
-    error = UnknownNameError("preset", shown(name), PRESETS)
+    error = textwrap.shorten(str(UnknownNameError("preset", shown(name), PRESETS)), LONGEST_SENTENCE, placeholder=" …")
     return DEFAULT_PRESET, [f"preset: {error}; this is {DEFAULT_PRESET}"]
 
 

@@ -239,7 +239,7 @@ def test_a_wrong_key_is_dropped_with_a_sentence_and_the_others_apply(query: str)
     (problem,) = link.problems
     assert re.fullmatch(WRONG[query], problem)
     assert problem.isprintable() and "<" not in problem.replace(" <= ", "")
-    assert len(problem) < 600
+    assert len(problem) < 500
     others = {"learning.lr_output": 0.5, **({} if query.startswith("seed") else {"seed": 3})}
     dt = {"network.dt": 0.01} if "dt=0.01" in query else {}
     assert link.config == BASE.with_values({**others, **dt})
