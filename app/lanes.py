@@ -35,7 +35,7 @@ def tasks() -> list[str]:
 
 def of_task(task: str) -> tuple[list[str], list[str]]:
     """Schemes with settings for a task, and further presets of that task."""
-    settled = [name for name in schemes() if task == "pattern" or f"{task}-{name}" in PRESETS]
+    settled = [name for name in schemes() if f"{task}-{name}" in PRESETS]
     taken = {*settled, *(f"{task}-{name}" for name in settled)}
     kind = type(_config(task, settled[0]).task)
     return settled, [name for name, one in PRESETS.items() if name not in taken and type(one.config.task) is kind]

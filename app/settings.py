@@ -129,7 +129,9 @@ def _tooltip(setting: Setting) -> str:
 
 def label(name: str) -> str:
     """A registered name as people write it."""
-    return {"float32": "Float32"}.get(name, name.replace("-", " ").capitalize())
+    return {"float32": "Float32", "mixed-precision-adam": "Mixed precision, Adam"}.get(
+        name, name.replace("-", " ").capitalize()
+    )
 
 
 def _number(name: str) -> param.Parameter:

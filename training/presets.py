@@ -100,6 +100,18 @@ _add(
     {**MIXED, "scheme": "update-ready"},
 )
 _add(
+    "mixed-precision-adam",
+    "Adam's steps gather digitally in place of plain gradients.",
+    "Demirag 2021's mixed-precision settings; the rates chosen by hand, not tuned",
+    {
+        **MIXED,
+        "scheme": "mixed-precision-adam",
+        "learning.lr_input": 3e-3,
+        "learning.lr_recurrent": 3e-3,
+        "learning.lr_output": 3e-4,
+    },
+)
+_add(
     "closed-loop",
     "Mixed precision on devices that are programmed and verified.",
     "device: Joshi et al. 2020; learning: Demirag et al. 2021",

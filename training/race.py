@@ -261,7 +261,7 @@ def entrants(names: Iterable[str] = (), task: str = "pattern") -> dict[str, RunC
     Parameters
     ----------
     names : iterable of str
-        Schemes, presets, paths of YAML or JSON files; by default all schemes that write to devices.
+        Schemes, presets, paths of YAML or JSON files; by default all schemes with a preset tuned for the task.
     task : str
         The task of the tuned presets.
 
@@ -272,7 +272,7 @@ def entrants(names: Iterable[str] = (), task: str = "pattern") -> dict[str, RunC
     UnknownNameError, FileError
         If there is no such preset, or the file cannot be read.
     """
-    asked = list(names) or [name for name in schemes() if task == "pattern" or f"{task}-{name}" in PRESETS] or schemes()
+    asked = list(names) or [name for name in schemes() if f"{task}-{name}" in PRESETS] or schemes()
     labels = [Path(name).stem if loading.is_file(name) else name for name in asked]
     if len(set(labels)) < len(labels):
         raise FieldError("lanes", "of different names", tuple(labels))

@@ -162,7 +162,8 @@ COMMON: Space = {
 
 REFRESH: Space = {"refresh.enabled": Among((False, True))}
 
-SPACES.register("mixed-precision")({**RATES, **COMMON, "precision.weight_bits": Among((None, 3, 4, 5, 6))})
+for _gathering in ("mixed-precision", "mixed-precision-adam"):
+    SPACES.register(_gathering)({**RATES, **COMMON, "precision.weight_bits": Among((None, 3, 4, 5, 6))})
 # Only the ratio of learning rate and probability scale counts: the rates alone are tuned.
 SPACES.register("stochastic")({**RATES, **COMMON, **REFRESH})
 SPACES.register("multi-memristor")({**RATES, **COMMON, **REFRESH})

@@ -109,5 +109,7 @@ def ideal(config: RunConfig) -> RunConfig:
     """
     usual = RunConfig()
     device = replace(usual.device, update_interval=config.device.update_interval)
-    digital = config.with_values({"scheme": "float32", "precision.weight_bits": None})
-    return replace(digital, device=device, core=usual.core, refresh=usual.refresh, costs=usual.costs)
+    digital = config.with_values({"precision.weight_bits": None})
+    return replace(
+        digital, scheme=config.scheme.ideal, device=device, core=usual.core, refresh=usual.refresh, costs=usual.costs
+    )

@@ -39,9 +39,10 @@ def timeless(outcome):
     return repr(dataclasses.replace(outcome, seconds=0.0))
 
 
-def test_every_scheme_for_devices_has_a_lane_of_its_own():
+def test_every_scheme_with_tuned_settings_has_a_lane_of_its_own():
     lanes = entrants()
-    assert list(lanes) == schemes()
+    assert list(lanes) == [name for name in schemes() if f"pattern-{name}" in PRESETS]
+    assert len(lanes) == 5
     assert all(type(lanes[name].scheme) is type(PRESETS[name].config.scheme) for name in lanes)
     assert not any(config.scheme.digital for config in lanes.values())
 

@@ -18,7 +18,9 @@ from pcmsim.streams import Streams
 from training.precision import PrecisionConfig
 from training.schemes import (
     SCHEMES,
+    Adam,
     MixedPrecision,
+    MixedPrecisionAdam,
     MultiMemristor,
     RefreshConfig,
     Sign,
@@ -235,6 +237,31 @@ def test_coarse_accumulators_lose_small_gradients() -> None:
             )
     assert lost[None]["accumulator"].mean() == pytest.approx(0.05, rel=1e-3)
     assert not lost[4]["accumulator"].any()
+
+
+def test_adams_steps_gather_to_what_adam_asks_of_digital_weights() -> None:
+    """Written quanta and what is left in the accumulator add up to torch's own Adam."""
+    scheme, array = MixedPrecisionAdam(), view()
+    state, draw = scheme.init(array), generator(9)
+    weights = torch.nn.Parameter(torch.zeros(SHAPE))
+    reference, written = torch.optim.Adam([weights], lr=0.02, eps=1e-12), torch.zeros(SHAPE)
+    for _ in range(50):
+        weights.grad = torch.randn(SHAPE, generator=draw) + 0.5
+        plan = ask(MixedPrecisionAdam(epsilon=1e-12), weights.grad, lr=0.02, array=array, state=state)
+        reference.step()
+        written += signed(plan) * array.weight_step
+    assert written.any()
+    torch.testing.assert_close(written + state["accumulator"], weights.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_what_does_the_same_on_digital_weights_is_digital(name: str) -> None:
+    assert SUBJECTS[name].ideal.digital
+
+
+def test_adams_ideal_is_adam_with_the_same_settings() -> None:
+    assert MixedPrecisionAdam(momentum=0.5, memory=0.99).ideal == Adam(momentum=0.5, memory=0.99)
+    assert Adam(momentum=0.5).ideal == Adam(momentum=0.5)
 
 
 def test_update_ready_resets_a_spent_side_and_keeps_the_difference() -> None:

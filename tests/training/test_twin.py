@@ -7,6 +7,7 @@ import torch
 
 from pcmsim.errors import RestartRequiredError, UnknownNameError
 from training.config import RunConfig
+from training.schemes import SCHEMES
 from training.session import Session
 from training.twin import NON_IDEALITIES, ideal, twin, without
 
@@ -86,6 +87,11 @@ def test_a_fork_cannot_change_the_shape_of_the_run() -> None:
 def test_an_unknown_non_ideality_is_named() -> None:
     with pytest.raises(UnknownNameError, match="unknown non-ideality 'gravity'"):
         without(CONFIG, "gravity")
+
+
+@pytest.mark.parametrize(("scheme", "kind"), [("sign", "float32"), ("adam", "adam"), ("mixed-precision-adam", "adam")])
+def test_the_ideal_learns_by_the_same_steps(scheme: str, kind: str) -> None:
+    assert isinstance(ideal(CONFIG.with_values({"scheme": scheme})).scheme, SCHEMES[kind])
 
 
 def test_ideal_weights_are_digital_and_unrounded() -> None:

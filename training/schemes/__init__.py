@@ -4,6 +4,7 @@ from training.schemes.adam import Adam
 from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme
 from training.schemes.float32 import Float32
 from training.schemes.mixed_precision import MixedPrecision
+from training.schemes.mixed_precision_adam import MixedPrecisionAdam
 from training.schemes.multi_memristor import MultiMemristor
 from training.schemes.refresh import RefreshConfig, WithRefresh
 from training.schemes.sign import Sign
@@ -16,6 +17,7 @@ __all__ = [
     "Asked",
     "Float32",
     "MixedPrecision",
+    "MixedPrecisionAdam",
     "MultiMemristor",
     "RefreshConfig",
     "SchemeState",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,43 +9,29 @@ import torch
 
 from pcmsim.array import ArrayView
 from pcmsim.plan import WeightPlan
-from pcmsim.quantity import check, quantity
 from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme
+from training.schemes.moments import Moments
 
 
 @SCHEMES.register("adam")
 @dataclass(frozen=True)
-class Adam(UpdateScheme):
-    """Steps scaled by running moments of the gradient (Kingma and Ba 2015, arXiv:1412.6980).
-
-    In the order of their efficient form: epsilon joins the second moment before that is corrected for its
-    start, as in Bellec et al. 2020's scripts.
-    """
+class Adam(Moments, UpdateScheme):
+    """Steps scaled by running moments of the gradient, on weights of the set precision; see `Moments`."""
 
     digital: ClassVar[bool] = True
     uses_weight_bits: ClassVar[bool] = True
     summary: ClassVar[str] = "Digital weights, Adam: the software reference of classification tasks."
 
-    momentum: float = quantity(0.9, minimum=0.0, maximum=0.9999, doc="Decay of the first moment", source="Kingma 2015")
-    memory: float = quantity(
-        0.999, minimum=0.0, maximum=0.999999, doc="Decay of the second moment", source="Kingma 2015"
-    )
-    epsilon: float = quantity(
-        1e-8, above=0.0, maximum=1.0, doc="Added to the root of the second moment", source="Kingma 2015"
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
+    @property
+    def ideal(self) -> UpdateScheme:
+        """See `UpdateScheme.ideal`."""
+        return self
 
     def init(self, view: ArrayView) -> SchemeState:
-        """Moments and the number of steps."""
-        first, second = torch.zeros((2, *view.shape))
-        return {"first": first, "second": second, "steps": torch.zeros((), dtype=torch.int64)}
+        """See `UpdateScheme.init`."""
+        return self.nothing_seen(view.shape)
 
     def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> WeightPlan:
         """See `UpdateScheme.update`."""
-        steps = int(state["steps"].add_(1))
-        first = state["first"].mul_(self.momentum).add_(asked.gradient, alpha=1.0 - self.momentum)
-        second = state["second"].mul_(self.memory).addcmul_(asked.gradient, asked.gradient, value=1.0 - self.memory)
-        rate = asked.lr * math.sqrt(1.0 - self.memory**steps) / (1.0 - self.momentum**steps)
-        return WeightPlan(first / second.sqrt().add_(self.epsilon) * -rate)
+        step = self.scaled(asked, state)
+        return WeightPlan(step.gradient * -step.lr)

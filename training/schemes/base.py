@@ -69,6 +69,11 @@ class UpdateScheme(ABC):
     summary: ClassVar[str]
     """One sentence for people."""
 
+    @property
+    def ideal(self) -> UpdateScheme:
+        """What does the same on digital weights: plain descent, unless the scheme has a step of its own."""
+        return SCHEMES["float32"]()
+
     def init(self, view: ArrayView) -> SchemeState:
         """State to start from: tensors by name, updated in place; stateless by default."""
         return {}

@@ -61,6 +61,11 @@ class WithRefresh(UpdateScheme):
     def __init__(self, scheme: UpdateScheme, config: RefreshConfig) -> None:
         self.scheme, self.config = scheme, config
 
+    @property
+    def ideal(self) -> UpdateScheme:
+        """See `UpdateScheme.ideal`: digital weights are never saturated."""
+        return self.scheme.ideal
+
     def init(self, view: ArrayView) -> SchemeState:
         """The scheme's own state and the counters of the next device to rewrite."""
         return {**self.scheme.init(view), **{f"refresh_{k}": v for k, v in selection(view).items()}}

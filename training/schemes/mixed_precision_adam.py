@@ -1,0 +1,42 @@
+"""Adam's steps gather digitally; whole quanta go to the devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from pcmsim.array import ArrayView
+from pcmsim.plan import PulsePlan
+from training.schemes.adam import Adam
+from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme
+from training.schemes.mixed_precision import MixedPrecision
+from training.schemes.moments import Moments
+
+
+@SCHEMES.register("mixed-precision-adam")
+@dataclass(frozen=True)
+class MixedPrecisionAdam(Moments, MixedPrecision):
+    """Mixed precision whose accumulators gather Adam's steps; see `MixedPrecision` and `Moments`.
+
+    For tasks whose gradients differ so much between weights that plain descent learns them slowly. Two further
+    digital numbers per synapse are the price.
+    """
+
+    summary: ClassVar[str] = (
+        "As mixed precision, but Adam's steps gather: the digital side holds three numbers a weight."
+    )
+
+    @property
+    def ideal(self) -> UpdateScheme:
+        """See `UpdateScheme.ideal`."""
+        return Adam(self.momentum, self.memory, self.epsilon)
+
+    def init(self, view: ArrayView) -> SchemeState:
+        """See `UpdateScheme.init`."""
+        return {**super().init(view), **self.nothing_seen(view.shape)}
+
+    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
+        """See `UpdateScheme.update`."""
+        return super().update(self.scaled(asked, state), state, generator=generator)
