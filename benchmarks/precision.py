@@ -21,6 +21,7 @@ import torch
 from training.benchmark import count, machine
 from training.config import RunConfig
 from training.evaluation import evaluate
+from training.loading import settings
 from training.presets import PRESETS
 from training.session import Session
 from training.twin import ideal, without
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS), metavar="PART")
     parser.add_argument("--trials", type=count, default=750)
     parser.add_argument("--seeds", type=count, default=5)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all runs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -87,7 +89,7 @@ def main() -> None:
     arms |= {name: PARTS[name] for name in options.parts}
     found: dict[str, list[float]] = {}
     for seed in range(1, options.seeds + 1):
-        base = PRESETS[options.preset].config.with_values({"seed": seed})
+        base = PRESETS[options.preset].config.with_values({**settings(options.set), "seed": seed})
         for name, change in arms.items():
             found.setdefault(name, []).append(score(change(base), options.trials))
             _write(options, found)
@@ -98,7 +100,8 @@ def main() -> None:
 
 def _write(options: argparse.Namespace, found: dict[str, list[float]]) -> None:
     if options.json is not None:
-        result = {"machine": machine(), "preset": options.preset, "trials": options.trials, "scores": found}
+        asked = {"preset": options.preset, "set": options.set, "trials": options.trials}
+        result = {"machine": machine(), **asked, "scores": found}
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

@@ -55,6 +55,11 @@ def test_the_label_is_the_side_with_more_cues_and_one_side_is_favoured() -> None
     assert np.maximum(cues.mean(1), 1.0 - cues.mean(1)).mean() == pytest.approx(expected, abs=0.02)
 
 
+def test_an_evaluation_asks_as_many_trials_as_are_set() -> None:
+    samplers = [Evidence(**about).sampler(1e-3, streams=Streams(3)) for about in ({}, {"evaluated": 7})]
+    assert [len(sampler.evaluation()) for sampler in samplers] == [100, 7]
+
+
 def test_trials_repeat_by_number_and_are_not_those_that_judge() -> None:
     sampler = Evidence().sampler(1e-3, streams=Streams(3))
     one, again, other = sampler.sample(5), sampler.sample(5), sampler.sample(6)

@@ -14,11 +14,10 @@ from pcmsim.streams import Streams
 from training.neurons import Floats
 from training.objectives import READOUTS, Sample
 from training.spikes import from_raster
-from training.tasks.base import TASKS, Lazy, Sampler, Task, check_part
+from training.tasks.base import MOST_SAMPLES, TASKS, Lazy, Sampler, Task, check_part
 
 GROUPS = 4
 SOURCE = "Bellec 2020"
-EVALUATED = 100
 LEFT, RIGHT, RECALL, BACKGROUND = range(GROUPS)
 
 
@@ -75,6 +74,15 @@ class Evidence(Task):
         source="Bellec 2020: at every step",
     )
 
+    evaluated: int = quantity(
+        100,
+        minimum=1,
+        maximum=MOST_SAMPLES,
+        structural=True,
+        doc="Trials of an evaluation, none of which is trained on",
+        source="Frenkel's eprop-PyTorch",
+    )
+
     def __post_init__(self) -> None:
         check(self)
 
@@ -111,7 +119,9 @@ class EvidenceSampler(Sampler):
     def evaluation(self, part: str = "test") -> Lazy:
         """Trials of the part's own stream: none of them is trained on."""
         check_part(part)
-        return Lazy(range(EVALUATED), lambda index: self._drawn(index, self._streams.at(f"task/{part}", index)))
+        return Lazy(
+            range(self._task.evaluated), lambda index: self._drawn(index, self._streams.at(f"task/{part}", index))
+        )
 
     def _drawn(self, index: int, generator: torch.Generator) -> Sample:
         task = self._task
