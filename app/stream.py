@@ -31,6 +31,9 @@ CALM, LEISURE = 0.15, 20.0
 ANSWER = 0.25
 """Seconds after which a call for a frame is repeated."""
 
+HOLD = 0.15
+"""Seconds from a person's wish during which the browser is left free for the answer."""
+
 REST = 0.5
 """Seconds without news after which the plots that had no turn are drawn, although more is to come."""
 
@@ -129,7 +132,7 @@ class Stream:
         self._drawn = self._complete = -1
         self._drawn_at = self._painted_at = -math.inf
         self._effort = 0.0
-        self._called = -math.inf
+        self._called = self._held_until = -math.inf
         self._ready = False
 
     def start(self, document: Document) -> None:
@@ -150,6 +153,10 @@ class Stream:
         """Whether a browser was here and has gone; it may come back after a lost connection."""
         context = self._document.session_context
         return self._ready and context is not None and context.session.connection_count == 0
+
+    def expect(self) -> None:
+        """A person has asked for something: a frame that shows it should not meet a browser that paints another."""
+        self._held_until = time.monotonic() + HOLD
 
     def poke(self) -> None:
         """Look for news soon; any thread may ask."""
@@ -183,7 +190,8 @@ class Stream:
     def _may_send(self, now: float) -> bool:
         """Before the browser has the document, only until it asks for it: a change on the way is dropped there."""
         if self._ready:
-            return self.gate.open(now, urgent=self._answer() != self._answered)
+            answer = self._answer() != self._answered
+            return (answer or now >= self._held_until) and self.gate.open(now, urgent=answer)
         context = self._document.session_context
         return context is None or (context.session is not None and context.session.connection_count == 0)
 
@@ -196,6 +204,7 @@ class Stream:
         """
         rested = self.gate.outstanding == 0 and now - self._painted_at > max(CALM, LEISURE * self._effort)
         calm = not self._ready or version == self._drawn or rested
+        self._held_until = -math.inf
         self._answered = self._answer()
         columns = self._draw(None if calm else self.gate.sent % TURNS)
         self._effort = time.monotonic() - now if calm else self._effort

@@ -265,6 +265,7 @@ class Live:
 
     def _take(self, config: RunConfig) -> None:
         self._config, self._version, self._changed_at = config, self._version + 1, time.monotonic()
+        self.stream.expect()
 
     def _load(self, config: RunConfig) -> None:
         """Show a configuration without acting on it."""

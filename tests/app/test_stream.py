@@ -9,7 +9,7 @@ import pytest
 from app_kit import Clock
 from bokeh.document import Document
 
-from app.stream import CALM, REST, TURNS, FrameGate, Stream
+from app.stream import CALM, HOLD, REST, TURNS, FrameGate, Stream
 
 
 def test_gate_lets_no_more_than_the_allowed_frames_out() -> None:
@@ -128,6 +128,29 @@ def test_a_steady_stream_draws_slow_plots_in_turn_and_completes_when_it_ends(str
     count = len(stream.turns)
     stream.tick()
     assert len(stream.turns) == count
+
+
+def test_the_browser_is_left_free_for_an_expected_answer_but_not_for_long(stream: Stream, clock: Clock) -> None:
+    answer = [0]
+    stream._answer = lambda: answer[0]
+    ready(stream).tick()
+    stream.painted.data = {"frame": [1]}
+    clock.now += 10.0
+    stream.expect()
+    stream.news.version += 1
+    clock.now += 0.9 * HOLD
+    stream.tick()
+    assert stream.gate.sent == 1
+    answer[0] = 1
+    stream.tick()
+    assert stream.gate.sent == 2
+    stream.painted.data = {"frame": [2]}
+    for _ in range(2):  # The first held back until it is late, the second as usual.
+        stream.expect()
+        clock.now += 1.1 * HOLD
+        stream.news.version += 1
+        stream.tick()
+    assert stream.gate.sent == 4
 
 
 def test_plots_without_a_turn_wait_for_what_is_about_to_come(stream: Stream, clock: Clock) -> None:
