@@ -27,6 +27,12 @@ FROM_CONE = np.array(
 TO_CONE, TO_RGB = np.linalg.inv(FROM_CONE), np.linalg.inv(FROM_RGB)
 """OKLab: linear sRGB to cone responses, their cube roots to lightness and two opponent axes; and back."""
 
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Of linear sRGB, as WCAG 2.2 defines it."""
+
+EVEN = 1.05**0.5 * 0.05**0.5 - 0.05
+"""Luminance on which black and white contrast alike."""
+
 
 @lru_cache(maxsize=32)
 def ramp(begin: str, end: str, count: int) -> list[str]:
@@ -60,6 +66,20 @@ def ramp(begin: str, end: str, count: int) -> list[str]:
 
 def oklab(colour: str) -> npt.NDArray[np.float64]:
     """Lightness and two opponent axes of a colour ``#rrggbb``."""
+    return np.cbrt(FROM_RGB @ _linear(colour)) @ FROM_CONE.T
+
+
+def legible(on: str) -> str:
+    """Black or white, whichever can be read better on a colour ``#rrggbb``: at least 4.5 to 1 (WCAG 2.2, 1.4.3).
+
+    Examples
+    --------
+    >>> legible("#ffffff"), legible("#767676"), legible("#00007f")
+    ('#000000', '#000000', '#ffffff')
+    """
+    return "#000000" if float(LUMINANCE @ _linear(on)) > EVEN else "#ffffff"
+
+
+def _linear(colour: str) -> npt.NDArray[np.float64]:
     srgb = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255.0
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(FROM_RGB @ linear) @ FROM_CONE.T
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)

@@ -22,6 +22,7 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from app.cells import Cells, Look
+from app.oklab import legible
 from app.theme import FONT, Palette, blank_figure
 from app.views import hover
 from app.views.base import Columns, View, move
@@ -134,9 +135,9 @@ def _scale(view: View, cells: Cells, look: Look) -> None:
 
 
 def ink(mean: float, span: tuple[float, float], palette: Palette) -> str:
-    """The colour in which a number can be read on its cell: that of a scale's other end."""
+    """The colour in which a number can be read on its cell."""
     share = (mean - span[0]) / max(span[1] - span[0], 1e-12)
-    return palette.text if not share > 0.45 else palette.surface
+    return legible(palette.rising[round(share * (len(palette.rising) - 1))]) if 0.0 <= share <= 1.0 else palette.text
 
 
 def _cells(view: View, plot: figure, mapper: LinearColorMapper) -> GlyphRenderer:

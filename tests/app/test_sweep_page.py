@@ -145,14 +145,13 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_numbers_can_be_read_on_every_colour_of_the_scale(palette):
-    """At least 3 to 1, as WCAG 2.2 (1.4.11) asks of what is to be seen at all, and half of them 4.5 to 1."""
+    """At least 4.5 to 1, as WCAG 2.2 (1.4.3) asks of text."""
     found_ratios = []
     for share in np.linspace(0.0, 1.0, 41):
         ink = luminance(sweep_map.ink(float(share), (0.0, 1.0), palette))
         cell = luminance(palette.rising[round(share * 254)])
         found_ratios.append((max(ink, cell) + 0.05) / (min(ink, cell) + 0.05))
-    assert min(found_ratios) > 3.0
-    assert statistics.median(found_ratios) > 4.5
+    assert min(found_ratios) >= 4.5
 
 
 def test_lines_and_whiskers_are_means_and_deviations():
