@@ -182,7 +182,7 @@ _add(
 _add(
     "evidence-lif",
     "The same with slow plain neurons in place of adaptive ones, symmetric feedback, batches of 5 trials.",
-    "Frenkel's eprop-PyTorch (cue accumulation); fresh trials in place of its 200 fixed ones",
+    "Frenkel's eprop-PyTorch (cue accumulation); fresh trials in place of its 200 fixed ones, rates twice as large",
     {
         "task": "evidence",
         "scheme": "adam",
@@ -193,9 +193,9 @@ _add(
         "network.surrogate_normalised": True,
         "network.initial_gain": 0.5,
         "network.recurrent_gain": 0.1,
-        "learning.lr_input": 1e-4,
-        "learning.lr_recurrent": 1e-4,
-        "learning.lr_output": 1e-4,
+        "learning.lr_input": 2e-4,
+        "learning.lr_recurrent": 2e-4,
+        "learning.lr_output": 2e-4,
         "learning.feedback": "symmetric",
         "learning.rate_strength": 0.0,
         "learning.gradient_clip": 1e12,
