@@ -19,6 +19,7 @@ from pcmsim.state import DeviceState
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
+Near = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 Noise = Callable[[int], torch.Tensor]
 """Standard normals for the k-th random event of a write, one per device."""
 
@@ -165,53 +166,60 @@ def clipped_normal_moments(
     mean, variance : torch.Tensor
         Shape and dtype of `location`.
     """
-    place, width = location.reshape(-1).numpy(), scale.reshape(-1).numpy()
-    ceiling = np.asarray(upper, place.dtype).reshape(-1)
-    near, distance, tail, bell = _distances(place, width, lower, ceiling)
+    place, width = location.numpy().reshape(-1), scale.numpy().reshape(-1)
+    near, distance, tail, bell = _near(place, width, lower, np.asarray(upper, place.dtype).reshape(-1))
     torch.from_numpy(tail).erfc_()
     torch.from_numpy(bell).exp_()
     mean, variance = _moments(place, width, near, distance, tail, bell)
-    return torch.from_numpy(mean).view(location.shape), torch.from_numpy(variance).view(location.shape)
+    return torch.from_numpy(mean.reshape(location.shape)), torch.from_numpy(variance.reshape(location.shape))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _distances(location: Floats, scale: Floats, lower: float, upper: Floats) -> tuple[Indices, Floats, Floats, Floats]:
-    """Which locations are near the upper bound; distances x of all from the lower bound, then of those from the upper.
+def _near(location: Floats, scale: Floats, lower: float, upper: Floats) -> tuple[Near, Floats, Floats, Floats]:
+    """Which locations are near the lower bound and which near the upper; distances x of the former, then the latter.
 
     And ``x / sqrt(2)`` and ``-x^2 / 2``.
     """
     dtype, size, last = location.dtype.type, location.size, upper.size - 1
     floor, negligible, root, half = dtype(lower), dtype(NEGLIGIBLE_TAIL), dtype(math.sqrt(0.5)), dtype(-0.5)
-    near, count = np.empty(size, np.int64), 0
+    low, high, lows, highs = np.empty(size, np.int32), np.empty(size, np.int32), 0, 0
     for i in range(size):
-        if upper[min(i, last)] - location[i] < negligible * scale[i]:
-            near[count] = i
-            count += 1
-    distance = np.empty(size + count, location.dtype)
-    for i in range(size):
-        distance[i] = min((location[i] - floor) / scale[i], negligible)
-    for j in range(count):
-        distance[size + j] = (upper[min(near[j], last)] - location[near[j]]) / scale[near[j]]
-    return near[:count], distance, distance * root, distance * distance * half
+        reach = negligible * scale[i]
+        if location[i] - floor < reach:
+            low[lows] = i
+            lows += 1
+        if upper[min(i, last)] - location[i] < reach:
+            high[highs] = i
+            highs += 1
+    distance = np.empty(lows + highs, location.dtype)
+    for j in range(lows):
+        distance[j] = (location[low[j]] - floor) / scale[low[j]]
+    for j in range(highs):
+        distance[lows + j] = (upper[min(high[j], last)] - location[high[j]]) / scale[high[j]]
+    return (low[:lows], high[:highs]), distance, distance * root, distance * distance * half
 
 
 @njit(nogil=True, cache=True)
 def _moments(
-    location: Floats, scale: Floats, near: Indices, distance: Floats, tail: Floats, bell: Floats
+    location: Floats, scale: Floats, near: Near, distance: Floats, tail: Floats, bell: Floats
 ) -> tuple[Floats, Floats]:
-    """Mean and variance, given ``tail = erfc(x / sqrt(2))`` and ``bell = exp(-x^2 / 2)`` of the distances x."""
-    dtype, size = location.dtype.type, location.size
+    """Mean and variance, given ``tail = erfc(x / sqrt(2))`` and ``bell = exp(-x^2 / 2)`` of the distances x.
+
+    Where no bound is near they are the location and the square of the scale.
+    """
+    dtype, (low, high) = location.dtype.type, near
     half, one, zero, density = dtype(0.5), dtype(1.0), dtype(0.0), dtype(INV_SQRT_2PI)
-    excess, second = np.empty_like(distance), np.empty_like(distance)
-    for i in range(distance.size):
-        q = half * tail[i]
-        excess[i] = np.float64(bell[i] * density) - np.float64(distance[i]) * np.float64(q)
-        second[i] = one - (distance[i] * excess[i] + q)
-    for j in range(near.size):
-        q, x = half * tail[size + j], distance[size + j]
-        second[near[j]] = second[near[j]] - q - x * excess[size + j]
-        excess[near[j]] -= excess[size + j]
-    for i in range(size):
+    excess, second = np.zeros_like(location), np.ones_like(location)
+    for j in range(low.size):
+        q, x = half * tail[j], distance[j]
+        beyond = dtype(np.float64(bell[j] * density) - np.float64(x) * np.float64(q))
+        excess[low[j]], second[low[j]] = beyond, one - (x * beyond + q)
+    for j in range(low.size, distance.size):
+        i, q, x = high[j - low.size], half * tail[j], distance[j]
+        beyond = dtype(np.float64(bell[j] * density) - np.float64(x) * np.float64(q))
+        second[i] = second[i] - q - x * beyond
+        excess[i] -= beyond
+    for i in range(location.size):
         second[i] = max(second[i] - excess[i] * excess[i], zero) * scale[i] * scale[i]
         excess[i] = excess[i] * scale[i] + location[i]
-    return excess[:size], second[:size]
+    return excess, second

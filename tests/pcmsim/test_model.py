@@ -81,6 +81,25 @@ def test_upper_bound_some_standard_deviations_away(distance: float) -> None:
     assert variance.item() == pytest.approx(expected[1], rel=16 * EPS)
 
 
+@pytest.mark.parametrize("distance", [0.5, 2.5, 4.5, 5.5, 6.5])
+def test_lower_bound_some_standard_deviations_away(distance: float) -> None:
+    location, scale = 0.1 + 0.31 * distance, 0.31
+    mean, variance = clipped_normal_moments(torch.tensor([location]), torch.tensor([scale]), 0.1, 12.0)
+    expected = integrated(location, scale, 0.1, 12.0)
+    assert mean.item() == pytest.approx(expected[0], rel=2 * EPS)
+    assert variance.item() == pytest.approx(expected[1], rel=16 * EPS)
+
+
+def test_both_bounds_near_the_same_device() -> None:
+    location, scale = torch.tensor([8.0, 0.5, 8.0, 0.3]), torch.tensor([0.1, 0.3, 0.1, 0.9])
+    upper = torch.tensor([12.0, 0.9, 12.0, 1.0])
+    mean, variance = clipped_normal_moments(location, scale, 0.1, upper)
+    rows = zip(location.tolist(), scale.tolist(), upper.tolist(), strict=True)
+    expected = np.array([integrated(g, s, 0.1, u) for g, s, u in rows])
+    assert mean.numpy() == pytest.approx(expected[:, 0], rel=1e-6)
+    assert variance.numpy() == pytest.approx(expected[:, 1], rel=1e-5)
+
+
 def test_a_bound_acts_on_its_neighbours_alone() -> None:
     """A device far from the upper bound reads the same whether or not another one is near it."""
     location, scale = torch.tensor([3.0, 11.9, 0.2, 25.0]), torch.full((4,), 0.4)
