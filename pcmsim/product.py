@@ -53,8 +53,10 @@ class Product:
 
     def __init__(self, core: Core, reads: WeightReads) -> None:
         self._core, self._histogram = core, core.histogram
-        self._mean = reads.mean.contiguous().numpy()
-        self._variance = None if reads.variance is None else reads.variance.contiguous().numpy()
+        mean = reads.mean.contiguous().numpy()
+        variance = None if reads.variance is None else reads.variance.contiguous().numpy()
+        rows = [slice(first, first + core.config.rows) for first in range(0, len(mean), core.config.rows)]
+        self._tiles = [(tile, mean[tile], None if variance is None else variance[tile]) for tile in rows]
         # Plain tuples: a named one takes as long on its way into compiled code as a product of a vector.
         gain, offset, scale, shift, _, noise, step, highest, _ = core.converters()
         self._columns: Columns = (gain, offset, scale, shift)
@@ -94,18 +96,16 @@ class Product:
             block = slice(first, min(first + BLOCK, share[1]))
             for place, (plane, worth) in enumerate(self._core.planes(inputs[block])):
                 for tile, received in enumerate(self._received(plane)):
-                    address = (place * self._core.tiles[0] + tile) * batch + first
+                    address = (place * len(self._tiles) + tile) * batch + first
                     _convert(self._columns, self._constants, received, (tile, key, address, worth), sums[block], counts)
         return counts
 
     def _received(self, plane: Singles) -> Iterator[tuple[Singles, Singles]]:
         """Sums of each row of cores, and their variance."""
-        rows, variance = self._core.config.rows, self._variance
-        for first in range(0, plane.shape[1], rows):
-            tile = slice(first, first + rows)
-            part = plane[:, tile]
-            total = part @ self._mean[tile]
-            yield total, np.zeros_like(total) if variance is None else (part * part) @ variance[tile]
+        for rows, mean, variance in self._tiles:
+            part = plane[:, rows]
+            total = part @ mean
+            yield total, np.zeros_like(total) if variance is None else (part * part) @ variance
 
 
 def check_inputs(inputs: Singles, rows: int) -> None:
@@ -118,8 +118,10 @@ def check_inputs(inputs: Singles, rows: int) -> None:
 
 def _shared(work: Callable[[tuple[int, int]], Counts], vectors: int) -> list[Counts]:
     """What work gives on each thread's share of the vectors, of whole blocks; the caller's thread takes the first."""
+    if vectors <= BLOCK:
+        return [work((0, vectors))]
     blocks = math.ceil(vectors / BLOCK)
-    threads = max(1, min(torch.get_num_threads(), blocks))
+    threads = min(torch.get_num_threads(), blocks)
     edges = [min(vectors, BLOCK * (blocks * k // threads)) for k in range(threads + 1)]
     mine, *others = pairwise(edges)
     asked = [_pool(threads - 1).submit(work, share) for share in others]
