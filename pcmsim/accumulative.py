@@ -145,11 +145,12 @@ class AccumulativeModel(DeviceModel):
         most = int(counts.max()) if counts.numel() else 0
         if most == 0:
             return cells
-        after = cells.copy()
-        pulsed = Pulsed(*(getattr(after, name).view(-1).numpy() for name in Pulsed._fields))
-        drawn = np.stack([noise(k).reshape(-1).numpy() for k in range(most)]).astype(np.float32, copy=False)
-        _pulse(pulsed, counts.reshape(-1).numpy(), now, drawn, self._steps(spread))
-        return after
+        pulsed = Pulsed(*(getattr(cells, name).numpy().flatten() for name in Pulsed._fields))
+        drawn = np.array([noise(k).numpy().reshape(-1) for k in range(most)], np.float32)
+        _pulse(pulsed, counts.numpy().reshape(-1), now, drawn, self._steps(spread))
+        shape = cells.conductance.shape
+        after = {name: torch.from_numpy(values.reshape(shape)) for name, values in pulsed._asdict().items()}
+        return DeviceState(**after, exponent_score=cells.exponent_score)
 
     def step(self, conductance: torch.Tensor, history: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the next SET step [µS], given G [µS] and the faded history."""

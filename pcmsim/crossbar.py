@@ -205,7 +205,7 @@ class Crossbar(WeightArray):
 
     def youngest_age(self, now: float) -> float:
         """Time since the latest write of any device [s]."""
-        return now - float(self.state.written_at.max()) if self.largest_exponent > 0.0 else math.inf
+        return now - float(self.state.written_at.numpy().max()) if self.largest_exponent > 0.0 else math.inf
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Device state and event counts."""
@@ -223,8 +223,8 @@ class Crossbar(WeightArray):
 
 def _noise(devices: torch.Tensor, key: int) -> Noise:
     """Standard normals addressed by device and event, so that other devices' pulses change nothing."""
-    places = devices.reshape(-1).numpy()
-    return lambda k: torch.from_numpy(_event_normals(key, places, k)).view(devices.shape)
+    places = devices.numpy().reshape(-1)
+    return lambda k: torch.from_numpy(_event_normals(key, places, k).reshape(devices.shape))
 
 
 @njit(nogil=True, cache=True)

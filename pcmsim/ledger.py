@@ -54,6 +54,6 @@ class Ledger:
 
     def count(self, set_devices: torch.Tensor, set_counts: torch.Tensor, reset_devices: torch.Tensor) -> None:
         """Add the events of one plan; indices are flat and without repeats."""
-        self.sets.put_(set_devices, set_counts.int(), accumulate=True)
+        self.sets.numpy().reshape(-1)[set_devices.numpy()] += set_counts.numpy()
         if reset_devices.numel():
             self.resets.put_(reset_devices, torch.ones_like(reset_devices, dtype=torch.int32), accumulate=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from pcmsim.model import Floats
+
 
 def weights(conductance: torch.Tensor, scale: float) -> torch.Tensor:
     """Effective weights of differential pairs.
@@ -24,7 +26,7 @@ def weights(conductance: torch.Tensor, scale: float) -> torch.Tensor:
     torch.Tensor
         ``pre, post``, dimensionless.
     """
-    plus, minus = over_devices(conductance).numpy()  # whose calls are cheaper than torch's on small arrays
+    plus, minus = _sides(conductance)
     difference = plus - minus
     difference /= scale * conductance.shape[1]
     return torch.from_numpy(difference)
@@ -32,7 +34,7 @@ def weights(conductance: torch.Tensor, scale: float) -> torch.Tensor:
 
 def weight_variance(variance: torch.Tensor, scale: float) -> torch.Tensor:
     """Variance of the effective weights, given that of each device's read [µS²], same shapes."""
-    plus, minus = over_devices(variance).numpy()
+    plus, minus = _sides(variance)
     total = plus + minus
     total /= (scale * variance.shape[1]) ** 2
     return torch.from_numpy(total)
@@ -40,4 +42,10 @@ def weight_variance(variance: torch.Tensor, scale: float) -> torch.Tensor:
 
 def over_devices(values: torch.Tensor) -> torch.Tensor:
     """Sum over the devices of each polarity: ``sign, pre, post``."""
-    return values[:, 0] if values.shape[1] == 1 else values.sum(1)
+    return torch.from_numpy(_sides(values))
+
+
+def _sides(values: torch.Tensor) -> Floats:
+    """The same as an array, whose calls are cheaper than torch's on small arrays."""
+    sides: Floats = values.numpy()[:, 0] if values.shape[1] == 1 else values.sum(1).numpy()
+    return sides

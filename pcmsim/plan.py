@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+NONE = torch.empty(0, dtype=torch.int64)
+"""No devices."""
+
 
 @dataclass(frozen=True)
 class PulsePlan:
@@ -33,10 +36,9 @@ class PulsePlan:
         reset_devices: torch.Tensor | None = None,
     ) -> PulsePlan:
         """A plan from what is given; nothing else happens, and one pulse is the default count."""
-        none = torch.empty(0, dtype=torch.int64)
-        sets = none if set_devices is None else set_devices
+        sets = NONE if set_devices is None else set_devices
         counts = torch.ones_like(sets) if set_counts is None else set_counts
-        return cls(sets, counts, none if reset_devices is None else reset_devices)
+        return cls(sets, counts, NONE if reset_devices is None else reset_devices)
 
     @property
     def empty(self) -> bool:
@@ -46,7 +48,7 @@ class PulsePlan:
     @property
     def sets(self) -> int:
         """Number of SET pulses."""
-        return int(self.set_counts.sum())
+        return int(self.set_counts.numpy().sum())
 
     @property
     def resets(self) -> int:

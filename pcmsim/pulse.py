@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from pcmsim.accumulative import N18, AccumulativeModel
@@ -67,16 +68,17 @@ class PulseModel(AccumulativeModel):
 
     def read(self, cells: DeviceState, spread: Spread, now: float) -> ReadDistribution:
         """Drifted conductance with noise that grows linearly with it."""
-        drifted = cells.conductance
+        location, ceiling = cells.conductance, self._ceiling(spread)
         if self.drift_exponent > 0.0:
             age = cells.age(now, self.read_delay)
             factor = drift_factor(age, self.drift_exponent * spread.drift_exponent, self.drift_reference)
-            drifted = factor.mul_(cells.conductance)
+            location = factor.mul_(location)
         if not self.noisy:
-            return ReadDistribution(drifted, None, self.g_min, self._ceiling(spread))
+            return ReadDistribution(location, None, self.g_min, ceiling)
         offset = max(self.read_offset * self.read_noise, SMALLEST_SCALE)
-        scale = (drifted * (self.read_slope * self.read_noise)).add_(offset)
-        return ReadDistribution(drifted, scale, self.g_min, self._ceiling(spread))
+        scale = location.numpy() * np.float32(self.read_slope * self.read_noise)
+        scale += np.float32(offset)
+        return ReadDistribution(location, torch.from_numpy(scale), self.g_min, ceiling)
 
     def exponents(self, cells: DeviceState, spread: Spread) -> torch.Tensor:
         """One exponent for all, up to mismatch."""

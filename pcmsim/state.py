@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 
@@ -54,12 +55,14 @@ class DeviceState:
 
     def put(self, indices: torch.Tensor, cells: DeviceState) -> None:
         """Write `cells` back at flat `indices`, in place."""
+        places = indices.numpy()
         for name, value in self.items():
-            value.put_(indices, getattr(cells, name))
+            value.numpy().put(places, getattr(cells, name).numpy())  # cheaper than torch's for a few devices
 
     def age(self, now: float, shortest: float) -> torch.Tensor:
         """Time since the last write [s] at device time `now` [s], not below `shortest`; float32."""
-        return (now - self.written_at).float().clamp_(min=shortest)
+        ages = np.asarray(np.subtract(now, self.written_at.numpy()), np.float32)
+        return torch.from_numpy(np.maximum(ages, np.float32(shortest), out=ages))
 
     def copy(self) -> DeviceState:
         """An independent copy, contiguous."""

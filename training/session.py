@@ -312,7 +312,7 @@ class Session:
             hidden=activity.hidden,
             voltage=activity.voltage,
             raised=activity.raised,
-            output=np.nan_to_num(activity.output),
+            output=torch.from_numpy(activity.output).nan_to_num().numpy(),
             target=sample.target,
             error=learned.error,
             probe=memory.probe(self.arrays.recurrent, self._probed, self.device_time),

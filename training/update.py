@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 import torch
+from numba import njit
 
 from pcmsim.array import WeightArray
 from pcmsim.plan import Plan, PulsePlan
@@ -12,11 +14,34 @@ from pcmsim.streams import Streams
 from training.config import RunConfig
 from training.eprop import Gradients
 from training.network import LAYERS, Arrays
+from training.neurons import Floats
 from training.schemes import SchemeState, UpdateScheme, WithRefresh
 from training.schemes.base import Asked
 from training.watch import LayerWatch, Update
 
 Watch = dict[str, LayerWatch]
+
+
+def limit(gradient: torch.Tensor, clip: float) -> torch.Tensor:
+    """A gradient clipped to `clip` either side, 0 where it is not a number.
+
+    Examples
+    --------
+    >>> limit(torch.tensor([0.5, -3.0, torch.inf, torch.nan]), 2.0).tolist()
+    [0.5, -2.0, 2.0, 0.0]
+    """
+    limited = _limited(gradient.numpy().reshape(-1), clip)
+    return torch.from_numpy(limited.reshape(gradient.shape))
+
+
+@njit(nogil=True, cache=True)
+def _limited(gradient: Floats, clip: float) -> Floats:
+    most, zero = gradient.dtype.type(clip), gradient.dtype.type(0.0)
+    limited = np.empty_like(gradient)
+    for i in range(gradient.size):
+        value = gradient[i]
+        limited[i] = zero if np.isnan(value) else min(max(value, -most), most)
+    return limited
 
 
 class Updater:
@@ -106,7 +131,7 @@ class Updater:
         clip, strength = self._config.learning.gradient_clip, self._config.learning.weight_strength
         if strength > 0.0:
             gradient = gradient + strength * array.stored_weights()
-        limited = self._config.precision.round_gradient(torch.nan_to_num(gradient, 0.0).clamp_(-clip, clip))
+        limited = self._config.precision.round_gradient(limit(gradient, clip))
         adapts = layer == "output" and self._config.learning.feedback == "adaptive"
         return self._adapt_feedback(array, limited, lr) if adapts else limited
 

@@ -1,4 +1,4 @@
-"""Updates: learning rates that fall."""
+"""Updates: gradients within limits, learning rates that fall."""
 
 from __future__ import annotations
 
@@ -10,12 +10,23 @@ import torch
 
 from training.config import LearningConfig, RunConfig
 from training.session import Session
-from training.update import Updater
+from training.update import Updater, limit
 
 SMALL = {"network.hidden": 20, "task": {"name": "pattern", "inputs": 10, "duration": 0.1, "rate": 100.0}}
 RATES = {"learning.lr_input": 1e-4, "learning.lr_recurrent": 3e-4, "learning.lr_output": 2e-3}
 DIGITAL = {"scheme": "float32", "precision.weight_bits": None}
 FALLING = RunConfig().with_values({**SMALL, **RATES, **DIGITAL, "learning.halving": 7})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("clip", [1e-3, 0.7, 1e12])
+def test_gradients_are_limited_as_torch_does_it(clip: float, dtype: torch.dtype) -> None:
+    gradient = torch.randn(7, 5, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    gradient[:, 2] = torch.tensor([torch.nan, torch.inf, -torch.inf, -0.0, 1e30, -1e30, 1e-30], dtype=dtype)
+    for given in (gradient, gradient.T):
+        kept = given.clone()
+        assert torch.equal(limit(given, clip), torch.nan_to_num(kept, 0.0).clamp(-clip, clip))
+        torch.testing.assert_close(given, kept, equal_nan=True, rtol=0.0, atol=0.0)
 
 
 def test_after_a_halving_each_rate_is_half_and_without_one_it_stays() -> None:

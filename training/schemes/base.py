@@ -143,8 +143,8 @@ def deal(synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: S
     PulsePlan
     """
     cells = view.shape[0] * view.shape[1]
-    upcoming = state["selection"] if view.devices > 1 else torch.empty(0, dtype=torch.int64)
-    devices, counts = _dealt(synapses.numpy(), pulses.numpy(), view.devices, cells, upcoming.view(-1).numpy())
+    upcoming = state["selection"].numpy().reshape(-1) if view.devices > 1 else np.empty(0, np.int64)
+    devices, counts = _dealt(synapses.numpy(), pulses.numpy(), view.devices, cells, upcoming)
     return PulsePlan.build(torch.from_numpy(devices), torch.from_numpy(counts))
 
 

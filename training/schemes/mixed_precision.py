@@ -50,7 +50,7 @@ class MixedPrecision(UpdateScheme):
         if precision.accumulator_bits is not None:
             gathered.copy_(quantise(gathered, precision.accumulator_bits, precision.weight_range))
         quantum = precision.weight_grain or view.weight_step * view.devices
-        synapses, pulses = _take_quanta(gathered.view(-1).numpy(), quantum, view.weight_step)
+        synapses, pulses = _take_quanta(gathered.numpy().reshape(-1), quantum, view.weight_step)
         return deal(torch.from_numpy(synapses), torch.from_numpy(pulses), view, state)
 
 
