@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -165,11 +166,14 @@ class AccumulativeModel(DeviceModel):
 
     def _steps(self, spread: Spread) -> Steps:
         """What compiled SET pulses need to know."""
+        return Steps(*self._alike, _each(spread.step), _each(self._ceiling(spread)))
+
+    @cached_property
+    def _alike(self) -> tuple[Singles, Singles, np.float32, np.float32, np.float32]:
+        """What `Steps` holds that is the same for all devices."""
         mean, sigma = (np.array(line, np.float32) for line in self._lines)
-        noise, floor = np.float32(self.write_noise), np.float32(self.g_min)
         fade = np.float32(math.exp(-1.0 / self.history_decay))
-        factor, ceiling = (_each(value) for value in (spread.step, self._ceiling(spread)))
-        return Steps(mean, sigma, noise, fade, floor, factor, ceiling)
+        return mean, sigma, np.float32(self.write_noise), fade, np.float32(self.g_min)
 
     def reset(self, cells: DeviceState, now: float, noise: Noise) -> DeviceState:
         """Back to the amorphous phase, history renewed."""

@@ -102,11 +102,8 @@ class Spread:
 
     def take(self, indices: torch.Tensor) -> Spread:
         """The factors of the devices at flat `indices`."""
-
-        def pick(value: torch.Tensor | float) -> torch.Tensor | float:
-            return value.take(indices) if isinstance(value, torch.Tensor) else value
-
-        return Spread(**{name: pick(getattr(self, name)) for name in self.FIELDS})
+        every = (self.step, self.g_max, self.drift_exponent)
+        return Spread(*(value.take(indices) if isinstance(value, torch.Tensor) else value for value in every))
 
 
 def factors(
