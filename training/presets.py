@@ -254,11 +254,11 @@ DIGITS: dict[str, Any] = {
 }
 _add(
     "digits",
-    "Handwritten digits of 8 x 8 pixels, each a spike, turned at random: plain neurons, Adam at a falling rate.",
+    "Handwritten digits of 8 x 8 pixels, each a spike, moved at random: plain neurons, Adam at a falling rate.",
     CHOSEN + ", whole stretches of it; rotation: fixed in advance",
     {
         **DIGITS,
-        "task": {"name": "digits", "tau_in": 80e-3, "theta_in": 0.1, "rotation": 15.0},
+        "task": {"name": "digits", "tau_in": 80e-3, "theta_in": 0.1, "rotation": 15.0, "shift": 0.5},
         "learning.dropout": 0.4,
         "learning.halving": 12_000,
     },

@@ -1,4 +1,4 @@
-"""Turned images: against SciPy's, and who gets to see them."""
+"""Moved images: against SciPy's, and who gets to see them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import rotate
+from scipy.ndimage import rotate, shift
 from scipy.stats import kstest
 
 from pcmsim.errors import FieldError
@@ -18,7 +18,7 @@ from training.coding import latency
 from training.presets import PRESETS
 from training.session import Session
 from training.tasks import Digits, Mnist, Sampler
-from training.tasks.pictures import randomly_turned, turned
+from training.tasks.pictures import moved, randomly_moved
 
 SHAPES = [(8, 8), (16, 16), (5, 9)]
 
@@ -32,8 +32,8 @@ def task(request: pytest.FixtureRequest) -> Digits | Mnist:
     return Digits() if request.param == "digits" else request.getfixturevalue("mnist")
 
 
-def sampled(task: Digits | Mnist, rotation: float) -> Sampler:
-    return dataclasses.replace(task, rotation=rotation).sampler(1e-3, streams=Streams(3))
+def sampled(task: Digits | Mnist, rotation: float, pixels: float = 0.0) -> Sampler:
+    return dataclasses.replace(task, rotation=rotation, shift=pixels).sampler(1e-3, streams=Streams(3))
 
 
 def events(sample) -> tuple[int, bytes, bytes]:
@@ -46,12 +46,36 @@ def test_an_image_turns_as_in_scipy(shape: tuple[int, int], degrees: float) -> N
     """SciPy drops what lies between the outermost pixels and the dark around them, unless there is a frame."""
     image = noise(shape)
     expected = rotate(np.pad(image, 1), degrees, reshape=False, order=1)[1:-1, 1:-1]
-    np.testing.assert_allclose(turned(image, math.radians(degrees)), expected, atol=1e-12)
+    np.testing.assert_allclose(moved(image, math.radians(degrees)), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("pixels", [(0.3, 0.0), (-1.0, 0.5), (0.25, -2.6)])
+def test_an_image_is_shifted_as_in_scipy(shape: tuple[int, int], pixels: tuple[float, float]) -> None:
+    image = noise(shape)
+    expected = shift(image, pixels, order=1, mode="grid-constant")
+    np.testing.assert_allclose(moved(image, 0.0, *pixels), expected, atol=1e-12)
+
+
+def test_an_image_is_turned_before_it_is_shifted() -> None:
+    image = noise((9, 9))
+    expected = moved(moved(image, math.pi / 2), 0.0, 2.0, -1.0)
+    np.testing.assert_allclose(moved(image, math.pi / 2, 2.0, -1.0), expected, atol=1e-12)
+
+
+def test_shifts_are_uniform_and_independent() -> None:
+    image = np.zeros((21, 21))
+    image[10, 10] = 1.0
+    rows, columns = np.mgrid[:21, :21] - 10
+    draws = [randomly_moved(image, 0.0, 3.0, Streams(1).at("task/vary", trial)) for trial in range(300)]
+    down, right = np.array([((draw * rows).sum(), (draw * columns).sum()) for draw in draws]).T
+    assert min(kstest(one, "uniform", (-3.0, 6.0)).pvalue for one in (down, right)) > 0.01
+    assert abs(np.corrcoef(down, right)[0, 1]) < 4.0 / math.sqrt(300)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_angle_changes_no_bit(shape: tuple[int, int]) -> None:
-    assert turned(noise(shape), 0.0).tobytes() == noise(shape).tobytes()
+    assert moved(noise(shape), 0.0).tobytes() == noise(shape).tobytes()
 
 
 def test_angles_are_uniform_up_to_the_rotation() -> None:
@@ -59,7 +83,7 @@ def test_angles_are_uniform_up_to_the_rotation() -> None:
     image = np.zeros((41, 41))
     image[20, 35] = 1.0
     rows, columns = np.mgrid[:41, :41] - 20
-    draws = [randomly_turned(image, 40.0, Streams(1).at("task/vary", trial)) for trial in range(300)]
+    draws = [randomly_moved(image, 40.0, 0.0, Streams(1).at("task/vary", trial)) for trial in range(300)]
     angles = [math.degrees(math.atan2(-(draw * rows).sum(), (draw * columns).sum())) for draw in draws]
     assert kstest(angles, "uniform", (-40.0, 80.0)).pvalue > 0.01
     assert max(np.abs(angles)) <= 40.0 + 1.0
@@ -71,14 +95,17 @@ def test_without_rotation_nothing_changes(task: Digits | Mnist) -> None:
     assert [events(plain.sample(t)) for t in range(40)] == [events(zero.sample(t)) for t in range(40)]
 
 
-def test_what_judges_is_never_turned(task: Digits | Mnist) -> None:
-    plain, turning = sampled(task, 0.0), sampled(task, 30.0)
+def test_what_judges_is_never_moved(task: Digits | Mnist) -> None:
+    plain, turning = sampled(task, 0.0), sampled(task, 30.0, 1.0)
     for part in ("validation", "test"):
         assert list(map(events, turning.evaluation(part))) == list(map(events, plain.evaluation(part)))
 
 
-def test_each_trial_turns_its_image_anew_and_keeps_order_and_label(task: Digits | Mnist) -> None:
-    plain, turning = sampled(task, 0.0), sampled(task, 30.0)
+@pytest.mark.parametrize(("rotation", "pixels"), [(30.0, 0.0), (0.0, 1.0), (30.0, 1.0)])
+def test_each_trial_moves_its_image_anew_and_keeps_order_and_label(
+    task: Digits | Mnist, rotation: float, pixels: float
+) -> None:
+    plain, turning = sampled(task, 0.0), sampled(task, rotation, pixels)
     trials = range(5 * plain.parts.train.size)
     assert [turning.sample(trial).label for trial in trials] == [plain.sample(trial).label for trial in trials]
     first = plain.sample(0).index
@@ -86,10 +113,10 @@ def test_each_trial_turns_its_image_anew_and_keeps_order_and_label(task: Digits 
     assert len(again) == len({events(turning.sample(trial)) for trial in again}) == 5
 
 
-def test_spikes_are_those_of_the_turned_image() -> None:
-    sampler = sampled(Digits(), 25.0)
+def test_spikes_are_those_of_the_moved_image() -> None:
+    sampler = sampled(Digits(), 25.0, 0.7)
     sample = sampler.sample(7)
-    image = randomly_turned(sampler.image(sample), 25.0, Streams(3).at("task/vary", 7))
+    image = randomly_moved(sampler.image(sample), 25.0, 0.7, Streams(3).at("task/vary", 7))
     expected = latency(image.ravel(), 20e-3, 0.2)
     arrived = dict(zip(sample.inputs.neuron.tolist(), spikes.times(sample.inputs).tolist(), strict=True))
     assert arrived == {pixel: int(time * 1e3) for pixel, time in enumerate(expected) if time < 0.06}

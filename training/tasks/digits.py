@@ -33,7 +33,7 @@ from training.tasks.data import (
     theta_in_field,
     validation_field,
 )
-from training.tasks.pictures import duration_field, randomly_turned, rotation_field
+from training.tasks.pictures import duration_field, randomly_moved, rotation_field, shift_field
 
 BRIGHTEST, CLASSES = 16.0, 10
 TEST_SHARE = 0.2
@@ -68,6 +68,7 @@ class Digits(Task):
     tau_in: float = tau_in_field()
     theta_in: float = theta_in_field()
     rotation: float = rotation_field()
+    shift: float = shift_field()
     asked: float = asked_field()
     readout: str = readout_field("sum")
 
@@ -91,18 +92,19 @@ class DigitsSampler(DataSampler):
         self._task, self._dt, self._begin = task, dt, round(task.asked / dt)
         train, test = SPLITS[task.split](self._labels, streams)
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
-        super().__init__(parts, self._encoded, streams, self._turned if task.rotation else None)
+        super().__init__(parts, self._encoded, streams, self._moved if task.rotation or task.shift else None)
 
     def image(self, sample: Sample) -> Floats:
-        """See `Sampler.image`; never turned."""
+        """See `Sampler.image`; never moved."""
         shown: Floats = self._images[sample.index]
         return shown
 
     def _encoded(self, index: int) -> Sample:
         return self._spiking(index, self._images[index])
 
-    def _turned(self, index: int, generator: torch.Generator) -> Sample:
-        return self._spiking(index, randomly_turned(self._images[index], self._task.rotation, generator))
+    def _moved(self, index: int, generator: torch.Generator) -> Sample:
+        image = randomly_moved(self._images[index], self._task.rotation, self._task.shift, generator)
+        return self._spiking(index, image)
 
     def _spiking(self, index: int, image: Floats) -> Sample:
         times = latency(image.ravel(), self._task.tau_in, self._task.theta_in)

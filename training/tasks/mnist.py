@@ -28,7 +28,7 @@ from training.tasks.data import (
     theta_in_field,
     validation_field,
 )
-from training.tasks.pictures import duration_field, randomly_turned, rotation_field
+from training.tasks.pictures import duration_field, randomly_moved, rotation_field, shift_field
 
 SIDE, DROPPED, SMALLER, CLASSES = 28, 2, 16, 10
 BRIGHTEST = 255.0
@@ -54,6 +54,7 @@ class Mnist(Task):
     tau_in: float = tau_in_field()
     theta_in: float = theta_in_field()
     rotation: float = rotation_field()
+    shift: float = shift_field()
     readout: str = readout_field("max")
 
     def __post_init__(self) -> None:
@@ -79,10 +80,10 @@ class MnistSampler(DataSampler):
         self._task, self._dt = task, dt
         train, test = np.split(np.arange(self._labels.size), [len(self._pixels[0])])
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
-        super().__init__(parts, self._encoded, streams, self._turned if task.rotation else None)
+        super().__init__(parts, self._encoded, streams, self._moved if task.rotation or task.shift else None)
 
     def image(self, sample: Sample) -> Floats:
-        """See `Sampler.image`; never turned."""
+        """See `Sampler.image`; never moved."""
         return self._shrunk(sample.index)
 
     def _shrunk(self, index: int) -> Floats:
@@ -93,8 +94,9 @@ class MnistSampler(DataSampler):
     def _encoded(self, index: int) -> Sample:
         return self._spiking(index, self._shrunk(index))
 
-    def _turned(self, index: int, generator: torch.Generator) -> Sample:
-        return self._spiking(index, randomly_turned(self._shrunk(index), self._task.rotation, generator))
+    def _moved(self, index: int, generator: torch.Generator) -> Sample:
+        image = randomly_moved(self._shrunk(index), self._task.rotation, self._task.shift, generator)
+        return self._spiking(index, image)
 
     def _spiking(self, index: int, image: Floats) -> Sample:
         times = latency(image.ravel(), self._task.tau_in, self._task.theta_in)

@@ -1,4 +1,4 @@
-"""What tasks on pictures share; pictures turned at random: as if more people had written them."""
+"""What tasks on pictures share; pictures moved at random: as if more people had written them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pcmsim.quantity import quantity
 from training.neurons import Floats
 
 
-def turned(image: Floats, angle: float) -> Floats:
-    """An image turned about its centre, read between pixels bilinearly; outside it is dark.
+def moved(image: Floats, angle: float, down: float = 0.0, right: float = 0.0) -> Floats:
+    """An image turned about its centre, then shifted, read between pixels bilinearly; outside it is dark.
 
     Parameters
     ----------
@@ -22,25 +22,29 @@ def turned(image: Floats, angle: float) -> Floats:
         ``height, width``, float64.
     angle : float
         Angle [rad], counter-clockwise as images are shown: first row on top.
+    down, right : float
+        Shift [pixels].
 
     Returns
     -------
     numpy.ndarray
-        Same shape; at angle 0 the same values.
+        Same shape; at angle 0 without a shift the same values.
 
     Examples
     --------
-    >>> turned(np.array([[0.0, 1.0], [0.0, 0.0]]), math.pi / 2).round(9).tolist()
+    >>> moved(np.array([[0.0, 1.0], [0.0, 0.0]]), math.pi / 2).round(9).tolist()
     [[1.0, 0.0], [0.0, 0.0]]
+    >>> moved(np.array([[0.0, 1.0], [0.0, 0.0]]), 0.0, down=0.25).tolist()
+    [[0.0, 0.75], [0.0, 0.25]]
     """
-    read: Floats = _read(image, math.cos(angle), math.sin(angle))
+    read: Floats = _read(image, math.cos(angle), math.sin(angle), down, right)
     return read
 
 
-def randomly_turned(image: Floats, rotation: float, generator: torch.Generator) -> Floats:
-    """An image turned by a random angle, uniform up to `rotation` [deg] either way."""
-    share = 2.0 * float(torch.rand((), dtype=torch.float64, generator=generator)) - 1.0
-    return turned(image, math.radians(rotation) * share)
+def randomly_moved(image: Floats, rotation: float, shift: float, generator: torch.Generator) -> Floats:
+    """An image at a random angle and place, uniform up to `rotation` [deg] and `shift` [pixels] either way."""
+    angle, down, right = (2.0 * torch.rand(3, dtype=torch.float64, generator=generator) - 1.0).tolist()
+    return moved(image, math.radians(rotation) * angle, shift * down, shift * right)
 
 
 def duration_field() -> Any:
@@ -69,19 +73,32 @@ def rotation_field() -> Any:
     )
 
 
+def shift_field() -> Any:
+    """A task's field for how far its training images are shifted."""
+    return quantity(
+        0.0,
+        unit="pixels",
+        minimum=0.0,
+        maximum=8.0,
+        structural=True,
+        doc="Training images are shifted at random by up to this along both sides, anew at each trial; 0: never",
+        source="ours: writers do not meet the middle",
+    )
+
+
 @njit(nogil=True, cache=True)
-def _read(image: Floats, cosine: float, sine: float) -> Floats:
-    """The image turned; places are measured from its first pixel."""
+def _read(image: Floats, cosine: float, sine: float, down: float, right: float) -> Floats:
+    """The image moved; places are measured from its first pixel."""
     height, width = image.shape
     middle, centre = (height - 1) / 2, (width - 1) / 2
     framed, read = np.zeros((height + 2, width + 2)), np.zeros((height, width))
     framed[1:-1, 1:-1] = image
     for row in range(height):
         for column in range(width):
-            down = middle + cosine * (row - middle) + sine * (column - centre)
-            right = centre + cosine * (column - centre) - sine * (row - middle)
-            if -1.0 < down < height and -1.0 < right < width:
-                read[row, column] = _between(framed, down + 1.0, right + 1.0)
+            y, x = row - down - middle, column - right - centre
+            above, left = middle + cosine * y + sine * x, centre + cosine * x - sine * y
+            if -1.0 < above < height and -1.0 < left < width:
+                read[row, column] = _between(framed, above + 1.0, left + 1.0)
     return read
 
 
