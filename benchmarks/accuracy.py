@@ -35,6 +35,7 @@ TESTED = "test"
 NO_HIDDEN_LEARNING = {"learning.lr_input": 0.0, "learning.lr_recurrent": 0.0}
 PLAIN_DIGITS = {
     "task.rotation": 0.0,
+    "task.shift": 0.0,
     "task.tau_in": 40e-3,
     "task.theta_in": 0.2,
     "learning.dropout": 0.0,
