@@ -210,12 +210,6 @@ class DeviceConfig:
         doc="Mean conductance at the start",
         source="Demirag 2021's published mixed-precision set",
     )
-    initial_weights: bool = quantity(
-        False,
-        structural=True,
-        doc="Blind pulses write random weights of the network's initial gain before the run; else devices begin alike",
-        source="ours: networks with high thresholds are silent otherwise",
-    )
     update_interval: float = quantity(
         38.6,
         unit="s",

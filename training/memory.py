@@ -10,7 +10,7 @@ from functools import singledispatch
 import numpy as np
 import torch
 
-from pcmsim.array import ArrayView, WeightArray
+from pcmsim.array import WeightArray
 from pcmsim.core import Core
 from pcmsim.crossbar import Crossbar
 from pcmsim.digital import DigitalArray
@@ -22,7 +22,6 @@ from training.config import RunConfig
 from training.network import LAYERS, Arrays
 from training.neurons import Floats
 from training.records import CoreSnapshot, LayerSnapshot, Snapshot
-from training.schemes.base import deal, selection
 from training.tasks import Sampler
 from training.watch import LayerWatch
 
@@ -74,19 +73,16 @@ def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None 
     }
 
 
-def _initial(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> torch.Tensor:
+def _digital(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
     normal = torch.randn(shape, generator=streams.at(f"initial/{layer}"))
     network = config.network
     own = network.recurrent_gain if layer == "recurrent" else None
-    return normal * ((network.initial_gain if own is None else own) * math.sqrt(2.0 / shape[0]))
-
-
-def _digital(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
-    return DigitalArray(_initial(config, layer, shape, streams), form=config.precision.weight_format)
+    weights = normal * ((network.initial_gain if own is None else own) * math.sqrt(2.0 / shape[0]))
+    return DigitalArray(weights, form=config.precision.weight_format)
 
 
 def _crossbar(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
-    array = Crossbar(
+    return Crossbar(
         shape,
         config.device.model(config.precision.weight_bits),
         devices=config.device.devices,
@@ -94,16 +90,6 @@ def _crossbar(config: RunConfig, layer: str, shape: tuple[int, int], streams: St
         initial_conductance=config.device.initial_conductance,
         generator=streams.at(f"initial/{layer}"),
     )
-    if config.device.initial_weights:
-        plan = _written(_initial(config, layer, shape, streams), array.view())
-        array.apply(plan, 0.0, generator=streams.at("initial/written", LAYERS.index(layer)))
-    return array
-
-
-def _written(weights: torch.Tensor, view: ArrayView) -> PulsePlan:
-    """Blind pulses for some weights on devices that hold none."""
-    pulses = (weights.reshape(-1) / view.weight_step).round()
-    return deal(torch.arange(pulses.numel()), pulses, view, selection(view))
 
 
 def _core(config: RunConfig, layer: str, array: WeightArray, streams: Streams) -> Core:

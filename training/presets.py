@@ -214,8 +214,6 @@ _add(
         "precision.weight_range": 0.8,
         "device.scale": 12.9,
         "device.initial_conductance": 1.0,
-        "device.initial_weights": True,
-        "network.initial_gain": 0.3,
         "core.adc_range": 2.0,
         "learning.lr_input": 2.5e-3,
         "learning.lr_recurrent": 2.5e-3,

@@ -70,9 +70,13 @@ def _diverged(s: Situation) -> Words | None:
 def _silent(s: Situation) -> Words | None:
     if s.record.status != "silent":
         return None
+    asked = bool(s.meters.asked_pulses)
+    hope = (
+        "Only rate regularisation can wake them, in hundreds of trials." if asked else "No weight changes: it stays so."
+    )
     return Words(
         f"None of the {s.config.network.hidden} hidden neurons spiked: {s.record.rate:.0f} Hz.",
-        'Without spikes no weight can change, so it stays like this. Lower "Firing threshold".',
+        f'{hope} Lower "Firing threshold".',
         "Firing threshold",
     )
 

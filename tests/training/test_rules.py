@@ -259,6 +259,22 @@ def test_controls_are_labelled_like_this_on_the_page() -> None:
             assert f'"{quoted}"' in page, name
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"), [(None, "it stays so"), (0.0, "it stays so"), (1e-7, "rate regularisation")]
+)
+def test_a_silent_network_may_wake_up_where_learning_asks_for_something(asked: float | None, said: str) -> None:
+    assert said in the("silent", moment({"asked_pulses": asked}, status="silent", rate=0.0)).advice
+
+
+def test_a_silent_network_does_wake_up_by_rate_regularisation_alone() -> None:
+    """Its neurons' voltages are within reach of the threshold: the surrogate derivative lets them be raised."""
+    quiet = {"network.hidden": 20, "task.duration": 0.1, "learning.lr_input": 0.02, "learning.lr_recurrent": 0.02}
+    regular = {"learning.rate_strength": 0.1, "learning.rate_target": 20.0, "scheme": "mixed-precision-adam"}
+    session = Session(RunConfig().with_values({**MIXED, **quiet, **regular, "network.threshold": 0.6}))
+    rates = [record.rate for record in session.run(60)]
+    assert rates[0] == 0.0 and rates[-1] > 0.0
+
+
 def test_lost_says_how_much_more_is_needed() -> None:
     """A largest change of 0.3 pulses needs 3.3, so 4 times the rate."""
     said = the("lost", moment({"asked_pulses": 0.3}, {"scheme": "update-ready"}))
