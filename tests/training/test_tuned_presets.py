@@ -55,7 +55,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize("task", sorted({name.split("-")[0] for name in SHIPPED}))
 def test_schemes_of_a_task_had_the_same_budget(task):
     records = {name: tuned.record for name, tuned in SHIPPED.items() if name.startswith(f"{task}-")}
-    assert set(records) == {f"{task}-{scheme}" for scheme in SPACES}
+    compared = set(SPACES) - {"mixed-precision-adam"}  # Can be tuned, but is none of the published schemes.
+    assert set(records) == {f"{task}-{scheme}" for scheme in compared}
     equal = {(told.evaluations, told.seeds, told.trials, told.metric, len(told.fields)) for told in records.values()}
     assert len(equal) == 1
 
