@@ -110,6 +110,11 @@ class _Received(Deserializer):
         """
         return obj.id in self._brought
 
+    def _decode_object_ref(self, obj: Any) -> Model:
+        """A browser may describe anew what it was just told of: the known model stays, as in Bokeh, which warns."""
+        known = self._references.get(obj["id"])
+        return super()._decode_object_ref(obj) if known is None else known
+
 
 def _create(kind: type[patch_doc], events: list[DocumentPatchedEvent], **metadata: Any) -> patch_doc:
     [document] = {event.document for event in events}

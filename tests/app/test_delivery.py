@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from typing import Any
 
 import bokeh.document.document as module
@@ -15,6 +16,7 @@ from bokeh.model import Model
 from bokeh.models import ColumnDataSource, FixedTicker, Range1d, Title
 from bokeh.plotting import figure
 from bokeh.protocol.messages.patch_doc import patch_doc
+from bokeh.util.warnings import BokehUserWarning
 from panel.io import document as io
 
 from app import delivery
@@ -191,6 +193,16 @@ def test_a_browsers_message_about_an_unknown_model_is_refused(kind: type[Any]) -
     document, _, _ = page()
     with pytest.raises(UnknownReferenceError):
         received(document, kind, {"id": "p9999"})
+
+
+def test_a_known_model_that_a_browser_describes_anew_stays_itself_without_a_warning() -> None:
+    document, plot, _ = page()
+    again = {"type": "object", "name": "Range1d", "id": plot.y_range.id, "attributes": {"start": 2, "end": 3}}
+    with pytest.warns(BokehUserWarning, match="already known"):
+        assert received(document, Deserializer, again) is plot.y_range
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert received(document, delivery._Received, again) is plot.y_range
 
 
 def test_a_model_that_a_browsers_message_has_called_up_is_still_to_be_told() -> None:
