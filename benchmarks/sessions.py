@@ -84,6 +84,7 @@ class Server:
 
 @contextlib.contextmanager
 def served(most: int) -> Iterator[Server]:
+    """A server for so many visitors, as long as the block lasts."""
     server = Server(free_port(), Path(tempfile.mkdtemp()) / "stderr")
     code = f"from app.serve import serve; serve(port={server.port}, open_browser=False, max_sessions={most})"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -252,6 +253,7 @@ def _crowd(frames: Any, trials: Any, health: dict[str, Any], errors: list[str]) 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
+    """A headless browser, as long as the block lasts."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
@@ -295,6 +297,7 @@ CROWDS: dict[str, Callable[..., dict[str, Any]]] = {"protocol": _light, "browser
 
 
 def many(options: argparse.Namespace) -> dict[str, Any]:
+    """Visitors who are there at the same time."""
     with served(options.sessions) as server:
         empty = memory(server.health())
         figures = CROWDS[options.clients](server, options.sessions, options.seconds, options.paint_ms / 1000.0)
@@ -329,6 +332,8 @@ def at_rest(server: Server) -> dict[str, Any]:
 
 
 def churn(options: argparse.Namespace) -> dict[str, Any]:
+    """Visitors who come and go, and what they leave behind."""
+
     def wander(visits: int) -> list[str]:
         return asyncio.run(come_and_go(server, visits, options.together, options.stay, options.paint_ms / 1000.0))
 
@@ -384,6 +389,7 @@ def _sample(server: Server, page: Page, probe: Any, began: float) -> dict[str, f
 
 
 def endurance(options: argparse.Namespace) -> dict[str, Any]:
+    """One page that is watched for long."""
     errors: list[str] = []
     with served(1) as server, chromium() as browser:
         page = open_page(browser, f"{server.url}?autoplay=1", errors)
@@ -420,6 +426,7 @@ def judged(samples: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
+    """The figures beside what is asked, for people."""
     lines = []
     for name, value in figures.items():
         if isinstance(value, (list, dict)):
@@ -433,6 +440,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Measure the part that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = parser.add_subparsers(required=True, metavar="PART")
     crowd = _part(parts, many, "sessions that all train at the same time", 10)

@@ -100,6 +100,7 @@ TRIAL = "Bokeh.documents[0].get_model_by_name('frames').data.trial[0]"
 
 
 def free_port() -> int:
+    """A port that nobody listens to."""
     with socket.socket() as server:
         server.bind(("localhost", 0))
         return int(server.getsockname()[1])
@@ -107,6 +108,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def served() -> Iterator[str]:
+    """A server, as long as the block lasts."""
     port = free_port()
     code = f"from app.serve import serve; serve(port={port}, open_browser=False)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -199,6 +201,7 @@ def trials_of(runner: Runner, seconds: float) -> float:
 
 
 def measure(visits: int, seconds: float, rounds: int, presses: int) -> dict[str, Any]:
+    """All figures of a page."""
     prepare()
     with served() as url:
         pictures, ready = opening(url, visits)
@@ -223,6 +226,7 @@ def measure(visits: int, seconds: float, rounds: int, presses: int) -> dict[str,
 
 
 def table(figures: dict[str, Any]) -> str:
+    """The figures beside what is asked, for people."""
     lines = []
     for name, value in figures.items():
         if isinstance(value, list):
@@ -235,6 +239,7 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--visits", type=int, default=5, help="fresh browsers for the first picture")

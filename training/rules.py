@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-import training.causes  # noqa: F401 - files its rules
+from training import causes
 from training.config import RunConfig
 from training.meters import SATURATED
 from training.situation import (
@@ -26,7 +26,7 @@ from training.situation import (
     rule,
 )
 
-__all__ = ["RULES", "Finding", "Situation", "findings"]
+__all__ = ["RULES", "Finding", "Situation", "causes", "findings"]  # to import `causes` files its rules
 
 STUCK, ONE_SIDED = 0.02, 0.1
 """Shares of pairs worth a word: one in fifty, and one in ten where one side still moves; published runs have 0."""
@@ -71,9 +71,7 @@ def _silent(s: Situation) -> Words | None:
     if s.record.status != "silent":
         return None
     asked = bool(s.meters.asked_pulses)
-    hope = (
-        "Only rate regularisation can wake them, in hundreds of trials." if asked else "No weight changes: it stays so."
-    )
+    hope = "What learning asks for may wake them, slowly." if asked else "No weight changes: it stays so."
     return Words(
         f"None of the {s.config.network.hidden} hidden neurons spiked: {s.record.rate:.0f} Hz.",
         f'{hope} Lower "Firing threshold".',

@@ -60,6 +60,12 @@ def test_an_evaluation_asks_as_many_trials_as_are_set() -> None:
     assert [len(sampler.evaluation()) for sampler in samplers] == [100, 7]
 
 
+@pytest.mark.parametrize("value", [0, 1001, 2.5])
+def test_a_number_of_evaluated_trials_that_cannot_be_is_refused(value: float) -> None:
+    with pytest.raises(FieldError, match=rf"^Evidence.evaluated: must be a whole number >= 1 and <= 1000, got {value}"):
+        Evidence(evaluated=value)
+
+
 def test_trials_repeat_by_number_and_are_not_those_that_judge() -> None:
     sampler = Evidence().sampler(1e-3, streams=Streams(3))
     one, again, other = sampler.sample(5), sampler.sample(5), sampler.sample(6)

@@ -132,6 +132,9 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
     assert early + [record.loss for record in Session.resume(tmp_path / "run.safetensors").run(27)] == losses
 
 
-def test_a_rotation_beyond_half_a_turn_is_refused() -> None:
-    with pytest.raises(FieldError, match=r"^Digits.rotation: must be .*180.*, got 181"):
-        Digits(rotation=181.0)
+@pytest.mark.parametrize(("field", "value", "allowed"), [
+    ("rotation", 181.0, "180"), ("rotation", math.nan, "180"), ("shift", 8.5, "8 pixels"), ("shift", -0.1, "8 pixels"),
+])  # fmt: skip
+def test_what_is_out_of_bounds_is_refused_by_name(task: Digits | Mnist, field: str, value: float, allowed: str) -> None:
+    with pytest.raises(FieldError, match=rf"{type(task).__name__}.{field}: must be .*{allowed}.*, got {value:g}"):
+        dataclasses.replace(task, **{field: value})

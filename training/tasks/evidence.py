@@ -73,7 +73,6 @@ class Evidence(Task):
         doc="How the answer is read from the outputs: at every step, from their mean, or from their maximum",
         source="Bellec 2020: at every step",
     )
-
     evaluated: int = quantity(
         100,
         minimum=1,

@@ -62,28 +62,17 @@ def duration_field() -> Any:
 
 def rotation_field() -> Any:
     """A task's field for how far its training images are turned."""
-    return quantity(
-        0.0,
-        unit="deg",
-        minimum=0.0,
-        maximum=180.0,
-        structural=True,
-        doc="Training images are turned by random angles of up to this either way, anew at each trial; 0: never",
-        source="Cramer 2022 turns training images at random",
-    )
+    return _at_random("turned by angles of up to this either way", "deg", 180.0, "Cramer 2022 turns training images")
 
 
 def shift_field() -> Any:
     """A task's field for how far its training images are shifted."""
-    return quantity(
-        0.0,
-        unit="pixels",
-        minimum=0.0,
-        maximum=8.0,
-        structural=True,
-        doc="Training images are shifted at random by up to this along both sides, anew at each trial; 0: never",
-        source="ours: writers do not meet the middle",
-    )
+    return _at_random("shifted by up to this along both sides", "pixels", 8.0, "ours: writers do not meet the middle")
+
+
+def _at_random(what: str, unit: str, maximum: float, source: str) -> Any:
+    doc = f"Training images are {what}, at random, anew at each trial; 0: never"
+    return quantity(0.0, unit=unit, minimum=0.0, maximum=maximum, structural=True, doc=doc, source=source)
 
 
 @njit(nogil=True, cache=True)
