@@ -4,6 +4,8 @@ Run::
 
     python benchmarks/precision.py core --bits 2 3 4 6 8 --seeds 5 --json benchmarks/measured/precision-core.json
     python benchmarks/precision.py digits-core --trials 8640 --seeds 5
+
+What stands in the JSON file already is not run again: stopped runs and further seeds go on from there.
 """
 
 from __future__ import annotations
@@ -44,12 +46,12 @@ def removed(name: str) -> Change:
     return lambda config: without(config, name)
 
 
-def weights(bits: int) -> dict[str, Change]:
-    """Weights of so many bits on the full core, and on its converters with ideal devices."""
-    return {
-        f"{bits} bits, full core": values(precision__weight_bits=bits),
-        f"{bits} bits, ideal devices": values(precision__weight_bits=bits, device__preset="ideal"),
-    }
+def weights(bits: int, exact: bool) -> dict[str, Change]:
+    """Weights of so many bits on the full core, and perhaps on its converters with ideal devices."""
+    arms = {f"{bits} bits, full core": values(precision__weight_bits=bits)}
+    if exact:
+        arms[f"{bits} bits, ideal devices"] = values(precision__weight_bits=bits, device__preset="ideal")
+    return arms
 
 
 PARTS: dict[str, Change] = {
@@ -76,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("preset", choices=list(PRESETS))
     parser.add_argument("--bits", nargs="*", type=int, default=[2, 3, 4, 6, 8])
+    parser.add_argument("--ideal", nargs="*", type=int, metavar="BITS", help="those on ideal devices too; without: all")
     parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS), metavar="PART")
     parser.add_argument("--trials", type=count, default=750)
     parser.add_argument("--seeds", type=count, default=5)
@@ -85,23 +88,38 @@ def main() -> None:
     torch.set_num_threads(1)
     arms: dict[str, Change] = {"floating point, no core": ideal}
     for bits in options.bits:
-        arms |= weights(bits)
+        arms |= weights(bits, options.ideal is None or bits in options.ideal)
     arms |= {name: PARTS[name] for name in options.parts}
-    found: dict[str, list[float]] = {}
+    found = _read(options)
     for seed in range(1, options.seeds + 1):
         base = PRESETS[options.preset].config.with_values({**settings(options.set), "seed": seed})
         for name, change in arms.items():
-            found.setdefault(name, []).append(score(change(base), options.trials))
-            _write(options, found)
+            if len(found.setdefault(name, [])) < seed:
+                found[name].append(score(change(base), options.trials))
+                _write(options, found)
     for name, scores in found.items():
         spread = statistics.stdev(scores) if len(scores) > 1 else float("nan")
         print(f"{name:30} {statistics.mean(scores):.4f} +- {spread:.4f}  of {len(scores)}")
 
 
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    return {"preset": options.preset, "set": options.set, "trials": options.trials}
+
+
+def _read(options: argparse.Namespace) -> dict[str, list[float]]:
+    """What was measured before: of each arm, the score of every seed from the first on."""
+    if options.json is None or not options.json.exists():
+        return {}
+    known = json.loads(options.json.read_text(encoding="utf-8"))
+    asked = _asked(options)
+    if {name: known.get(name) for name in asked} != asked:
+        raise SystemExit(f"{options.json} holds other runs than these: expected {asked}")
+    return dict(known["scores"])
+
+
 def _write(options: argparse.Namespace, found: dict[str, list[float]]) -> None:
     if options.json is not None:
-        asked = {"preset": options.preset, "set": options.set, "trials": options.trials}
-        result = {"machine": machine(), **asked, "scores": found}
+        result = {"machine": machine(), **_asked(options), "scores": found}
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
