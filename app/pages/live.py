@@ -279,7 +279,7 @@ class Live:
     def _build_page(self) -> pmui.Page:
         carrier = self.board.views["activity"].figures["raster"]
         carrier.tags = [
-            self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files,
+            *carrier.tags, self.stream.frames, self.stream.painted, self.keyboard.keys, self.downloads.files,
             self.downloads.pictures, *self.address.models,
         ]  # fmt: skip
         return frame.template(

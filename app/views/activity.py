@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from bokeh.models import (
     ColumnDataSource,
+    CustomJS,
     FixedTicker,
     ImageRGBA,
     Line,
@@ -34,6 +35,20 @@ CLASS_COLUMNS = ("times", "values", "colour", "width", "number")
 NO_TRACE: Mapping[str, Sequence[float]] = {"time": [], "output": [], "target": []}
 MOST_NAMES = 4
 """Classes up to which each is named beside its colour."""
+
+UNPACK = """
+const {bits, across, colour, dw} = cb_obj.data
+pixels.data.dw = dw
+pixels.data.image = bits.map((words, i) => {
+  const [rows, stride] = words.shape, width = across[i]
+  const image = new words.constructor(rows * width, [rows, width])
+  for (let row = 0; row < rows; row++) for (let column = 0; column < width; column++)
+    image[row * width + column] = (words[row * stride + (column >> 5)] >>> (column & 31) & 1) * colour[i]
+  return image
+})
+pixels.change.emit()
+"""
+"""Bits to coloured pixels, in the browser: as pixels they were nine tenths of a frame; Bokeh's colour maps are slow."""
 
 KEY = '<i class="run">━━ network</i> &nbsp; ╍╍ target'
 ROOM = {"min_border_left": 48, "min_border_right": 16}
@@ -75,21 +90,26 @@ def columns(record: TrialRecord, config: RunConfig, colours: Palette, twin: Tria
     config : RunConfig
         Its configuration: sizes and duration.
     colours : Palette
-        The colours in force; spikes are pixels, coloured here because the browser takes far longer for it.
+        The colours in force.
     twin : TrialRecord, optional
         A trial of the run's twin.
 
     Returns
     -------
     Columns
-        In classification the output is in ``classes``, the right class in a broad line.
+        Spikes are bits, see `packed`. In classification the output is in ``classes``, the right class in a
+        broad line.
     """
     duration = record.inputs.steps * config.network.dt
-    hidden = raster(record.hidden, config.network.hidden) * rgba(colours.spikes)
-    inputs = raster(record.inputs, record.channels) * rgba(colours.inputs)
     sizes = [config.network.hidden, record.channels]
+    images = [raster(train, neurons) for train, neurons in zip((record.hidden, record.inputs), sizes, strict=True)]
+    spikes = {
+        "bits": [packed(image) for image in images],
+        "across": [image.shape[1] for image in images],
+        "colour": [int(rgba(colours.spikes)), int(rgba(colours.inputs))],
+    }
     return {
-        "raster": {"image": [hidden, inputs], "dw": [duration, duration], "neurons": sizes},
+        "raster": {**spikes, "dw": [duration, duration], "neurons": sizes},
         "output": _trace(record, config, ("output", "target")) if record.label < 0 else NO_TRACE,
         "twin": {"time": [], "output": []} if twin is None else _trace(twin, config, ("output",)),
         **_evidence(record, config, colours),
@@ -164,6 +184,30 @@ def raster(spikes: Spikes, neurons: int) -> npt.NDArray[np.uint8]:
     image = np.zeros((rows, across), np.uint8)
     image[spikes.neuron.astype(np.int64) * rows // neurons, times(spikes) * across // spikes.steps] = 1
     return image
+
+
+def packed(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """An image of zeros and ones as bits.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        Of `raster`.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint32, ``row, word``: 32 columns to a word, the first one in its lowest bit.
+
+    Examples
+    --------
+    >>> packed(np.eye(2, 40, k=31, dtype=np.uint8)).tolist()
+    [[2147483648, 0], [0, 1]]
+    """
+    rows, across = image.shape
+    whole = np.zeros((rows, -(-across // 32) * 32), np.uint8)
+    whole[:, :across] = image
+    return np.packbits(whole, axis=1, bitorder="little").view("<u4")
 
 
 def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
@@ -244,11 +288,13 @@ def _raster(view: View, time: Range1d) -> None:
     view.quiet_axes.append(plot.yaxis[0])
     view.followers.append(marking(plot.yaxis[0], plot.y_range, band_marks))
     low, height = [band[0] for band in BANDS.values()], [band[1] - band[0] for band in BANDS.values()]
-    empty = np.zeros((1, 1), np.uint32)
-    source = ColumnDataSource(
-        {"image": [empty, empty], "x": [0.0, 0.0], "y": low, "dw": [1.0, 1.0], "dh": height, "neurons": [1, 1]}
-    )
-    plot.add_glyph(source, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
+    empty = [np.zeros((1, 1), np.uint32)] * 2
+    shared = {"dw": [1.0, 1.0]}
+    pixels = ColumnDataSource({"image": empty, "x": [0.0, 0.0], "y": low, "dh": height, **shared})
+    plot.add_glyph(pixels, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
+    source = ColumnDataSource({"bits": empty, "across": [1, 1], "colour": [0, 0], "neurons": [1, 1], **shared})
+    source.js_on_change("data", CustomJS(args={"pixels": pixels}, code=UNPACK))
+    plot.tags = [source]  # No glyph draws from it: this makes it part of the page.
     view.figures["raster"], view.sources["raster"] = plot, source
     _picked_line(view, plot)
 

@@ -24,11 +24,18 @@ def record() -> TrialRecord:
     return Session(TINY).step()
 
 
+def unpacked(words: np.ndarray, across: int) -> list[list[bool]]:
+    """Bit by bit, in Python's integers."""
+    return [[bool(int(row[column // 32]) & 1 << column % 32) for column in range(across)] for row in words]
+
+
 def test_small_rasters_are_the_spikes_with_neurons_upward_and_time_rightward(record: TrialRecord) -> None:
-    hidden, inputs = activity.columns(record, TINY, LIGHT)["raster"]["image"]
+    shown = activity.columns(record, TINY, LIGHT)["raster"]
+    hidden, inputs = (unpacked(words, across) for words, across in zip(shown["bits"], shown["across"], strict=True))
     assert record.inputs.neuron.size > 0
-    assert np.array_equal(hidden, rgba(LIGHT.spikes) * to_raster(record.hidden, 20).T)
-    assert np.array_equal(inputs, rgba(LIGHT.inputs) * to_raster(record.inputs, 10).T)
+    assert np.array_equal(hidden, to_raster(record.hidden, 20).T)
+    assert np.array_equal(inputs, to_raster(record.inputs, 10).T)
+    assert shown["colour"] == [rgba(LIGHT.spikes), rgba(LIGHT.inputs)]
 
 
 def test_traces_are_those_of_the_record_on_the_time_axis(record: TrialRecord) -> None:
@@ -58,9 +65,10 @@ def test_long_traces_are_thinned_to_under_twice_the_columns() -> None:
 
 def test_a_silent_trial_is_an_empty_picture(record: TrialRecord) -> None:
     silent = replace(record, hidden=from_raster(np.zeros((50, 20), np.uint8)), output=np.zeros_like(record.output))
-    hidden, _ = activity.columns(silent, TINY, LIGHT)["raster"]["image"]
-    assert hidden.shape == (20, 50)
-    assert not hidden.any()
+    shown = activity.columns(silent, TINY, LIGHT)["raster"]
+    assert shown["bits"][0].shape == (20, 2)
+    assert shown["across"][0] == 50
+    assert not shown["bits"][0].any()
 
 
 @pytest.mark.parametrize("size", [1e10, -1e10, np.finfo(np.float32).max])

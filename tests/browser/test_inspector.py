@@ -10,6 +10,8 @@ from browser_kit import WAIT
 from library_kit import float32, trained
 from playwright.sync_api import expect
 
+from app.theme import LIGHT, rgba
+from app.views.activity import raster
 from app.views.status import duration
 from training import inspection
 
@@ -18,10 +20,13 @@ pytestmark = pytest.mark.browser
 TRIAL, LATER, PRESET = 5, 7, "sign"
 RASTER = """(neurons) => {
   const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
-    && v.model.renderers.some((r) => r.data_source?.data.neurons))
+    && v.model.renderers.some((r) => r.glyph?.type === 'ImageRGBA'))
   const r = view.el.getBoundingClientRect(), f = view.frame.bbox
   return [r.x + f.left, r.y + f.top, f.width, f.height]
 }"""
+PIXELS = """() => [...Bokeh.documents[0]._all_models.values()]
+  .find((m) => m.type === 'GlyphRenderer' && m.glyph.type === 'ImageRGBA')
+  .data_source.data.image.map((image) => [...image.shape, ...image])"""
 HIDDEN = 0.96 / 2.0
 """Share of the raster's height that hidden neurons fill, from below."""
 
@@ -122,6 +127,17 @@ def test_the_layer_shown_is_the_layer_picked(visit) -> None:
     pick_cell(live, inputs - 1, 3, (inputs, hidden))
     expect(live.page.get_by_text(f"{inputs - 1} → 3 · input")).to_be_visible(timeout=WAIT)
     check_cell(live, inspection.cell(session, "input", inputs - 1, 3))
+
+
+def test_the_raster_has_a_pixel_where_a_neuron_spiked(stay) -> None:
+    live = stay(f"?preset={PRESET}")
+    live.step_to(LATER)
+    session, records = trained(LATER, PRESET)
+    trains = (records[-1].hidden, LIGHT.spikes), (records[-1].inputs, LIGHT.inputs)
+    sizes = session.config.network.hidden, session.sampler.inputs
+    images = [raster(train, size) * rgba(ink) for (train, ink), size in zip(trains, sizes, strict=True)]
+    assert all(image.any() for image in images)
+    live.becomes(lambda: live.page.evaluate(PIXELS), [[*image.shape, *image.ravel().tolist()] for image in images])
 
 
 def test_a_click_on_the_raster_reports_that_neuron_and_escape_or_the_button_closes_it(stay) -> None:
