@@ -22,6 +22,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT = 45_000
+expect.set_options(timeout=WAIT)
 COLUMN = "Bokeh.documents[0].get_model_by_name('{}').data.{}[0]"
 FIND = """(label) => {
   const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
@@ -49,7 +50,10 @@ AGREED = f"""(dark) => {{
   return performance.now() - (window.disagreed ?? 0) > 300
 }}"""
 """Whether every part of the page has had a mode for a while: one that is late would turn the others back."""
-BELOW = "(el) => el.getRootNode().host.nextElementSibling.shadowRoot.querySelector('.words').textContent"
+BELOW = "(el) => el.getRootNode().host.nextElementSibling?.shadowRoot?.querySelector('.words')?.textContent ?? ''"
+STILL = "() => document.getAnimations().every((one) => one.playState !== 'running')"
+DRAWN_MAP = FIND + "return view.model.x_range.end > 1 }"
+"""Whether the heat map's axes have come to hold an array: before, they reach from 0 to 1."""
 
 SIZE: ViewportSize = {"width": 1440, "height": 900}
 
@@ -88,7 +92,9 @@ class Live:
         self.page.context.clear_cookies()
         self.page.goto(address + query)
         self.page.wait_for_function(
-            "window.Bokeh?.documents?.[0]?.get_model_by_name('painted')?.data.frame[0] > 0", timeout=WAIT
+            "window.Bokeh?.documents?.[0]?.get_model_by_name('painted')?.data.frame[0] > 0"
+            f" && {COLUMN.format('frames', 'trial')} >= 0",  # A run's first trial comes by itself.
+            timeout=WAIT,
         )
         self.page.get_by_role("slider", name=ready).wait_for(timeout=WAIT)
 
@@ -147,7 +153,6 @@ class Live:
 
     def step_to(self, trial: int) -> None:
         """Run single trials until `trial` is done."""
-        self.wait("trial >= 0")  # The first comes by itself.
         for _ in range(trial - self.frame("trial")):
             self.button("Step").click()
         self.wait(f"trial === {trial}")
@@ -177,11 +182,12 @@ class Live:
         self.page.wait_for_function(AGREED, arg=dark, timeout=WAIT)
 
     def grave(self) -> list[str]:
-        """What an accessibility checker finds that is serious; it must have had something to look at."""
+        """What an accessibility checker finds that is serious, once the page has come to rest."""
+        self.page.wait_for_function(STILL, timeout=WAIT)
         found = Axe().run(self.page).response
-        assert len(found["passes"]) > 10
+        assert len(found["passes"]) > 10  # It must have had something to look at.
         grave = [violation for violation in found["violations"] if violation["impact"] in ("serious", "critical")]
-        return [f"{one['id']}: {node['html'][:200]}" for one in grave for node in one["nodes"]]
+        return [f"{one['id']}: {node['html'][:160]} {node['failureSummary']}" for one in grave for node in one["nodes"]]
 
     def below(self, control: Locator) -> str:
         """The line below a control of the sidebar."""
@@ -191,6 +197,11 @@ class Live:
         """A point of a figure, found by the label of its horizontal axis."""
         left, top, width, height = self.page.evaluate(FRAME, label)
         return left + across * width, top + down * height
+
+    def pick(self, across: float, down: float) -> None:
+        """Click on a place of the heat map, once it is drawn."""
+        self.page.wait_for_function(DRAWN_MAP, arg="from neuron", timeout=WAIT)
+        self.page.mouse.click(*self.place("from neuron", across, down))
 
 
 @contextlib.contextmanager

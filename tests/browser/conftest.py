@@ -52,7 +52,7 @@ def address() -> Iterator[str]:
 
 
 def _await(server: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(600):
+    for _ in range(1800):  # It compiles its kernels first, unless that was done before.
         assert server.poll() is None, SAID.read_text("utf-8")
         try:
             socket.create_connection(("localhost", port), timeout=1).close()
@@ -60,7 +60,7 @@ def _await(server: subprocess.Popen[bytes], port: int) -> None:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError("the server did not answer within a minute")
+    raise AssertionError("the server did not answer within three minutes")
 
 
 @pytest.fixture(scope="session")

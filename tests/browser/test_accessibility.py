@@ -5,27 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from browser_kit import WAIT, Live
 from playwright.sync_api import Browser, expect
 
 pytestmark = pytest.mark.browser
-
-GRAVE = ("serious", "critical")
-STILL = "() => document.getAnimations().every((one) => one.playState !== 'running')"
-
-
-def faults(live: Live) -> list[str]:
-    """What axe-core finds grave, one line each, once the page has come to rest."""
-    live.page.wait_for_function(STILL, timeout=WAIT)
-    found = Axe().run(live.page).response
-    assert len(found["passes"]) > 10
-    return [
-        f"{fault['id']}: {node['html'][:160]} {node['failureSummary']}"
-        for fault in found["violations"]
-        if fault["impact"] in GRAVE
-        for node in fault["nodes"]
-    ]
 
 
 def open_nothing(live: Live) -> None:
@@ -44,7 +27,7 @@ def open_dialog(name: str) -> Callable[[Live], None]:
 
 def open_inspector(live: Live) -> None:
     """With a synapse picked."""
-    live.page.mouse.click(*live.place("from neuron", 0.5, 0.5))
+    live.pick(0.5, 0.5)
     expect(live.page.get_by_text("waiting in the accumulator")).to_be_visible(timeout=WAIT)
 
 
@@ -67,7 +50,7 @@ def still(request: pytest.FixtureRequest, address: str, browser: Browser) -> Ite
 def test_axe_finds_nothing_grave(still: Live, state: str) -> None:
     STATES[state](still)
     try:
-        assert faults(still) == []
+        assert still.grave() == []
     finally:
         still.page.keyboard.press("Escape")
         expect(still.page.get_by_role("dialog")).to_have_count(0, timeout=WAIT)

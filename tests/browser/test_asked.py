@@ -32,7 +32,7 @@ def test_points_and_cosine_are_those_of_the_snapshot(stay) -> None:
         asked, applied = shown.asked.astype(float).ravel(), shown.applied.astype(float).ravel()
         changed, waiting = applied != 0.0, (applied == 0.0) & (asked != 0.0)
         known = set(zip(asked.tolist(), applied.tolist(), strict=True))
-        live.becomes(lambda known=known: set(points(live)) <= known, True)
+        live.becomes(lambda known=known: set() < set(points(live)) <= known, True)
         drawn = points(live)
         assert sum(made != 0.0 for _, made in drawn) == min(changed.sum(), MOST_CHANGED) > 10
         assert sum(made == 0.0 for _, made in drawn) == min(waiting.sum(), MOST_UNCHANGED)

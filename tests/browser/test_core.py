@@ -44,7 +44,7 @@ def test_cores_switched_on_show_tiles_and_the_conversions_that_the_library_count
     live = visit()
     live.step_to(TRIAL)
     assert live.page.get_by_role("slider", name="ADC range").count() == 0
-    assert live.below(switch(live)) == "off: sums are exact"
+    live.becomes(lambda: live.below(switch(live)), "off: sums are exact")
     switch(live).click()
     live.wait("config === 1")
     live.step_to(TRIAL + 2)
@@ -94,6 +94,7 @@ def test_a_narrower_range_saturates_more_and_is_told(visit: Any) -> None:
 def test_with_cores_everything_has_room(visit: Any) -> None:
     live = visit("?core.enabled=true&network.hidden=300")
     live.step_to(TRIAL)
+    live.becomes(lambda: len(live.page.evaluate(PLOTS)), 9)
     for width, height in ((1280, 720), (1440, 900), (1024, 768)):
         live.page.set_viewport_size({"width": width, "height": height})
         settle(live)

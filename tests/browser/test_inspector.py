@@ -27,12 +27,18 @@ RASTER = """(neurons) => {
 PIXELS = """() => [...Bokeh.documents[0]._all_models.values()]
   .find((m) => m.type === 'GlyphRenderer' && m.glyph.type === 'ImageRGBA')
   .data_source.data.image.map((image) => [...image.shape, ...image])"""
+WEIGHTS = """() => {
+  const map = [...Bokeh.documents[0]._all_models.values()].find((m) => m.data?.dw && m.data.kind)
+  return [...map.data.image[0]]
+}"""
+FACTS = """(lists) => lists.flatMap((list) => [...list.querySelectorAll('dt')])
+  .map((term) => [term.innerText, term.nextElementSibling.innerText])"""
 HIDDEN = 0.96 / 2.0
 """Share of the raster's height that hidden neurons fill, from below."""
 
 
 def pick_cell(live, pre: int, post: int, shape: tuple[int, int]) -> None:
-    live.page.mouse.click(*live.place("from neuron", (pre + 0.5) / shape[0], (post + 0.5) / shape[1]))
+    live.pick((pre + 0.5) / shape[0], (post + 0.5) / shape[1])
 
 
 def pick_neuron(live, neuron: int, neurons: int) -> None:
@@ -42,10 +48,7 @@ def pick_neuron(live, neuron: int, neurons: int) -> None:
 
 def facts(live) -> dict[str, str]:
     """The list of the inspector: what by what it is."""
-    box = live.page.locator(".inspector dl:visible")
-    if box.count() == 0:
-        return {}
-    return dict(zip(box.locator("dt").all_inner_texts(), box.locator("dd").all_inner_texts(), strict=True))
+    return dict(live.page.locator(".inspector dl:visible").evaluate_all(FACTS))
 
 
 def rows(live) -> list[list[str]]:
@@ -111,19 +114,13 @@ def test_a_click_on_the_crossbar_reports_that_synapse_and_follows_the_run(stay) 
     check_cell(live, inspection.cell(session, "recurrent", pre, post))
 
 
-def size(live) -> list[float]:
-    """Columns and rows of the heat map."""
-    [drawn] = live.drawn("Image", "image", "x", "y", "dw", "dh", "kind", "label", "unit", "log")
-    return [drawn["dw"][0], drawn["dh"][0]]
-
-
 def test_the_layer_shown_is_the_layer_picked(visit) -> None:
     live = visit()
     live.step_to(1)
     session, _ = trained(1)
     live.button("input").click()
     inputs, hidden = session.arrays.input.shape
-    live.becomes(lambda: size(live), [inputs, hidden])
+    live.becomes(lambda: live.page.evaluate(WEIGHTS), float32(session.snapshot()["input"].weights.T.ravel()))
     pick_cell(live, inputs - 1, 3, (inputs, hidden))
     expect(live.page.get_by_text(f"{inputs - 1} → 3 · input")).to_be_visible(timeout=WAIT)
     check_cell(live, inspection.cell(session, "input", inputs - 1, 3))

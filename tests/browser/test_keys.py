@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 def inspector(live: Live) -> Locator:
     """The inspector, with a synapse in it."""
-    live.page.mouse.click(*live.place("from neuron", 0.5, 0.5))
+    live.pick(0.5, 0.5)
     shown = live.page.locator(".inspector")
     expect(shown.get_by_text("50 → 50 · recurrent")).to_be_visible(timeout=WAIT)
     return shown
@@ -64,7 +64,7 @@ def test_help_tells_the_keys_which_do_nothing_to_the_run_while_a_dialog_or_a_lis
     live.page.keyboard.press("?")
     dialog = live.page.get_by_role("dialog", name="Help")
     expect(dialog).to_be_visible(timeout=WAIT)
-    assert dialog.locator("kbd").all_text_contents() == ["Space", "→", "Esc", "?"]
+    expect(dialog.locator("kbd")).to_have_text(["Space", "→", "Esc", "?"], timeout=WAIT)
     for key in ("Space", "ArrowRight"):
         live.page.keyboard.press(key)
     live.page.keyboard.press("Escape")

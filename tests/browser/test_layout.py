@@ -93,7 +93,8 @@ def screen(request: pytest.FixtureRequest, devices: dict[bool, Live]) -> Live:
 
 
 def settle(live: Live) -> None:
-    """Until no plot has changed its place for a while."""
+    """Until no plot has changed its place for a while from now on."""
+    live.page.evaluate("window.places = null")
     live.page.wait_for_function(
         f"""() => {{
           const now = JSON.stringify(({CARDS})()) + JSON.stringify([...Bokeh.index.all_views()]

@@ -17,10 +17,9 @@ def test_opens_with_the_first_trial_drawn_and_paused(stay) -> None:
     live = stay()
     assert live.idle() == 0
     expect(live.status("trial")).to_have_text("trial 0")
-    plots = live.page.evaluate("""() => [...Bokeh.documents[0]._all_models.values()]
-        .filter(m => m.type === 'Figure').map(m => m.renderers.some(r => r.data_source.get_length() > 0))""")
-    assert len(plots) == 8
-    assert all(plots)
+    filled = """() => [...Bokeh.documents[0]._all_models.values()]
+        .filter(m => m.type === 'Figure').map(m => m.renderers.some(r => r.data_source.get_length() > 0))"""
+    live.becomes(lambda: live.page.evaluate(filled), [True] * 8)
 
 
 def test_plays_paints_and_pauses(stay) -> None:
@@ -120,8 +119,8 @@ def test_schemes_change_live_but_digital_weights_restart(visit) -> None:
     live.button("Step").click()
     live.wait("trial === 1")
     live.button("Float32").click()
-    live.wait("run === 2 && trial === 0")
     live.says("New run: scheme")
+    live.wait("run === 2 && trial === 0")
     expect(live.page.get_by_text("there are no devices and no conductances")).to_be_visible()
     expect(live.slider("Write noise")).to_be_disabled()
     live.button("Mixed precision").click()
@@ -132,14 +131,14 @@ def test_schemes_change_live_but_digital_weights_restart(visit) -> None:
 def test_structural_settings_are_marked_and_restart(visit) -> None:
     live = visit()
     live.button("4").last.click()
-    live.wait("run === 2 && trial === 0")
     live.says("New run: device.devices changed.")
+    live.wait("run === 2 && trial === 0")
     live.select("Device model", "ideal")
     live.wait("run === 3")
     live.slider("Hidden neurons").focus()
     live.page.keyboard.press("ArrowLeft")
-    live.wait("run === 4")
     live.says("New run: network.hidden changed.")
+    live.wait("run === 4")
 
 
 def test_seed_is_typed_and_nonsense_is_refused_in_words(visit) -> None:
@@ -161,8 +160,8 @@ def test_seed_is_typed_and_nonsense_is_refused_in_words(visit) -> None:
 def test_preset_from_the_list_and_from_the_address(visit) -> None:
     live = visit("?preset=sign")
     live.select("Preset", "ideal-4bit")
-    live.wait("run === 2 && trial === 0")
     live.says("ideal-4bit:")
+    live.wait("run === 2 && trial === 0")
 
 
 def test_tempo_limits_the_run(stay) -> None:

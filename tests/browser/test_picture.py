@@ -202,10 +202,12 @@ def test_the_file_has_the_name(opened) -> None:
 def test_figures_that_are_hidden_are_left_out_and_none_at_all_is_said(opened) -> None:
     page = opened(*map(line_figure, HEIGHTS))
     hide = "height => { Bokeh.documents[0].get_model_by_name(`of ${height}`).visible = false }"
+    hidden = "height => Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(`of ${height}`)).bbox.width === 0"
     page.evaluate(hide, HEIGHTS[0])
-    page.wait_for_timeout(200)
+    page.wait_for_function(hidden, arg=HEIGHTS[0])
     assert pixels(page).shape[0] == DENSITY * HEIGHTS[1]
     page.evaluate(hide, HEIGHTS[1])
+    page.wait_for_function(hidden, arg=HEIGHTS[1])
     with page.expect_event("pageerror") as error:
         page.get_by_role("button", name="png", exact=True).click()
     assert "picture: none of the figures is on the page" in str(error.value)

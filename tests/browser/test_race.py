@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from browser_kit import WAIT, Live
 from playwright.sync_api import Browser, expect
+from test_layout import settle
 
 pytestmark = pytest.mark.browser
 
@@ -51,7 +52,7 @@ def test_a_race_runs_to_its_end_and_is_ranked(race: Live) -> None:
     )
     rows = race.page.locator(".ranking tbody tr")
     expect(rows).to_have_count(2)
-    assert {row.split()[-1] for row in rows.all_inner_texts()} == {"2"}
+    race.becomes(lambda: {row.split()[-1] for row in rows.all_inner_texts()}, {"2"})
     expect(race.page.get_by_role("img", name=re.compile(r"[\d.]+ to [\d.]+"))).to_have_count(2)
 
 
@@ -73,8 +74,8 @@ def test_the_ranking_is_handed_out_as_it_stands(race: Live) -> None:
         race.page.get_by_role("menuitem", name="ranking as CSV").click()
     expect(race.page.get_by_role("menuitem")).to_have_count(0, timeout=WAIT)
     rows = list(csv.DictReader(Path(coming.value.path()).read_text("utf-8").splitlines()))
-    shown = race.page.locator(".ranking tbody th").all_inner_texts()
-    assert [row["lane"].replace("-", " ").capitalize() for row in rows] == [name.strip() for name in shown]
+    names = [row["lane"].replace("-", " ").capitalize() for row in rows]
+    expect(race.page.locator(".ranking tbody th")).to_have_text(names, timeout=WAIT)
     expect(race.page.locator(".MuiPopover-root")).to_have_count(0, timeout=WAIT)
 
 
@@ -87,7 +88,7 @@ def test_axe_finds_nothing_grave(race: Live, dark: bool) -> None:
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)], ids=str)
 def test_nothing_is_cut_off_at_the_side(race: Live, size: tuple[int, int]) -> None:
     race.page.set_viewport_size({"width": size[0], "height": size[1]})
-    race.page.wait_for_timeout(300)
+    settle(race)
     assert race.page.evaluate("document.documentElement.scrollWidth") <= size[0]
     for name in ("Start", "Stop", "Export"):
         box = race.button(name).bounding_box()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browser_kit import WAIT, Live
 from playwright.sync_api import Browser, expect
+from test_layout import settle
 
 from training.jobs import perform
 from training.sweep import Sweep
@@ -27,6 +28,9 @@ every: 2
 CELLS = """() => [...Bokeh.documents[0]._all_models.values()]
   .filter((m) => m.type === 'ColumnDataSource' && m.data.ink && m.data.x.length)
   .flatMap((m) => [...m.data.x].map((x, at) => [x, m.data.y[at], m.data.mean[at], m.data.runs[at]]))"""
+
+ADDRESSES = """() => [...Bokeh.documents[0]._all_models.values()]
+  .filter((m) => m.type === 'ColumnDataSource' && m.data.url).flatMap((m) => [...m.data.url])"""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,7 @@ def test_cells_fill_with_what_the_library_gives(sweep: Live) -> None:
 
 
 def test_a_click_on_a_cell_opens_live_with_its_settings(sweep: Live) -> None:
+    sweep.becomes(lambda: len(list(filter(None, sweep.page.evaluate(ADDRESSES)))), 6)  # they are found out one by one
     x, y = sweep.place("precision.weight_bits", 0.75, 0.5)
     with sweep.page.expect_popup(timeout=WAIT) as coming:
         sweep.page.mouse.click(x, y)
@@ -103,7 +108,7 @@ def test_axe_finds_nothing_grave(sweep: Live, dark: bool) -> None:
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)], ids=str)
 def test_nothing_is_cut_off_at_the_side(sweep: Live, size: tuple[int, int]) -> None:
     sweep.page.set_viewport_size({"width": size[0], "height": size[1]})
-    sweep.page.wait_for_timeout(300)
+    settle(sweep)
     assert sweep.page.evaluate("document.documentElement.scrollWidth") <= size[0]
     for name in ("Start", "Export"):
         box = sweep.button(name).bounding_box()

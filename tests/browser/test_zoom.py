@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from browser_kit import FIND, WAIT
+from browser_kit import DRAWN_MAP, FIND, WAIT
 from playwright.sync_api import Browser
 
 from app.views import hover
+from app.views.drift import NAMES
 from app.views.status import duration
 
 pytestmark = pytest.mark.browser
 
 SPANS = FIND + "const {x_range: x, y_range: y} = view.model; return [x.start, x.end, y.start, y.end] }"
 TOOLTIP = "() => [...document.querySelectorAll('.bk-Tooltip')].map((tip) => tip.shadowRoot.textContent).join()"
+
+
+def learned(live, trial: int) -> None:
+    """Wait until the learning plot shows a run to the trial at which it stands still: its axes move no more."""
+    live.becomes(lambda: live.drawn("Line", "trial", "loss", "smooth")[0]["trial"][-1:], [trial])
 
 
 def drag(live, label: str, begin: tuple[float, float], end: tuple[float, float]) -> None:
@@ -39,7 +45,7 @@ def test_a_box_on_the_learning_plot_stays_for_many_trials_until_a_double_click(v
     live = visit("?autoplay=1")
     live.wait("trial > 60")
     live.button("Pause").click()
-    live.idle()
+    learned(live, live.idle())
     before = live.page.evaluate(SPANS, "trial")
     zoomed = spans_after_drag(live, "trial", (0.1, 0.2), (0.4, 0.7))
     assert before[0] < zoomed[0] < zoomed[1] < before[1]
@@ -52,17 +58,17 @@ def test_a_box_on_the_learning_plot_stays_for_many_trials_until_a_double_click(v
     live.page.wait_for_function(f"() => {{ const s = ({SPANS})('trial'); return s[0] === 0 && s[1] > {enough} }}")
     trial = live.frame("trial")
     live.wait(f"trial > {trial + 20}")
-    assert live.page.evaluate(SPANS, "trial")[1] > trial
+    live.becomes(lambda: live.page.evaluate(SPANS, "trial")[1] > trial, True)
 
 
 def test_a_zoom_in_a_paused_run_is_marked_and_a_double_click_undoes_it(visit) -> None:
     live = visit()
     live.button("Step").click()
     live.wait("trial === 1")
-    live.idle()
+    live.becomes(lambda: len(live.drawn("Line", "time", *NAMES)[0]["time"]), 2)
     before = live.page.evaluate(SPANS, "device time")
     drag(live, "device time", (0.3, 0.3), (0.5, 0.6))
-    assert live.page.evaluate(SPANS, "device time") != before
+    live.becomes(lambda: live.page.evaluate(SPANS, "device time") != before, True)
     ticks = (
         FIND
         + "const x = view.model.x_range; return view.model.below[0].ticker.ticks.filter((t) => x.start <= t && t <= x.end).length > 1 }"
@@ -80,6 +86,8 @@ POINTED = {"trial": (0.02, ("trial", "loss", "smoothed")), "from neuron": (0.5, 
 def test_pointing_at_a_plot_shows_its_values(visit) -> None:
     live = visit()
     live.step_to(3)
+    learned(live, 3)
+    live.page.wait_for_function(DRAWN_MAP, arg="from neuron", timeout=WAIT)
     for label, (across, expected) in POINTED.items():
         live.page.mouse.move(*live.place(label, across, 0.4))
         live.page.mouse.move(*live.place(label, across, 0.5))
