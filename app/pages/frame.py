@@ -26,6 +26,9 @@ COOKIE = "pcmlab-theme"
 LONGEST = 400
 """Characters of a notification."""
 
+A_WHILE, LONGER = 7.0, 30.0
+"""Seconds for which it stays; longer where it meets a page that still loads, perhaps in a tab that nobody sees yet."""
+
 MODES = {"dark": True, "default": False, "light": False}
 
 
@@ -164,11 +167,11 @@ def tell(sentence: str, stay: bool = False) -> None:
         pn.state.notifications.info(sentence, duration=0 if stay else 4000)
 
 
-def warn(sentence: str) -> None:
+def warn(sentence: str, seconds: float = A_WHILE) -> None:
     """Say what went wrong, at most a paragraph of it."""
     if pn.state.notifications is not None:
         short = sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST - 1]}…"
-        pn.state.notifications.error(short, duration=7000)
+        pn.state.notifications.error(short, duration=round(1000 * seconds))
 
 
 def attach(
@@ -178,7 +181,7 @@ def attach(
     document.theme = theme.OWN
     stream.start(document)
     keyboard.listen(document)
-    document.on_event("document_ready", lambda _: [warn(problem) for problem in problems])
+    document.on_event("document_ready", lambda _: [warn(problem, LONGER) for problem in problems])
     document.on_session_destroyed(lambda _: close())
 
 

@@ -182,9 +182,9 @@ class Live:
         """Say what happened; for whoever comes back later, it can `stay` until it is closed."""
         frame.tell(sentence, stay)
 
-    def warn(self, sentence: str) -> None:
+    def warn(self, sentence: str, seconds: float = frame.A_WHILE) -> None:
         """Say what went wrong."""
-        frame.warn(sentence)
+        frame.warn(sentence, seconds)
 
     def _draw_sidebar(self, shot: Shot) -> None:
         if shot.look is not None:
@@ -195,7 +195,7 @@ class Live:
         """The page is on the screen: add what could wait, and say what was wrong with the address."""
         self.sidebar.complete()
         for problem in self._problems:
-            self.warn(problem)
+            self.warn(problem, frame.LONGER)
 
     def _attend(self) -> None:
         """Once a second: pause a run that nobody watches; let the address follow the settings."""

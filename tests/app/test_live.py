@@ -28,7 +28,7 @@ LATER = {"classes", "window", "pin0", "pin1", "pin2", "pin3", "twin", "picked", 
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sentences: list[str] = []
     monkeypatch.setattr(Live, "tell", lambda live, sentence: sentences.append(sentence))
-    monkeypatch.setattr(Live, "warn", lambda live, sentence: sentences.append(sentence))
+    monkeypatch.setattr(Live, "warn", lambda live, sentence, *_: sentences.append(sentence))
     return sentences
 
 

@@ -25,7 +25,7 @@ def document() -> Document:
 @pytest.fixture
 def live(document: Document, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     monkeypatch.setattr(Live, "tell", lambda live, sentence: None)
-    monkeypatch.setattr(Live, "warn", lambda live, sentence: None)
+    monkeypatch.setattr(Live, "warn", lambda live, sentence, *_: None)
     live = Live()
     live.attach(document)
     live.page.get_root(document)
