@@ -86,8 +86,12 @@ class Trainer:
 
     def announce(self) -> None:
         """Publish the settings in force, if that is news; while training, the first trial that has them does."""
-        if self._session is not None and self._latest().config_version != self._version:
-            self._publish(**self._settings())
+        if self._session is None:
+            return
+        told, settings = self._latest(), self._settings()
+        # A run that began and was changed at once was told with the change's version already.
+        if any(getattr(told, name) != value for name, value in settings.items()):
+            self._publish(**settings)
 
     def step(self, with_snapshot: bool, running: bool) -> None:
         """Run one trial; `running`: whether more will follow by themselves."""

@@ -185,6 +185,14 @@ def test_new_settings_are_told_with_the_first_trial_that_has_them_or_when_asked(
     assert (bench.shot.config, bench.shot.config_version, bench.shot.version) == (TINY, 4, before + 1)
 
 
+def test_settings_that_came_together_with_a_new_run_are_told_though_its_first_trial_had_their_version() -> None:
+    bench, changed = Bench(), TINY.with_values({"network.threshold": 0.015})
+    bench.trainer.restart(TINY, 3)
+    bench.trainer.configure(changed, 3)
+    bench.trainer.announce()
+    assert (bench.shot.config, bench.shot.config_version) == (changed, 3)
+
+
 def test_a_twin_begins_anew_with_a_new_run(bench: Bench) -> None:
     bench.trainer.pair("read-noise")
     bench.run(2)
