@@ -18,11 +18,13 @@ import curves
 import pandas as pd
 from bokeh.plotting import figure
 
+from app.theme import LIGHT
+
 Row = dict[str, Any]
 
 ARM = re.compile(r"(?P<bits>\d+) bits, (?P<where>full core|ideal devices)")
 FLOATING = "floating point, no core"
-COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00")
+COLOURS = LIGHT.devices
 FEWEST = 2
 """Seeds below which an arm is left out: without a spread a point says little."""
 
@@ -50,7 +52,7 @@ def drawn(table: pd.DataFrame) -> figure:
     plot.xaxis.ticker = [*places.values(), len(widths)]
     plot.xaxis.major_label_overrides = {
         **{place: f"{bits:g}" for bits, place in places.items()},
-        len(widths): "floating point, no core",
+        len(widths): "floating point",
     }
     plot.legend.location = "bottom_right"
     return plot
