@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from bokeh.models import (
     ColumnDataSource,
-    CustomJS,
     FixedTicker,
-    ImageRGBA,
     Line,
     MultiLine,
     Quad,
@@ -21,34 +19,19 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-from app.theme import Palette, blank_figure, rgba
-from app.views import hover, zoom
+from app.theme import Palette, blank_figure
+from app.views import hover, pixels, zoom
 from app.views.base import PATIENCE, Columns, View, follow_slowly, move, span_of
 from app.views.marks import Marks, even, marking
+from app.views.pixels import COLUMNS, MOST_ROWS
 from training.config import RunConfig
 from training.records import TrialRecord
-from training.spikes import Spikes, times
 
-COLUMNS, MOST_ROWS = 500, 128
 BANDS = {"hidden": (0.0, 0.96), "input": (1.04, 2.0)}
 CLASS_COLUMNS = ("times", "values", "colour", "width", "number")
 NO_TRACE: Mapping[str, Sequence[float]] = {"time": [], "output": [], "target": []}
 MOST_NAMES = 4
 """Classes up to which each is named beside its colour."""
-
-UNPACK = """
-const {bits, across, colour, dw} = cb_obj.data
-pixels.data.dw = dw
-pixels.data.image = bits.map((words, i) => {
-  const [rows, stride] = words.shape, width = across[i]
-  const image = new words.constructor(rows * width, [rows, width])
-  for (let row = 0; row < rows; row++) for (let column = 0; column < width; column++)
-    image[row * width + column] = (words[row * stride + (column >> 5)] >>> (column & 31) & 1) * colour[i]
-  return image
-})
-pixels.change.emit()
-"""
-"""Bits to coloured pixels, in the browser: as pixels they were nine tenths of a frame; Bokeh's colour maps are slow."""
 
 KEY = '<i class="run">━━ network</i> &nbsp; ╍╍ target'
 ROOM = {"min_border_left": 48, "min_border_right": 16}
@@ -97,19 +80,15 @@ def columns(record: TrialRecord, config: RunConfig, colours: Palette, twin: Tria
     Returns
     -------
     Columns
-        Spikes are bits, see `packed`. In classification the output is in ``classes``, the right class in a
+        Spikes are bits, see `app.views.pixels`. In classification the output is in ``classes``, the right class in a
         broad line.
     """
     duration = record.inputs.steps * config.network.dt
     sizes = [config.network.hidden, record.channels]
-    images = [raster(train, neurons) for train, neurons in zip((record.hidden, record.inputs), sizes, strict=True)]
-    spikes = {
-        "bits": [packed(image) for image in images],
-        "across": [image.shape[1] for image in images],
-        "colour": [int(rgba(colours.spikes)), int(rgba(colours.inputs))],
-    }
+    trains = [(record.hidden, colours.spikes), (record.inputs, colours.inputs)]
+    images = [(pixels.raster(train, size), ink) for (train, ink), size in zip(trains, sizes, strict=True)]
     return {
-        "raster": {**spikes, "dw": [duration, duration], "neurons": sizes},
+        "raster": {**pixels.packed(images), "dw": [duration, duration], "neurons": sizes},
         "output": _trace(record, config, ("output", "target")) if record.label < 0 else NO_TRACE,
         "twin": {"time": [], "output": []} if twin is None else _trace(twin, config, ("output",)),
         **_evidence(record, config, colours),
@@ -163,51 +142,6 @@ def row_of(neuron: int, neurons: int) -> int:
     (7, 3)
     """
     return neuron * min(neurons, MOST_ROWS) // neurons
-
-
-def raster(spikes: Spikes, neurons: int) -> npt.NDArray[np.uint8]:
-    """Spikes as an image, at most 128 x 500: 1 where a neuron of the row spiked within the column's time.
-
-    Parameters
-    ----------
-    spikes : Spikes
-        The events.
-    neurons : int
-        How many neurons there are.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8, ``row, column``.
-    """
-    rows, across = min(neurons, MOST_ROWS), min(spikes.steps, COLUMNS)
-    image = np.zeros((rows, across), np.uint8)
-    image[spikes.neuron.astype(np.int64) * rows // neurons, times(spikes) * across // spikes.steps] = 1
-    return image
-
-
-def packed(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    """An image of zeros and ones as bits.
-
-    Parameters
-    ----------
-    image : numpy.ndarray
-        Of `raster`.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint32, ``row, word``: 32 columns to a word, the first one in its lowest bit.
-
-    Examples
-    --------
-    >>> packed(np.eye(2, 40, k=31, dtype=np.uint8)).tolist()
-    [[2147483648, 0], [0, 1]]
-    """
-    rows, across = image.shape
-    whole = np.zeros((rows, -(-across // 32) * 32), np.uint8)
-    whole[:, :across] = image
-    return np.packbits(whole, axis=1, bitorder="little").view("<u4")
 
 
 def fit(view: View, record: TrialRecord, config: RunConfig) -> None:
@@ -288,14 +222,7 @@ def _raster(view: View, time: Range1d) -> None:
     view.quiet_axes.append(plot.yaxis[0])
     view.followers.append(marking(plot.yaxis[0], plot.y_range, band_marks))
     low, height = [band[0] for band in BANDS.values()], [band[1] - band[0] for band in BANDS.values()]
-    empty = [np.zeros((1, 1), np.uint32)] * 2
-    shared = {"dw": [1.0, 1.0]}
-    pixels = ColumnDataSource({"image": empty, "x": [0.0, 0.0], "y": low, "dh": height, **shared})
-    plot.add_glyph(pixels, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
-    source = ColumnDataSource({"bits": empty, "across": [1, 1], "colour": [0, 0], "neurons": [1, 1], **shared})
-    source.js_on_change("data", CustomJS(args={"pixels": pixels}, code=UNPACK))
-    plot.tags = [source]  # No glyph draws from it: this makes it part of the page.
-    view.figures["raster"], view.sources["raster"] = plot, source
+    view.figures["raster"], view.sources["raster"] = plot, pixels.drawn(plot, low, height)
     _picked_line(view, plot)
 
 

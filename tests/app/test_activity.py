@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.theme import LIGHT, rgba
-from app.views import activity
+from app.views import activity, pixels
 from training.config import RunConfig
 from training.records import TrialRecord
 from training.session import Session
@@ -49,7 +49,7 @@ def test_traces_are_those_of_the_record_on_the_time_axis(record: TrialRecord) ->
 @pytest.mark.parametrize(("steps", "neurons"), [(1, 1), (499, 128), (1201, 129), (3000, 300)])
 def test_a_pooled_raster_marks_exactly_the_cells_that_hold_a_spike(steps: int, neurons: int) -> None:
     raster = (np.random.default_rng(steps).random((steps, neurons)) < 0.003).astype(np.uint8)
-    image = activity.raster(from_raster(raster), neurons)
+    image = pixels.raster(from_raster(raster), neurons)
     expected = np.zeros((min(neurons, 128), min(steps, 500)), np.uint8)
     for step, neuron in np.argwhere(raster):
         expected[neuron * len(expected) // neurons, step * expected.shape[1] // steps] = 1

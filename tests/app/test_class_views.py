@@ -14,7 +14,7 @@ from PIL import Image
 from app.exam import Example, Scores
 from app.history import Curve
 from app.theme import DARK, LIGHT, palette
-from app.views import accuracy, activity, confusion, gallery
+from app.views import accuracy, activity, confusion, gallery, pixels
 from app.views.ghosts import Ghost, smoothed
 from training.presets import PRESETS
 from training.session import Session
@@ -141,7 +141,7 @@ def test_evidence_is_one_line_per_class_and_the_right_one_is_broad(preset: str) 
     lines = shown["classes"]
     assert len(lines["values"]) == record.output.shape[1] == len(session.sampler.classes)
     assert int(np.argmax(lines["width"])) == record.label
-    thin = max(1, len(record.output) // activity.COLUMNS)
+    thin = max(1, len(record.output) // pixels.COLUMNS)
     assert np.array_equal(lines["values"][1], record.output[::thin, 1].astype(np.float32))
     dt = config.network.dt
     assert (shown["window"]["left"], shown["window"]["right"]) == ([record.window[0] * dt], [record.window[1] * dt])

@@ -13,7 +13,7 @@ from bokeh.document import Document
 from app.history import Curve, Drift
 from app.shot import Shot
 from app.theme import DARK, LIGHT
-from app.views import activity, conductance, crossbar, drift, happening, learning, status
+from app.views import activity, conductance, crossbar, drift, happening, learning, pixels, status
 from app.views.base import PATIENCE, follow, follow_log, ladder
 from training.config import RunConfig
 from training.presets import PRESETS
@@ -74,7 +74,7 @@ def test_showing_makes_no_new_models_and_sends_nothing_twice(shot: Shot) -> None
 
 def test_raster_shows_each_spike_where_it_was() -> None:
     spikes = from_raster(np.eye(1000, 100, dtype=np.uint8))
-    image = activity.raster(spikes, 100)
+    image = pixels.raster(spikes, 100)
     assert image.shape == (100, 500)
     assert {tuple(place) for place in np.argwhere(image)} == {(n, n // 2) for n in range(100)}
 
@@ -82,7 +82,7 @@ def test_raster_shows_each_spike_where_it_was() -> None:
 def test_large_rasters_are_pooled_and_lose_no_spike_time() -> None:
     raster = np.zeros((2000, 1000), np.uint8)
     raster[1999, 999] = raster[0, 0] = 1
-    image = activity.raster(from_raster(raster), 1000)
+    image = pixels.raster(from_raster(raster), 1000)
     assert image.shape == (128, 500)
     assert image[0, 0] == image[-1, -1] == 1
     assert image.sum() == 2

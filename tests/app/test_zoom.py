@@ -10,7 +10,7 @@ from bokeh.models import BoxZoomTool, HoverTool, Range1d, WheelZoomTool
 from bokeh.plotting import figure
 
 from app.theme import LIGHT
-from app.views import activity, conductance, crossbar, drift, learning
+from app.views import activity, conductance, crossbar, drift, learning, pixels
 from app.views.base import View, held, move, span_of
 from training.config import RunConfig
 from training.records import LayerSnapshot
@@ -178,7 +178,7 @@ def test_a_click_on_the_raster_picks_the_first_hidden_neuron_of_its_row(hidden: 
     view = activity.build(LIGHT)
     view.show(activity.columns(Session(config).step(), config, LIGHT))
     found, plot = picks(view), view.figures["raster"]
-    rows = min(hidden, activity.MOST_ROWS)
+    rows = min(hidden, pixels.MOST_ROWS)
     owners = np.arange(hidden) * rows // hidden
     for row in range(rows):
         tap(plot, 0.01, 0.96 * (row + 0.5) / rows)

@@ -11,7 +11,7 @@ from library_kit import float32, trained
 from playwright.sync_api import expect
 
 from app.theme import LIGHT, rgba
-from app.views.activity import raster
+from app.views.pixels import raster
 from app.views.status import duration
 from training import inspection
 
