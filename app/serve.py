@@ -226,12 +226,12 @@ def _listen(house: Host, **where: Any) -> None:
 @functools.cache
 def prepare() -> None:
     """Load the browser side's parts and compile the kernels, once per process."""
+    tidy.install()
     sys.setswitchinterval(SWITCH_INTERVAL)
     # Its further threads would wait for the next product at full speed, on the processor that paints the page.
     threadpool_limits(1, user_api="blas")
     pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
     delivery.install()
-    tidy.install()
     defaults.install()
     processes.prepare()
     smoothed(Curve().columns(), 1.0)

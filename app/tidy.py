@@ -1,4 +1,4 @@
-"""What ended sessions leave behind: memory that goes back to the system, and late words on their connections."""
+"""How sessions end, and what they leave behind: memory that goes back to the system, late words on connections."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from tornado.ioloop import IOLoop
 
 PATIENCE = 5.0
 """Seconds from the end of a session until its memory is free."""
+GOING_AWAY = 1001
+"""What a browser says when a tab is closed, reloaded or leads elsewhere (RFC 6455, section 7.4.1)."""
+ARENAS_MOST = -8
+"""``M_ARENA_MAX`` of glibc's ``malloc.h``."""
 
 Handle = Callable[[ProtocolHandler, Any, Any], Coroutine[Any, Any, Any]]
 
@@ -41,8 +45,23 @@ class Tidying:
 
 def give_back() -> None:
     """Free memory goes back to the system, where the C library can do that (glibc)."""
-    with contextlib.suppress(OSError, AttributeError):
+    with _only_glibc():
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def share_one_heap() -> None:
+    """Threads that begin later take memory where all others do, and `give_back` reaches all of it.
+
+    By default glibc gives each thread a heap of its own, eight per processor, whose free upper end
+    ``malloc_trim`` leaves as it is: every visitor's threads would leave some behind. Only threads that
+    hold the interpreter's lock take much memory here, so that they do not wait for each other.
+    """
+    with _only_glibc():
+        ctypes.CDLL(None).mallopt(ARENAS_MOST, 1)
+
+
+def _only_glibc() -> contextlib.suppress:
+    return contextlib.suppress(OSError, AttributeError)
 
 
 def _gone(connection: Any) -> bool:
@@ -60,16 +79,23 @@ def _unless_gone(handle: Handle) -> Handle:
 
 
 def _closing_once(close: Callable[[WSHandler], None]) -> Callable[[WSHandler], None]:
-    """A connection that was let go already is closed without complaint."""
+    """A connection that was let go already is closed without complaint; with a tab that says goodbye its session ends.
+
+    A browser that falls silent may have lost its network: it has a while to come back.
+    """
 
     def closed(socket: WSHandler) -> None:
-        if not _gone(socket.connection):
-            close(socket)
+        if _gone(socket.connection):
+            return
+        if socket.connection is not None and socket.close_code == GOING_AWAY:
+            socket.connection.session.request_expiration()
+        close(socket)
 
     return closed
 
 
 def install() -> None:
-    """Have late messages passed over, in this process; once is enough."""
+    """Have all this done in this process; once is enough, before it begins threads."""
+    share_one_heap()
     ProtocolHandler.handle = _unless_gone(ProtocolHandler.handle)
     WSHandler.on_close = _closing_once(WSHandler.on_close)

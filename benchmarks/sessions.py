@@ -38,6 +38,7 @@ from streaming import PROBE, ROOT, TRIAL, _await_server, free_port
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from app.tidy import GOING_AWAY
 from training.benchmark import count, machine
 
 MEGABYTE = 1e6
@@ -126,7 +127,7 @@ class Client:
             begun.cancel()
             listening.cancel()
             if self._socket is not None:
-                self._socket.close()
+                self._socket.close(GOING_AWAY)
 
     async def _listen(self) -> None:
         try:

@@ -27,8 +27,8 @@ from training.session import Session
 pytestmark = pytest.mark.browser
 
 SERVE = "from app.serve import serve; serve({port}, open_browser=False, max_sessions={most!r}, idle_minutes={idle!r})"
-LEAVE = 60.0
-"""Seconds within which a closed tab must have given back its place."""
+LEAVE = 25.0
+"""Seconds within which a closed tab must have given back its place; one that falls silent has longer."""
 
 
 @contextlib.contextmanager
