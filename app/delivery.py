@@ -39,6 +39,20 @@ def promptly(document: Document) -> None:
         connection._socket.set_nodelay(True)
 
 
+def soon(document: Document, callback: Callable[[], None]) -> None:
+    """Have something done in the session's next turn; any thread may ask. Once the session has ended, nothing is.
+
+    Parameters
+    ----------
+    document : bokeh.document.Document
+        The document of a session; one that has ended took the roots from it, and Bokeh would stumble over that.
+    callback : callable
+        What to do, with the document locked.
+    """
+    if hasattr(document, "roots"):
+        document.add_next_tick_callback(callback)
+
+
 @contextlib.contextmanager
 def together(document: Document) -> Iterator[None]:
     """Let the parts of a frame leave as one: it is some twenty messages, and each wakes up a part of the browser."""

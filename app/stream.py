@@ -18,7 +18,7 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 from tornado.ioloop import PeriodicCallback
 
-from app.delivery import promptly, together
+from app.delivery import promptly, soon, together
 
 MOST_OUTSTANDING = 2
 PATIENCE = 2.0
@@ -161,14 +161,14 @@ class Stream:
     def poke(self) -> None:
         """Look for news soon; any thread may ask."""
         if self._ready:
-            self._document.add_next_tick_callback(self.tick)
+            soon(self._document, self.tick)
 
     def look(self) -> None:
         """Have a frame sent if there is news and the browser has painted what it got."""
         now = time.monotonic()
         if now - self._called > ANSWER and self._due(now):
             self._called = now
-            self._document.add_next_tick_callback(self.tick)
+            soon(self._document, self.tick)
 
     def tick(self) -> None:
         """Send a frame if there is news and the browser has painted what it got."""

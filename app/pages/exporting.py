@@ -16,6 +16,7 @@ from bokeh.plotting import figure
 
 from app import tables
 from app.controls import responsive
+from app.delivery import soon
 from app.download import Downloads
 from app.limits import check_size
 from app.picture import KINDS
@@ -148,7 +149,7 @@ class ExportDialog:
 
         def hand_over(future: Any) -> None:
             if future.exception() is None:
-                document.add_next_tick_callback(lambda: self._downloads.give(CHECKPOINT, future.result()))
+                soon(document, lambda: self._downloads.give(CHECKPOINT, future.result()))
 
         self._page.runner.ask(saved).add_done_callback(hand_over)
 
@@ -159,7 +160,7 @@ class ExportDialog:
 
         def done(future: Any) -> None:
             if future.exception() is None:
-                document.add_next_tick_callback(lambda: self._page.loaded(future.result()))
+                soon(document, lambda: self._page.loaded(future.result()))
 
         def send() -> None:
             self._page.runner.ask(partial(resume, content=content, name=name)).add_done_callback(done)

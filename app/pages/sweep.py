@@ -11,6 +11,7 @@ from bokeh.plotting import figure
 
 from app import sweep_tables
 from app.cells import Cells
+from app.delivery import soon
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.pages import frame, topbar
@@ -135,7 +136,7 @@ class SweepPage:
             return
         name = f"{self._name()}_{table}.{kind.lower()}"
         if self._document is not None:
-            self._document.add_next_tick_callback(lambda: self.downloads.give(name, content))
+            soon(self._document, lambda: self.downloads.give(name, content))
 
     def _build_page(self) -> pmui.Page:
         self.board.carrier().tags = [

@@ -151,6 +151,21 @@ def test_an_acknowledgement_lets_the_next_frame_leave_without_waiting_for_the_ti
     asyncio.run(run())
 
 
+def test_once_its_session_has_ended_a_stream_asks_for_nothing(
+    stream: Stream, clock: Clock, news: SimpleNamespace
+) -> None:
+    """A tab that closes in the middle of a frame leaves a look behind that was due."""
+    document, _ = served()
+    stream.start(document)
+    document.callbacks.trigger_event(DocumentReady())
+    document.on_change(print)
+    document.destroy(print)
+    news.version += 1
+    clock.now += 1.0
+    stream.look()
+    stream.poke()
+
+
 def test_the_document_is_locked_only_when_there_is_something_to_send(
     stream: Stream, clock: Clock, news: SimpleNamespace
 ) -> None:
