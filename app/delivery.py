@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections import ChainMap
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import bokeh.document.document
 import panel.io.document
@@ -22,6 +24,9 @@ from bokeh.document.json import PatchJson
 from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
 
+from pcmsim.errors import PCMLabError
+
+Made = TypeVar("Made")
 Write = Callable[[Document], Coroutine[Any, Any, None]]
 
 
@@ -39,18 +44,46 @@ def promptly(document: Document) -> None:
         connection._socket.set_nodelay(True)
 
 
-def soon(document: Document, callback: Callable[[], None]) -> None:
+def soon(document: Document | None, callback: Callable[[], None]) -> None:
     """Have something done in the session's next turn; any thread may ask. Once the session has ended, nothing is.
 
     Parameters
     ----------
-    document : bokeh.document.Document
-        The document of a session; one that has ended took the roots from it, and Bokeh would stumble over that.
+    document : bokeh.document.Document or None
+        The document of a session, if any; one that has ended took the roots from it, and Bokeh would stumble over that.
     callback : callable
         What to do, with the document locked.
     """
     if hasattr(document, "roots"):
         document.add_next_tick_callback(callback)
+
+
+def aside(
+    document: Document | None, make: Callable[[], Made], then: Callable[[Made], None], warn: Callable[[str], None]
+) -> None:
+    """Have something made that takes a while, on a thread of its own: the server's loop goes on meanwhile.
+
+    Parameters
+    ----------
+    document : bokeh.document.Document or None
+        The document of a session; without one nobody waits for what is made.
+    make : callable
+        What takes a while.
+    then : callable
+        Gets what was made, in the session's turn.
+    warn : callable
+        Gets in its stead the sentence that says what went wrong.
+    """
+
+    def work() -> None:
+        try:
+            made = make()
+        except (PCMLabError, OSError) as error:
+            soon(document, partial(warn, str(error)))
+        else:
+            soon(document, partial(then, made))
+
+    threading.Thread(target=work, name="pcmlab-aside", daemon=True).start()
 
 
 @contextlib.contextmanager

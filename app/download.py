@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from bokeh.models import ColumnDataSource, CustomJS
 from bokeh.plotting import figure
 
 from app import picture
 
 SAVE = """
-const [name, kind, body] = [cb_obj.data.name[0], cb_obj.data.kind[0], cb_obj.data.body[0]]
-const bytes = Uint8Array.from(atob(body), (c) => c.charCodeAt(0))
+const {name: [name], kind: [kind], body: [body]} = cb_obj.data
+if (name === undefined) return
 const link = document.createElement('a')
-link.href = URL.createObjectURL(new Blob([bytes], {type: kind}))
+link.href = URL.createObjectURL(new Blob([body], {type: kind}))
 link.download = name
 link.click()
 setTimeout(() => URL.revokeObjectURL(link.href), 10000)
+cb_obj.data = {count: [], name: [], kind: [], body: []}
 """
+"""Saves a file; from then on neither the browser nor, as it hears of that, the server keeps it."""
 
 KINDS = {"py": "text/x-python", "yaml": "application/yaml", "csv": "text/csv", "txt": "text/plain"}
 BINARY = "application/octet-stream"
@@ -39,7 +42,7 @@ class Downloads:
         self.pictures = ColumnDataSource({"plot": [""], "kind": [""], "name": [""], "count": [0]}, name="pictures")
         self._known, self._saver = set(plots), picture.wished(plots)
         self.pictures.js_on_change("data", self._saver)
-        self.files = ColumnDataSource({"name": [""], "kind": [""], "body": [""], "count": [0]}, name="files")
+        self.files = ColumnDataSource({"count": [], "name": [], "kind": [], "body": []}, name="files")
         self.files.js_on_change("data", CustomJS(code=SAVE))
 
     def know(self, plots: Mapping[str, Sequence[figure]]) -> None:
@@ -57,9 +60,9 @@ class Downloads:
         content : bytes or str
             Text is written as UTF-8.
         """
-        raw = content.encode("utf-8") if isinstance(content, str) else content
+        raw = np.frombuffer(content.encode("utf-8") if isinstance(content, str) else content, np.uint8)
         kind = KINDS.get(name.rsplit(".", 1)[-1], BINARY)
-        self.files.data = self._wish(name=name, kind=kind, body=base64.b64encode(raw).decode("ascii"))
+        self.files.data = self._wish(name=name, kind=kind, body=raw)
 
     def picture(self, plot: str, kind: str, name: str) -> None:
         """Save a plot as a picture.
@@ -75,6 +78,9 @@ class Downloads:
         """
         self.pictures.data = self._wish(plot=plot, kind=kind, name=name)
 
-    def _wish(self, **columns: str) -> dict[str, list[str | int]]:
-        """Counted, so that the same wish for the second time is a change, which the browser hears of."""
-        return {**{name: [text] for name, text in columns.items()}, "count": [next(self._wishes)]}
+    def _wish(self, **columns: Any) -> dict[str, list[Any]]:
+        """Counted, so that the same wish for the second time is a change, which the browser hears of.
+
+        The count comes first: where it differs, Bokeh compares no contents.
+        """
+        return {"count": [next(self._wishes)], **{name: [value] for name, value in columns.items()}}

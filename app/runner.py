@@ -2,7 +2,8 @@
 
 Training in a process of its own competes with no page for Python's lock, and what goes wrong there
 harms nobody else. Wishes are small messages; what is published comes back as messages too, which a
-thread of the session puts into a single slot. The page waits for neither.
+thread of the session puts into a single slot. The page waits for neither. Whole files go from one to
+the other by their names, in a folder that goes with the runner.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
+import shutil
+import tempfile
 import threading
 import weakref
 from collections import deque
@@ -18,6 +21,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from app.chips import ChipPlace
@@ -53,6 +57,8 @@ class Runner:
     ----------
     latest : Shot
         What was published last.
+    folder : Path
+        For files of this session; it is gone when the runner has stopped.
     notices : deque of str
         Sentences for the person, oldest first; the page takes them out.
     answered : callable
@@ -67,6 +73,8 @@ class Runner:
         self._open: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
         self._limit, self._stopped = 0.0, False
+        self.folder = Path(tempfile.mkdtemp(prefix="pcmlab-"))
+        self._clear = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._begin(config)
 
     @property
@@ -132,6 +140,10 @@ class Runner:
         self._call("ask", action, number=number)
         return future
 
+    def path(self) -> Path:
+        """A name for a file in the folder, given only once."""
+        return self.folder / str(next(self._numbers))
+
     def limit(self, trials_per_second: float) -> None:
         """Run at most so many trials per second; 0 is as fast as possible."""
         self._limit = trials_per_second
@@ -144,6 +156,8 @@ class Runner:
         self._process.terminate()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
+        if not self.alive:
+            self._clear()
 
     def _begin(self, config: RunConfig) -> None:
         """A worker, and a thread that listens to it for as long as this runner is held."""
@@ -190,7 +204,9 @@ class Runner:
     def _ended(self, exit_code: int | None) -> None:
         """Nothing more will come: say so, unless it was stopped."""
         self._connection.close()
-        if not self._stopped:
+        if self._stopped:
+            self._clear()
+        else:
             self._tell_gone("" if exit_code is None else f" (exit code {exit_code})")
 
     def _tell_gone(self, why: str = "") -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from functools import partial
 from html import escape
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from bokeh.plotting import figure
 
 from app import tables
 from app.controls import responsive
-from app.delivery import soon
+from app.delivery import aside, soon
 from app.download import Downloads
 from app.limits import check_size
 from app.picture import KINDS
@@ -137,36 +137,42 @@ class ExportDialog:
     def _save_table(self, kind: str) -> None:
         shot, name = self._page.runner.latest, self.table.value
         if shot.record is not None:
-            columns = tables.TABLES[name](shot, self._page.curves())
-            self._downloads.give(f"pcmlab_{name}.{kind.lower()}", WRITERS[kind](columns))
+            curves = self._page.curves()
+            self._hand_out(f"pcmlab_{name}.{kind.lower()}", lambda: WRITERS[kind](tables.TABLES[name](shot, curves)))
+
+    def _hand_out(self, name: str, make: Callable[[], bytes]) -> None:
+        aside(pn.state.curdoc, make, lambda content: self._downloads.give(name, content), self._page.warn)
 
     def _save_picture(self, kind: str) -> None:
         self._downloads.picture(self.plot.value, kind, f"pcmlab_{self.plot.value}")
 
     def _save_checkpoint(self) -> None:
         """The worker writes it between two trials; the page goes on meanwhile."""
-        document = pn.state.curdoc
-
-        def hand_over(future: Any) -> None:
-            if future.exception() is None:
-                soon(document, lambda: self._downloads.give(CHECKPOINT, future.result()))
-
-        self._page.runner.ask(saved).add_done_callback(hand_over)
+        path = self._page.runner.path()
+        self._ask(methodcaller("save", str(path)), lambda _: self._hand_out(CHECKPOINT, partial(taken, path)))
 
     def _uploaded(self, change: Any) -> None:
+        """The worker reads it between two trials; what is wrong with it is among the runner's notices."""
         if not change.new:
             return
-        content, name, document = bytes(change.new), str(self.upload.filename), pn.state.curdoc
+        content, name, path = change.new, str(self.upload.filename), self._page.runner.path()
+        self.upload.clear()
+        aside(
+            pn.state.curdoc,
+            lambda: path.write_bytes(content),
+            lambda _: self._ask(partial(resume, path=path, name=name), self._page.loaded),
+            self._page.warn,
+        )
 
-        def done(future: Any) -> None:
+    def _ask(self, action: Callable[[Trainer], Any], then: Callable[[Any], None]) -> None:
+        """What comes of it is for the session's turn; what goes wrong is told by the runner."""
+        document = pn.state.curdoc
+
+        def done(future: Future[Any]) -> None:
             if future.exception() is None:
-                soon(document, lambda: self._page.loaded(future.result()))
+                soon(document, lambda: then(future.result()))
 
-        def send() -> None:
-            self._page.runner.ask(partial(resume, content=content, name=name)).add_done_callback(done)
-
-        # A large file takes its time to the worker.
-        threading.Thread(target=send, daemon=True).start()
+        self._page.runner.ask(action).add_done_callback(done)
 
     @staticmethod
     def _choice(label: str, options: Iterable[str]) -> Any:
@@ -180,22 +186,22 @@ class ExportDialog:
         return responsive(button)
 
 
-def saved(trainer: Trainer) -> bytes:
-    """A checkpoint of the run."""
-    with tempfile.TemporaryDirectory() as folder:
-        trainer.save(path := str(Path(folder) / CHECKPOINT))
-        return Path(path).read_bytes()
+def taken(path: Path) -> bytes:
+    """What is in a file, which is then removed."""
+    content = path.read_bytes()
+    path.unlink()
+    return content
 
 
-def resume(trainer: Trainer, content: bytes, name: str) -> RunConfig:
+def resume(trainer: Trainer, path: Path, name: str) -> RunConfig:
     """Go on with the run of an uploaded checkpoint; nothing of it makes the server open another file.
 
     Parameters
     ----------
     trainer : Trainer
         On the worker's thread.
-    content : bytes
-        The file.
+    path : Path
+        Where it lies; it is removed.
     name : str
         What the person calls it.
 
@@ -204,15 +210,15 @@ def resume(trainer: Trainer, content: bytes, name: str) -> RunConfig:
     PCMLabError
         If it is no checkpoint, is damaged, or is too large a run for the page; the old run goes on.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        (path := Path(folder) / CHECKPOINT).write_bytes(content)
-        try:
-            if checkpoint.device_preset(path) not in DEVICES:
-                raise PCMLabError(f"{name}: its device comes from a file; resume it with pcmlab resume")
-            check_size(checkpoint.read(path)[0])
-            return trainer.resume(str(path))
-        except FileError as error:
-            raise PCMLabError(f"{name}: {error.problem}") from error
+    try:
+        if checkpoint.device_preset(path) not in DEVICES:
+            raise PCMLabError(f"{name}: its device comes from a file; resume it with pcmlab resume")
+        check_size(checkpoint.read(path)[0])
+        return trainer.resume(str(path))
+    except FileError as error:
+        raise PCMLabError(f"{name}: {error.problem}") from error
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _title(text: str) -> pn.pane.HTML:

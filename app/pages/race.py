@@ -10,6 +10,7 @@ from bokeh.document import Document
 from bokeh.plotting import figure
 
 from app import race_tables
+from app.delivery import aside
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
@@ -95,8 +96,13 @@ class RacePage:
         if not heat.reports:
             self.warn("There is no race yet: press Start.")
             return
-        columns = race_tables.TABLES[table](heat)
-        self.downloads.give(f"pcmlab_race_{table}.{kind.lower()}", WRITERS[kind](columns))
+        name = f"pcmlab_race_{table}.{kind.lower()}"
+        aside(
+            pn.state.curdoc,
+            lambda: WRITERS[kind](race_tables.TABLES[table](heat)),
+            lambda content: self.downloads.give(name, content),
+            self.warn,
+        )
 
     def draw(self, turn: int | None) -> dict[str, Any]:
         """Bring the page up to date; see `app.stream.Stream`."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
+import panel as pn
 import panel_material_ui as pmui
 from bokeh.document import Document
 from bokeh.plotting import figure
 
 from app import sweep_tables
 from app.cells import Cells
-from app.delivery import soon
+from app.delivery import aside
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.pages import frame, topbar
@@ -20,8 +20,7 @@ from app.pages.plan import WIDTH, Plan
 from app.pages.sweep_board import SweepBoard
 from app.scout import Scout, Wish
 from app.stream import Stream
-from app.sweeper import Harvest, Sweeper
-from pcmsim.errors import PCMLabError
+from app.sweeper import Sweeper
 
 YAML = "sweep as YAML"
 LOOKS = {True: ("Stop", "stop"), False: ("Start", "play_arrow")}
@@ -45,7 +44,6 @@ class SweepPage:
         self.downloads = Downloads(self.board.figures())
         self._views = 0
         self._seen: tuple[Cells | None, bool] = (None, False)
-        self._document: Document | None = None
         self.stream = Stream(
             lambda: self.sweeper.latest.version + self.scout.latest.version + self._views,
             self.draw,
@@ -59,7 +57,6 @@ class SweepPage:
 
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
-        self._document = document
         frame.attach(document, self.stream, self.keyboard, self.close)
 
     def close(self) -> None:
@@ -83,8 +80,14 @@ class SweepPage:
         if entry == YAML:
             self.downloads.give(f"{self._name()}.yaml", self.sweeper.latest.text or self.plan.text)
             return
-        task = (self.sweeper.latest, entry, self.board.looking.look().metric)
-        threading.Thread(target=self._hand_out, args=task, name="pcmlab-export", daemon=True).start()
+        harvest, metric, (table, kind) = self.sweeper.latest, self.board.looking.look().metric, entry.split(" as ")
+        name = f"{self._name()}_{table}.{kind.lower()}"
+        aside(
+            pn.state.curdoc,
+            lambda: WRITERS[kind](sweep_tables.TABLES[table](harvest, metric)),
+            lambda content: self.downloads.give(name, content),
+            frame.warn,
+        )
 
     def draw(self, turn: int | None) -> dict[str, Any]:
         """Bring the page up to date; see `app.stream.Stream`."""
@@ -125,18 +128,6 @@ class SweepPage:
     def _name(self) -> str:
         sweep = self.sweeper.latest.sweep
         return "sweep" if sweep is None else sweep.name.replace(" ", "_")
-
-    def _hand_out(self, harvest: Harvest, entry: str, metric: str) -> None:
-        """On a thread of its own: make a table, and have it handed to the browser."""
-        table, kind = entry.split(" as ")
-        try:
-            content = WRITERS[kind](sweep_tables.TABLES[table](harvest, metric))
-        except PCMLabError as error:
-            self.sweeper.complain(str(error))
-            return
-        name = f"{self._name()}_{table}.{kind.lower()}"
-        if self._document is not None:
-            soon(self._document, lambda: self.downloads.give(name, content))
 
     def _build_page(self) -> pmui.Page:
         self.board.carrier().tags = [

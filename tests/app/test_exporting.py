@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
 import json
+import pickle
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from safetensors.torch import load_file, save_file
 
 from app.download import Downloads
 from app.history import CURVE, Table
-from app.pages.exporting import ExportDialog
+from app.pages.exporting import WRITERS, ExportDialog
 from app.runner import Runner
 from app.tables import TABLES
 from app.worker import Worker
@@ -99,22 +100,32 @@ class Bench:
     def file(self) -> tuple[str, str, bytes]:
         """The latest file that was handed to the browser."""
         (name,), (kind,), (body,) = (self.downloads.files.data[key] for key in ("name", "kind", "body"))
-        return name, kind, base64.b64decode(body)
+        return name, kind, body.tobytes()
+
+    def table(self, kind: str) -> tuple[str, str, bytes]:
+        """The chosen table as a file."""
+        self.press(kind)
+        self.later()
+        return self.file()
 
     def later(self) -> None:
         """Do what waits for the document's next tick."""
         until(lambda: self.document.session_callbacks)
-        for waiting in list(self.document.session_callbacks):
-            waiting.callback()
+        with set_curdoc(self.document):
+            for waiting in list(self.document.session_callbacks):
+                waiting.callback()
 
     def checkpoint(self) -> bytes:
         self.press("Download checkpoint")
         self.later()
+        self.later()
         return self.file()[2]
 
     def upload(self, content: bytes, name: str = "run.safetensors") -> None:
+        """Until it lies where the worker finds it."""
         with set_curdoc(self.document):
             self.dialog.upload.param.update(filename=name, value=content)
+        self.later()
 
     def refused(self, content: bytes, name: str = "run.safetensors") -> str:
         """What is said about an upload that does not work."""
@@ -223,8 +234,7 @@ def test_tables_hold_the_run_and_what_it_is_compared_with(bench: Bench) -> None:
     bench.page.ghosts = [("pinned <1>", other)]
     bench.train(3)
     assert bench.dialog.table.options == list(TABLES)
-    bench.press("CSV")
-    name, mime, content = bench.file()
+    name, mime, content = bench.table("CSV")
     assert (name, mime) == ("pcmlab_learning.csv", "text/csv")
     rows = list(csv.DictReader(io.StringIO(content.decode())))
     losses = [record.loss for record in Session(TINY).run(4)]
@@ -235,12 +245,10 @@ def test_tables_hold_the_run_and_what_it_is_compared_with(bench: Bench) -> None:
 @pytest.mark.parametrize("table", TABLES)
 def test_parquet_and_csv_hold_the_same(table: str, bench: Bench) -> None:
     bench.dialog.table.value = table
-    bench.press("Parquet")
-    name, mime, content = bench.file()
+    name, mime, content = bench.table("Parquet")
     assert (name, mime) == (f"pcmlab_{table}.parquet", "application/octet-stream")
     rows = parquet.read_table(io.BytesIO(content)).to_pylist()
-    bench.press("CSV")
-    lines = list(csv.DictReader(io.StringIO(bench.file()[2].decode())))
+    lines = list(csv.DictReader(io.StringIO(bench.table("CSV")[2].decode())))
     assert len(lines) == len(rows) > 0
     for line, row in zip(lines[:50], rows[:50], strict=True):
         assert {key: type(row[key])(text) for key, text in line.items()} == row
@@ -304,6 +312,56 @@ def test_a_run_that_is_playing_plays_on_with_the_upload(bench: Bench, saved: Pat
     bench.later()
     until(lambda: bench.page.runner.latest.run == 2 and bench.page.trial > 10)
     assert bench.page.runner.latest.running
+
+
+def test_no_copy_of_a_checkpoint_stays_behind_once_it_has_arrived(bench: Bench, saved: Path) -> None:
+    bench.upload(saved.read_bytes())
+    bench.later()
+    assert bench.page.taken == [OTHER]
+    assert not bench.dialog.upload.value
+    bench.checkpoint()
+    assert list(bench.page.runner.folder.iterdir()) == []
+
+
+def test_nothing_large_is_made_or_sent_where_pages_are_served(
+    bench: Bench, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, sent, send = [], [], bench.page.runner._connection.send
+    monkeypatch.setattr(bench.page.runner._connection, "send", lambda what: (sent.append(what), send(what)))
+    monkeypatch.setitem(WRITERS, "CSV", lambda columns: threads.append(threading.current_thread()) or b"")
+    monkeypatch.setattr(Path, "write_bytes", noted(threads, Path.write_bytes))
+    monkeypatch.setattr(Path, "read_bytes", noted(threads, Path.read_bytes))
+    content = saved.read_bytes()
+    threads.clear()
+    bench.table("CSV")
+    bench.upload(content)
+    bench.later()
+    bench.checkpoint()
+    assert len(threads) == 3
+    assert threading.current_thread() not in threads
+    assert max(len(pickle.dumps(what)) for what in sent) < 1000 < len(content)
+
+
+def noted(threads: list[threading.Thread], act: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and on which thread."""
+
+    def noting(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return act(*arguments)
+
+    return noting
+
+
+def test_a_table_that_cannot_be_written_is_told_of(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(columns: object) -> bytes:
+        raise OSError("no space left")
+
+    told: list[str] = []
+    monkeypatch.setattr(bench.page, "warn", told.append)
+    monkeypatch.setitem(WRITERS, "CSV", fail)
+    bench.press("CSV")
+    bench.later()
+    assert told == ["no space left"]
 
 
 def untouched(bench: Bench) -> None:
@@ -396,7 +454,7 @@ def test_no_upload_makes_the_server_open_a_file(
     untouched(bench)
 
 
-def test_a_run_that_never_began_has_no_checkpoint_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_never_began_has_no_checkpoint_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(config: RunConfig) -> None:
         raise MemoryError("too large")
 
@@ -404,6 +462,7 @@ def test_a_run_that_never_began_has_no_checkpoint_and_says_so(monkeypatch: pytes
         broken.setattr("app.trainer.Session", fail)
         page = Page(Worker(TINY))
         until(lambda: page.runner.notices)
+    monkeypatch.setattr(page.runner, "path", lambda: tmp_path / "run", raising=False)
     page.runner.notices.clear()
     dialog, document = ExportDialog(page, downloads := Downloads(page.figures())), Document()
     try:
@@ -413,6 +472,6 @@ def test_a_run_that_never_began_has_no_checkpoint_and_says_so(monkeypatch: pytes
             dialog._save_table("CSV")
         until(lambda: page.runner.notices)
         assert list(page.runner.notices) == ["There is no run yet."]
-        assert downloads.files.data["name"] == [""]
+        assert downloads.files.data["name"] == []
     finally:
         page.runner.stop(timeout=20.0)

@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from operator import methodcaller
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -21,6 +23,7 @@ from app_kit import until
 from app import post
 from app import runner as module
 from app.runner import Runner
+from app.trainer import Trainer
 from pcmsim.errors import FieldError, FileError, PCMLabError, RestartRequiredError, UnknownNameError
 from training.config import RunConfig
 from training.session import Session
@@ -201,12 +204,37 @@ def test_stopping_waits_for_no_trial_and_leaves_neither_process_nor_thread() -> 
     assert not runner.notices
 
 
-def test_a_runner_that_nobody_holds_ends_its_process() -> None:
+def test_a_runner_that_nobody_holds_ends_its_process_and_leaves_no_file() -> None:
     runner = Runner(TINY)
-    pid = runner._process.pid
+    pid, path = runner._process.pid, runner.path()
+    path.write_bytes(b"x")
     runner.ask(methodcaller("pause", 0.0)).result(20.0)
     del runner
     until(lambda: not psutil.pid_exists(pid))
+    assert not path.parent.exists()
+
+
+def hurry(trainer: Trainer, path: Path) -> None:
+    """Be in the middle of a file when the page is closed."""
+    with path.open("wb") as file:
+        file.write(b"half")
+        file.flush()
+        time.sleep(60.0)
+
+
+@pytest.mark.parametrize("killed_before", [False, True])
+def test_a_runner_that_stops_in_the_middle_of_a_file_leaves_none(killed_before: bool) -> None:
+    runner = Runner(TINY)
+    path = runner.path()
+    assert runner.path() != path
+    runner.ask(partial(hurry, path=path))
+    until(path.exists)
+    if killed_before:
+        os.kill(runner._process.pid, signal.SIGKILL)
+        until(lambda: not runner.alive)
+        assert path.exists()
+    runner.stop(timeout=0.0)
+    until(lambda: not path.parent.exists())
 
 
 def test_whatever_ends_the_program_ends_its_processes() -> None:

@@ -79,12 +79,18 @@ def played(model: Model, event: str, result: str, names: str = "", **page: Any) 
         PROGRAM.format(
             page=json.dumps({"clipboard": "open", "by_hand": True, **page}),
             fake=FAKE_PAGE,
-            data=json.dumps(dict(model.data)),
+            data=literal(model.data),
             names=names,
             code=script.code,
             result=result,
         )
     )
+
+
+def literal(data: Any) -> str:
+    """What a source holds, as the browser gets it."""
+    text = json.dumps(dict(data), default=lambda body: {"bytes": body.tolist()})
+    return f"JSON.parse({json.dumps(text)}, (_, value) => value?.bytes ? new Uint8Array(value.bytes) : value)"
 
 
 def changes(*models: Model) -> list[str]:
@@ -113,12 +119,14 @@ def test_a_file_reaches_the_disk_byte_by_byte_under_its_name(name: str, content:
     result = """await (async () => {
       const [link] = seen.clicked
       const bytes = Buffer.from(await blobs[link.href].arrayBuffer()).toString('base64')
-      return {count: seen.clicked.length, element: link.kind, name: link.download, kind: blobs[link.href].type, bytes}
+      play()  // The source has changed: it is empty now.
+      return {left: cb_obj.data, count: seen.clicked.length, element: link.kind, name: link.download, kind: blobs[link.href].type, bytes}
     })()"""
     seen = played(downloads.files, "data", result)
     raw = content.encode() if isinstance(content, str) else content
     assert base64.b64decode(seen.pop("bytes")) == raw
-    assert seen == {"count": 1, "element": "a", "name": name, "kind": kind}
+    empty = {column: [] for column in ("count", "name", "kind", "body")}
+    assert seen == {"left": empty, "count": 1, "element": "a", "name": name, "kind": kind}
 
 
 def test_the_same_file_and_the_same_picture_can_be_had_twice() -> None:
