@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,7 @@ from pcmsim.registry import Registry
 from training.config import RunConfig
 from training.presets import PRESETS
 
-KEPT = 2
-"""Uploads that are kept: should the latest be no good, the run goes on with the one before."""
-
+PREFIX = "data-"
 Files = Mapping[str, bytes]
 """Contents by the names that the visitor's files have."""
 
@@ -71,13 +70,21 @@ KINDS.register("csv")(
 
 
 class Uploads:
-    """The files of one visitor; they go with the visitor."""
+    """The files of one visitor.
 
-    def __init__(self) -> None:
-        self._folders: list[tempfile.TemporaryDirectory[str]] = []
+    Parameters
+    ----------
+    home : Path
+        The visitor's folder: with it they go.
+    """
 
-    def take(self, kind: str, files: Files) -> RunConfig:
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def take(self, kind: str, files: Files, used: Iterable[RunConfig] = ()) -> RunConfig:
         """Keep the files and begin a configuration with them; nothing has read them yet.
+
+        Earlier files go, except those of runs that are `used`: should the new ones be no good, these go on.
 
         Parameters
         ----------
@@ -85,6 +92,8 @@ class Uploads:
             A name of `KINDS`.
         files : mapping of str to bytes
             What was uploaded; of a name only the last part counts.
+        used : iterable of RunConfig
+            What is in force or about to be.
 
         Raises
         ------
@@ -93,21 +102,22 @@ class Uploads:
         """
         if not files:
             raise FieldError("files", "at least one file", "none")
-        folder = tempfile.TemporaryDirectory(prefix="pcmlab-")
+        self._tidy(list(used))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._home))
         try:
-            config = _kept(Path(folder.name), KINDS[kind], files)
+            return _kept(folder, KINDS[kind], files)
         except BaseException:
-            folder.cleanup()
+            shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._folders.append(folder)
-        if len(self._folders) > KEPT:
-            self._folders.pop(0).cleanup()
-        return config
 
-    def forget(self) -> None:
-        """Remove the files."""
-        while self._folders:
-            self._folders.pop().cleanup()
+    def _tidy(self, used: list[RunConfig]) -> None:
+        for folder in self._home.glob(f"{PREFIX}*"):
+            if not any(_names(config, folder) for config in used):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _names(config: RunConfig, folder: Path) -> bool:
+    return any(str(folder) in str(value) for value in asdict(config.task).values())
 
 
 def _kept(folder: Path, kind: Kind, files: Files) -> RunConfig:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 from typing import Any, Protocol
 
 import panel as pn
 import panel_material_ui as pmui
 
 from app.controls import responsive
+from app.delivery import aside
 from app.uploads import KINDS, Uploads
-from pcmsim.errors import PCMLabError
 from training.config import RunConfig
 
 LARGEST, ALL = 500 * 2**20, 700 * 2**20
@@ -27,6 +29,9 @@ button, .MuiButton-root, .MuiToggleButton-root { text-transform: none !important
 class Begins(Protocol):
     """What the dialog needs of the page."""
 
+    def configs(self) -> Iterable[RunConfig]:
+        """The configurations in force and asked for."""
+
     def begin(self, config: RunConfig) -> None:
         """Begin a new run with other settings."""
 
@@ -41,10 +46,12 @@ class DataDialog:
     ----------
     page : Begins
         The page.
+    folder : Path
+        For the files.
     """
 
-    def __init__(self, page: Begins) -> None:
-        self._page, self.uploads = page, Uploads()
+    def __init__(self, page: Begins, folder: Path) -> None:
+        self._page, self._uploads = page, Uploads(folder)
         self.view = pmui.Dialog(
             title="Data of your own", open=False, show_close_button=True, close_on_click=True, width_option="sm"
         )
@@ -89,10 +96,16 @@ class DataDialog:
         contents, names = self.files.value or [], self.files.filename or []
         if isinstance(names, str):
             contents, names = [contents], [names]
-        try:
-            config = self.uploads.take(self.kind.value, dict(zip(names, contents, strict=True)))
-        except (PCMLabError, OSError) as error:
-            self._page.warn(str(error))
-            return
-        self.view.open = False
+        kind, files, used = self.kind.value, dict(zip(names, contents, strict=True)), self._page.configs()
+        self.train.disabled = True
+        aside(pn.state.curdoc, lambda: self._uploads.take(kind, files, used), self._begin, self._refuse)
+
+    def _begin(self, config: RunConfig) -> None:
+        self.train.disabled = self.view.open = False
+        self.files.clear()
         self._page.begin(config)
+
+    def _refuse(self, sentence: str) -> None:
+        """The files stay chosen: perhaps only their kind was wrong."""
+        self.train.disabled = False
+        self._page.warn(sentence)

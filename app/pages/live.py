@@ -65,7 +65,7 @@ class Live:
         self.requests, self.attention = Requests(self.runner), Attention(idle)
         self.settings = Settings(link.config)
         self.header = Header(link.preset, self)
-        self.bringing = DataDialog(self)
+        self.bringing = DataDialog(self, self.runner.folder)
         controls = Controls(self.settings, self.warn)
         self.sidebar = Sidebar(self.settings, controls, self.requests.fast_forward, self.bringing.open)
         self.sidebar.twin.param.watch(lambda change: self.requests.pair(change.new or None), "value")
@@ -100,8 +100,7 @@ class Live:
 
     def close(self) -> None:
         """Stop the run."""
-        self.runner.stop()
-        self.bringing.uploads.forget()
+        self.runner.stop(timeout=0.0)
 
     def toggle(self) -> None:
         """Play or pause."""
@@ -118,6 +117,10 @@ class Live:
         self._load(PRESETS[name].config)
         self._restart(PRESETS[name].config)
         self.tell(f"{name}: {PRESETS[name].summary}")
+
+    def configs(self) -> tuple[RunConfig, RunConfig]:
+        """The configurations in force and asked for."""
+        return self.runner.latest.config, self._config
 
     def begin(self, config: RunConfig) -> None:
         """Begin a new run with other settings, as if they had been set one by one."""
