@@ -1,7 +1,8 @@
 """The learning curve on ideal weights: what the devices cost is the distance to it.
 
 Computed ahead of the run, in small portions, by one process of low priority that serves all pages;
-pages that show the same task, network, seed and learning rates share one curve.
+pages that show the same task, network, seed and learning rates share one curve. What no page shows
+any more, that process forgets, with the files that a visitor brought for it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import functools
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
 
 import yaml
 
+from app import url
 from app.history import Curve, Point
 from app.priority import IDLE, be_modest
 from app.processes import PROCESSES, end_with_parent, without_main
 from training.config import RunConfig
 from training.session import Session
+from training.tasks import files
 from training.twin import ideal
 
 AHEAD = 250
@@ -32,9 +37,14 @@ PORTION = 10
 LONGEST = 3000
 """Trials after which the reference stays where it is: it has converged by then."""
 
+Answer = TypeVar("Answer")
+
 _shared: weakref.WeakValueDictionary[str, Reference] = weakref.WeakValueDictionary()
 _recent: deque[Reference] = deque(maxlen=4)
 """Kept for whoever comes next: a page that is loaded again, or the next visitor of the default preset."""
+
+_sessions: dict[str, Session] = {}
+"""In the process that computes: runs that wait for their next portion, by their configuration."""
 
 _sharing = threading.Lock()
 
@@ -73,7 +83,8 @@ class Reference:
         """Have the next portion computed; nobody waits for a reference that nobody holds."""
         owner, trials = weakref.ref(self), max(1, min(PORTION, self._goal - self.done))
         with contextlib.suppress(RuntimeError):  # The program ends.
-            _submit(self.config.to_yaml(), self.done, trials).add_done_callback(lambda answer: _take(owner, answer))
+            asked = _submit(portion, self.config.to_yaml(), self.done, trials, _used())
+            asked.add_done_callback(lambda answer: _take(owner, answer))
 
     def _take(self, points: list[Point]) -> None:
         """Without points, the portion has failed: the next wish tries again."""
@@ -87,15 +98,29 @@ class Reference:
 
 
 def reference(config: RunConfig) -> Reference:
-    """The reference of a run; the same object for all runs that share it."""
+    """The reference of a run; the same object for all runs that share it.
+
+    A run that no address can ask for, such as one on a visitor's files, is kept for nobody who comes next.
+    """
     wanted = ideal(config)
     with _sharing:
         found = _shared.get(key := wanted.to_yaml())
         if found is None:
             found = _shared[key] = Reference(wanted)
-        if found not in _recent:
+        if found not in _recent and url.live(config, url.DEFAULT_PRESET):
             _recent.append(found)
         return found
+
+
+def tidy() -> None:
+    """A page has let go of its reference: have forgotten what nobody holds any more."""
+    with contextlib.suppress(RuntimeError):  # The program ends.
+        _submit(keep, _used())
+
+
+def _used() -> tuple[str, ...]:
+    with _sharing:
+        return tuple(_shared)
 
 
 def _take(owner: weakref.ref[Reference], answer: Future[list[Point]]) -> None:
@@ -113,22 +138,26 @@ def _pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=PROCESSES, initializer=_begin)
 
 
-def _submit(config: str, done: int, trials: int) -> Future[list[Point]]:
-    """A portion, asked of the process that computes them; of a new one, should the last have died."""
+def _submit(task: Callable[..., Answer], *arguments: Any) -> Future[Answer]:
+    """Asked of the process that computes; of a new one, should the last have died."""
     with without_main():
         try:
-            return _pool().submit(portion, config, done, trials)
+            return _pool().submit(task, *arguments)
         except BrokenProcessPool:
             _pool.cache_clear()
-            return _pool().submit(portion, config, done, trials)
+            return _pool().submit(task, *arguments)
 
 
-@functools.lru_cache(maxsize=16)
-def _session(config: str) -> Session:
-    return Session(RunConfig.from_dict(yaml.safe_load(config)))
+def keep(used: Collection[str]) -> None:
+    """Forget all runs but those that are `used`, told by their configurations as YAML."""
+    unused = _sessions.keys() - set(used)
+    for config in unused:
+        del _sessions[config]
+    if unused:
+        files.forget()
 
 
-def portion(config: str, done: int, trials: int) -> list[Point]:
+def portion(config: str, done: int, trials: int, used: Collection[str]) -> list[Point]:
     """The next trials of a run; its session waits here for the next portion.
 
     Parameters
@@ -139,15 +168,18 @@ def portion(config: str, done: int, trials: int) -> list[Point]:
         Trials that are known; a session that was forgotten, or is ahead, trains them again.
     trials : int
         How many.
+    used : collection of str
+        See `keep`.
 
     Returns
     -------
     list of Point
         The trials from `done` on.
     """
-    if _session(config).trial > done:
-        _session.cache_clear()
-    session = _session(config)
+    keep(used)
+    session = _sessions.get(config)
+    if session is None or session.trial > done:
+        session = _sessions[config] = Session(RunConfig.from_dict(yaml.safe_load(config)))
     for _ in session.run(done - session.trial):
         pass
     return [Point(**{name: getattr(record, name) for name in Point._fields}) for record in session.run(trials)]

@@ -10,7 +10,7 @@ import panel_material_ui as pmui
 
 from app.controls import responsive
 from app.history import SMOOTHING, Table
-from app.reference import Reference, reference
+from app.reference import Reference, reference, tidy
 from app.settings import label, scheme_name
 from app.shot import Shot
 from app.views.learning import Ghost
@@ -68,6 +68,12 @@ class Comparison:
         if self.ideal.value and not shot.config.scheme.digital and shot.record is not None:
             shown.append(Ghost("ideal weights", self._follow(shot, shot.record.trial).curve.columns(), "reference"))
         return [ghost for ghost in shown if len(ghost.table["trial"])]
+
+    def close(self) -> None:
+        """Nobody looks any more."""
+        if self._reference is not None:
+            self._reference = None
+            tidy()
 
     def _follow(self, shot: Shot, trial: int) -> Reference:
         if self._reference is None or self._of != shot.config:

@@ -99,8 +99,9 @@ class Live:
         document.on_session_destroyed(lambda _: self.close())
 
     def close(self) -> None:
-        """Stop the run."""
+        """Stop the run and let go of its reference."""
         self.runner.stop(timeout=0.0)
+        self.board.progress.comparison.close()
 
     def toggle(self) -> None:
         """Play or pause."""

@@ -17,6 +17,8 @@ LARGEST = 2 * 1024**3
 REMEMBERED = 4
 Content = TypeVar("Content")
 
+_clearings: list[Callable[[], None]] = []
+
 
 def path_field(doc: str, source: str = "") -> Any:
     """A task's field that names a file or folder; empty until the user names one."""
@@ -86,11 +88,19 @@ def remembered(read: Callable[[Path], Content]) -> Callable[[Path], Content]:
     def known(path: Path, stamp: tuple[int, int]) -> Content:
         return read(path)
 
+    _clearings.append(known.cache_clear)
+
     def once(path: Path) -> Content:
         about = path.stat()
         return known(path.resolve(), (about.st_mtime_ns, about.st_size))
 
     return once
+
+
+def forget() -> None:
+    """Let go of all files that are `remembered`: what is in use is held by its users, the next one reads anew."""
+    for clear in _clearings:
+        clear()
 
 
 def _named(field: str, text: str, expected: str) -> Path:
