@@ -14,8 +14,9 @@ KEYS = {
 PLACES = {
     "Click a synapse in the heat map": "its devices, their pulses, drift and reads, and what e-prop asks of it",
     "Click a neuron in the hidden raster": "its voltage, threshold, learning signal and eligibility",
-    "Drag a box in a plot": "zoom; a double click goes back",
-    "Hover over a plot or a control": "values; meaning, unit, range and source",
+    "Drag a box in a plot": "zoom; a double click goes back (not in confusions, examples, wear, inspector)",
+    "Hover over a curve, bar, dot or heat map": "its values (not in the inspector)",
+    "Hover over a control": "meaning, unit, range and source",
     "Pin run": "keeps this learning curve as a ghost to compare with",
     "Share": "copies an address that opens this very run",
     "Export": "the run as Python, command or YAML; plots as PNG, SVG, CSV, Parquet; the checkpoint, both ways",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from bokeh.models import ColumnDataSource, FixedTicker, Line, Range1d, Scatter
 
 from app.theme import Palette, blank_figure
+from app.views import hover, zoom
 from app.views.base import Columns, View, ladder, move, span_of
 from app.views.marks import even, marking, plain
 from training.honesty import Honesty
@@ -43,7 +44,10 @@ def build(palette: Palette) -> View:
         axis.ticker = FixedTicker(ticks=[])
         view.followers.append(marking(axis, axis_range, marks))
     plot.add_glyph(equal, line)
-    plot.add_glyph(points, dots)
+    pointed = plot.add_glyph(points, dots)
+    rows = [("asked ΔW", "@asked{%.3g}"), ("applied ΔW", "@applied{%.3g}")]
+    hover.hover(view, plot, [pointed], rows, dict.fromkeys(("@asked", "@applied"), "printf"), mode="mouse")
+    zoom.zoomable(view)
     view.colours += [
         (line, "line_color", lambda colours: colours.target),
         (dots, "fill_color", lambda colours: colours.run),

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from bokeh.models import ColumnDataSource, FactorRange, NoOverlap, Range1d, VBar
 
 from app.theme import Palette, blank_figure
+from app.views import hover
 from app.views.base import Columns, View, ladder, move
 from pcmsim.energy import Budget, quantity_text
 
@@ -30,10 +31,11 @@ def build(palette: Palette) -> View:
     plot.yaxis.ticker.desired_num_ticks = 3
     plot.yaxis.axis_label = "devices, log"
     plot.yaxis.major_label_text_alpha = 0
-    source = ColumnDataSource({"writes": [], "height": []})
+    source = ColumnDataSource({"writes": [], "height": [], "devices": []})
     bars = VBar(x="writes", top="height", width=0.85, line_color=None)
-    plot.add_glyph(source, bars)
     view = View({"wear": plot}, {"wear": source})
+    rows = [("writes", "@writes"), ("devices", "@devices{0,0}")]
+    hover.hover(view, plot, [plot.add_glyph(source, bars)], rows, {"@devices": "numeral"})
     view.colours.append((bars, "fill_color", lambda colours: colours.run))
     view.paint(palette)
     return view
@@ -50,11 +52,12 @@ def columns(wear: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]) -> Column
     Returns
     -------
     Columns
-        Heights are ``log10(1 + devices)``.
+        Heights are ``log10(1 + devices)``; ``devices`` is their number.
     """
     edges, counts = wear
     names = [_name(int(low), int(high)) for low, high in zip(edges, [*edges[1:], 2 * edges[-1] - 1], strict=True)]
-    return {"wear": {"writes": names, "height": np.log10(1.0 + counts).astype(np.float32)}}
+    heights = np.log10(1.0 + counts).astype(np.float32)
+    return {"wear": {"writes": names, "height": heights, "devices": counts.astype(np.float32)}}
 
 
 def fit(view: View, shown: Columns) -> None:

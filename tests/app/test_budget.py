@@ -37,7 +37,9 @@ def ledger(sets: list[int], resets: list[int] | None = None, reads: int = 0) -> 
 def bars(sets: list[int]) -> dict[str, int]:
     """Devices by the name of their bar."""
     shown = budget.columns(energy.wear([ledger(sets)]))["wear"]
-    return dict(zip(shown["writes"], np.round(10.0 ** shown["height"] - 1.0).astype(int).tolist(), strict=True))
+    counts = np.round(10.0 ** shown["height"] - 1.0).astype(int).tolist()
+    assert shown["devices"].tolist() == counts
+    return dict(zip(shown["writes"], counts, strict=True))
 
 
 def words(html: str) -> list[str]:

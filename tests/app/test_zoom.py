@@ -10,13 +10,13 @@ from bokeh.models import BoxZoomTool, HoverTool, Range1d, WheelZoomTool
 from bokeh.plotting import figure
 
 from app.theme import LIGHT
-from app.views import activity, conductance, crossbar, drift, learning, pixels
+from app.views import activity, asked, budget, conductance, crossbar, drift, learning, pixels
 from app.views.base import View, held, move, span_of
 from training.config import RunConfig
 from training.records import LayerSnapshot
 from training.session import Session
 
-VIEWS = [activity, learning, conductance, crossbar, drift]
+VIEWS = [activity, asked, learning, conductance, crossbar, drift]
 TINY = RunConfig().with_values({"network.hidden": 20, "task": {"name": "pattern", "inputs": 10, "duration": 0.05}})
 
 
@@ -199,7 +199,7 @@ def test_without_anybody_who_asks_a_click_does_nothing() -> None:
     assert view.sources["picked"].data["x"] == []
 
 
-@pytest.mark.parametrize("module", VIEWS)
+@pytest.mark.parametrize("module", [*VIEWS, budget])
 def test_tooltips_name_columns_that_exist(module) -> None:
     view = module.build(LIGHT)
     hovers = [tool for plot in view.figures.values() for tool in plot.select(HoverTool)]
