@@ -1,4 +1,4 @@
-"""A race as tables in long form: its curves, its ranking, its runs."""
+"""A race as tables in long form: its curves, its ranking."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from app.racer import FIELDS, Heat
 from training import studies
 from training.race import values
 from training.ranking import rank
-from training.store import row
 
 Columns = Mapping[str, Any]
 
@@ -39,12 +38,6 @@ def curves(heat: Heat) -> Columns:
 def ranking(heat: Heat) -> Columns:
     """The ranking as it is now; see `training.ranking.Standing`."""
     return studies.table(rank(values(heat.race, heat.reports), heat.race.metric))
-
-
-def runs(heat: Heat) -> Columns:
-    """Finished runs, one row each, as the run store keeps them."""
-    rows = [{"lane": r.entry.lane, **row(r.outcome)} for r in heat.reports.values() if r.outcome is not None]
-    return {name: [one[name] for one in rows] for name in (rows[0] if rows else ("lane", "seed"))}
 
 
 TABLES: dict[str, Callable[[Heat], Columns]] = {"curves": curves, "ranking": ranking}

@@ -28,7 +28,7 @@ from app.loop_monitor import Health, LoopMonitor, vitals
 from app.pages.frame import Served, is_dark
 from app.pages.register import PAGES, Entry, Visit, built
 from app.views.ghosts import smoothed
-from app.visitors import Limits, Place, Visitors, full_page
+from app.visitors import Limits, Visitors, full_page
 from pcmsim.errors import PCMLabError
 from training import pools, racing
 
@@ -131,13 +131,13 @@ class Host:
     def page(self, entry: Entry = PAGES[0], *, linked: bool = True) -> View:
         """A page of one visitor; honours what the address asks for, see `app.url.read`.
 
-        When every place is taken, a page that trains says so instead, and nothing is trained.
+        When every place is taken, it says so instead, and nothing is trained.
         """
         document = pn.state.curdoc
         if document is None or document.session_context is None:
             return built(entry, self._visit(None), linked=linked).page
         self.watch()
-        if entry.trains and not self.visitors.welcome(document):
+        if not self.visitors.welcome(document):
             return full_page(self.visitors.live, self.visitors.most)
         try:
             return self._attached(built(entry, self._visit(document), linked=linked), document)
@@ -160,9 +160,8 @@ class Host:
 
     def _visit(self, document: Document | None) -> Visit:
         arguments = pn.state.session_args
-        place = Place() if document is None else Place(self.visitors, document)
         dark = is_dark(arguments, {} if document is None else pn.state.cookies)
-        return Visit(arguments, dark, self.limits.idle, self.trusted, place, self.chip)
+        return Visit(arguments, dark, self.limits.idle, self.trusted, self.chip)
 
     def _attached(self, served: Served, document: Document) -> pmui.Page:
         """A page, streaming into its document."""

@@ -22,7 +22,7 @@ DEFAULT_PRESET = "mixed-precision"
 LONGEST_SENTENCE = 420
 """Characters that a notification has room for; the list on the page names all presets."""
 
-PAGE_KEYS = ("preset", "autoplay", "theme", "large")
+PAGE_KEYS = ("preset", "autoplay", "theme")
 """Keys that say something to the page, not about the run."""
 
 BOKEH_KEYS = "bokeh-"

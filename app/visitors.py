@@ -15,7 +15,7 @@ from bokeh.models import CustomJS
 
 from app import theme
 from app.attention import IDLE_MINUTES
-from pcmsim.errors import FieldError, PCMLabError
+from pcmsim.errors import FieldError
 
 MOST_SESSIONS = 12
 LARGEST = 1000
@@ -181,40 +181,6 @@ class Visitors:
         else:
             document.js_on_event("document_ready", CustomJS(code=RETRY))
         return admitted
-
-
-class Place:
-    """The place of one session, for a page that takes it only while it trains.
-
-    Parameters
-    ----------
-    visitors : Visitors, optional
-        Who gives places; without, there is always one.
-    document : bokeh.document.Document, optional
-        Of the session.
-    """
-
-    def __init__(self, visitors: Visitors | None = None, document: Document | None = None) -> None:
-        self._visitors, self._key = visitors, ""
-        if document is not None and document.session_context is not None:
-            self._key = document.session_context.id
-            document.on_session_destroyed(lambda _: self.leave())
-
-    def take(self) -> None:
-        """Take the place.
-
-        Raises
-        ------
-        PCMLabError
-            If there is none.
-        """
-        if self._visitors is not None and not self._visitors.admit(self._key):
-            raise PCMLabError(f"{taken(self._visitors.live, self._visitors.most)} Close a tab, or try in a minute.")
-
-    def leave(self) -> None:
-        """Give the place back; without one nothing happens."""
-        if self._visitors is not None:
-            self._visitors.release(self._key)
 
 
 class _Departure:

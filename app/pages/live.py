@@ -90,13 +90,11 @@ class Live:
 
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
-        document.theme = theme.OWN
-        document.on_event("document_ready", lambda _: self._complete())
-        self.stream.start(document)
+        # The page is on the screen: add what could wait.
+        document.on_event("document_ready", lambda _: self.sidebar.complete())
+        frame.attach(document, self.stream, self.keyboard, self.close, self._problems)
         self.stream.painted.on_change("data", lambda attr, old, new: self.attention.painted())
-        self.keyboard.listen(document)
         document.add_periodic_callback(self._attend, 1000)
-        document.on_session_destroyed(lambda _: self.close())
 
     def close(self) -> None:
         """Stop the run and let go of its reference."""
@@ -186,20 +184,14 @@ class Live:
         """Say what happened; for whoever comes back later, it can `stay` until it is closed."""
         frame.tell(sentence, stay)
 
-    def warn(self, sentence: str, seconds: float = frame.A_WHILE) -> None:
+    def warn(self, sentence: str) -> None:
         """Say what went wrong."""
-        frame.warn(sentence, seconds)
+        frame.warn(sentence)
 
     def _draw_sidebar(self, shot: Shot) -> None:
         if shot.look is not None:
             self.sidebar.show_meters(meters.words(shot.look.meters, shot.config, on_chip=bool(shot.chip)))
         self.sidebar.show_aging(shot.aging)
-
-    def _complete(self) -> None:
-        """The page is on the screen: add what could wait, and say what was wrong with the address."""
-        self.sidebar.complete()
-        for problem in self._problems:
-            self.warn(problem, frame.LONGER)
 
     def _attend(self) -> None:
         """Once a second: pause a run that nobody watches; let the address follow the settings."""

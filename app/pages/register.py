@@ -16,7 +16,6 @@ from app.pages.live import Live
 from app.pages.race import RacePage
 from app.pages.sweep import SweepPage
 from app.url import Arguments
-from app.visitors import Place
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,6 @@ class Visit:
         Minutes without a touch after which what trains should pause; 0 for never.
     trusted : bool
         Whether it is this machine's own person, who may name folders and addresses.
-    place : Place
-        The session's place: a page that does not always train takes it when it does.
     chip : ChipPlace or None
         Where the chip answers that holds the weights of a live run.
     """
@@ -43,7 +40,6 @@ class Visit:
     dark: bool = False
     idle: float = IDLE_MINUTES
     trusted: bool = False
-    place: Place = field(default_factory=Place)
     chip: ChipPlace | None = None
 
 
@@ -59,14 +55,11 @@ class Entry:
         What the navigation calls it.
     build : callable
         Makes it for a visitor.
-    trains : bool
-        Whether who opens it takes a place at once; else the page itself takes one when it trains.
     """
 
     path: str
     title: str
     build: Callable[[Visit], Served]
-    trains: bool = True
 
 
 PAGES = (

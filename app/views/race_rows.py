@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, FixedTicker, Patches, Range1d, Scatter, Segment
-from bokeh.plotting import figure
 
 from app import lanes
 from app.racer import Heat
@@ -223,8 +222,3 @@ def _few(marks: Marks, span: tuple[float, float]) -> Marks:
     """Marks within a span; every other one where there are many."""
     inside = {place: text for place, text in marks.items() if span[0] <= place <= span[1]}
     return dict(list(inside.items())[:: 1 if len(inside) < 5 else 2])
-
-
-def figures(view: View) -> list[figure]:
-    """The plots from left to right."""
-    return list(view.figures.values())

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import panel as pn
 import pytest
-from bokeh.document import Document
 
 from app.pages import frame
 from app.pages.register import PAGES
-from app.visitors import Place, Visitors
-from pcmsim.errors import PCMLabError
 
 
 @pytest.mark.parametrize(
@@ -42,30 +37,3 @@ def test_paths_and_titles_are_each_once() -> None:
     assert PAGES[0].path == "/"
     for names in ([entry.path for entry in PAGES], [entry.title for entry in PAGES]):
         assert len({*names}) == len(names)
-
-
-def session(key: str) -> Document:
-    document = Document()
-    document._session_context = lambda: SimpleNamespace(id=key)
-    return document
-
-
-def test_a_page_that_only_looks_takes_no_place_until_it_trains() -> None:
-    visitors, first, second = Visitors(most=1), session("a"), session("b")
-    one, other = Place(visitors, first), Place(visitors, second)
-    assert visitors.live == 0
-    one.take()
-    one.take()
-    with pytest.raises(PCMLabError, match="1 live session runs on this server and the limit is 1"):
-        other.take()
-    one.leave()
-    other.take()
-    assert visitors.live == 1
-    for callback in second.session_destroyed_callbacks:
-        callback(None)
-    assert visitors.live == 0
-
-
-def test_without_a_server_there_is_a_place() -> None:
-    Place().take()
-    Place().leave()

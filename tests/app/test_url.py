@@ -175,7 +175,12 @@ def test_autoplay(query: str, autoplay: bool) -> None:
 
 
 def test_keys_of_the_page_and_of_the_server_are_no_settings() -> None:
-    assert visit("?theme=dark&large=1&bokeh-absolute-url=x&bokeh-autoload-element=y").problems == ()
+    assert visit("?theme=dark&bokeh-absolute-url=x&bokeh-autoload-element=y").problems == ()
+
+
+def test_a_key_that_nothing_reads_is_told_of() -> None:
+    (problem,) = visit("?large=1").problems
+    assert problem.endswith("got 'large'")
 
 
 def test_the_last_of_repeated_keys_counts() -> None:
