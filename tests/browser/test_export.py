@@ -192,6 +192,7 @@ def test_a_checkpoint_goes_on_as_if_the_run_had_never_stopped(stay, tmp_path: Pa
     dialog = open_export(live)
     name, content = download(live, dialog, "Download checkpoint")
     assert name == "checkpoint.safetensors"
+    assert live.page.evaluate("Bokeh.documents[0].get_model_by_name('files').data.body") == []
     close(live)
     live.step_to(6)
     live.slider("Write noise").focus()
