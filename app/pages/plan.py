@@ -46,7 +46,7 @@ class Plan:
     """
 
     def __init__(self, changed: Callable[[], None], opened: Callable[[str], None], *, own: bool) -> None:
-        self._changed, self._opened, self._quiet = changed, opened, False
+        self._changed, self._opened, self._own, self._quiet = changed, opened, own, False
         self.text = EXAMPLE
         self.editor = responsive(
             pmui.TextAreaInput(
@@ -79,8 +79,11 @@ class Plan:
         )  # fmt: skip
 
     def means(self) -> Means:
-        """What the sweep is to be done with."""
-        return Means(self.folder.value.strip() or str(folder()), self.workers.value, self.scheduler.value.strip())
+        """What the sweep is to be done with; a browser may send what its widgets do not let a person enter."""
+        workers = min(max(1, self.workers.value), cores())
+        if not self._own:
+            return Means(str(folder()), workers)
+        return Means(self.folder.value.strip() or str(folder()), workers, self.scheduler.value.strip())
 
     def show(self, draft: Draft) -> None:
         """Say what is known of the text."""

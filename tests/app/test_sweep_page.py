@@ -17,7 +17,7 @@ from app_kit import until
 
 from app import sweep_tables, sweep_text, url
 from app.cells import Cells, Look
-from app.pages.plan import found
+from app.pages.plan import Plan, found
 from app.pages.sweep import SweepPage
 from app.pages.sweep_board import key, status
 from app.scout import Draft, Scout, Wish, check
@@ -353,6 +353,16 @@ def test_where_strangers_come_folder_and_scheduler_are_fixed():
     page = SweepPage(own=False)
     assert page.plan.folder.disabled and page.plan.scheduler.disabled
     page.close()
+
+
+@pytest.mark.parametrize(("own", "folder", "scheduler"), [(True, "elsewhere", "here:1"), (False, "{store}", "")])
+def test_a_browser_that_sends_what_it_may_not_gets_the_servers_means(own, folder, scheduler, store, monkeypatch):
+    monkeypatch.setattr("app.pages.plan.cores", lambda: 4)
+    plan = Plan(lambda: None, lambda _: None, own=own)
+    assert plan.means().workers == 4
+    for workers, used in ((777, 4), (-1, 1), (2, 2)):
+        plan.folder.value, plan.workers.value, plan.scheduler.value = "elsewhere", workers, "here:1"
+        assert plan.means() == Means(folder.format(store=store), used, scheduler)
 
 
 def test_the_key_names_few_lines_and_the_ends_of_many():
