@@ -14,7 +14,7 @@ from app.asked import shown
 from app.controls import STYLE, heading, note, responsive
 from app.settings import label
 from app.url import FLAGS, Arguments
-from pcmsim.errors import FieldError
+from pcmsim.errors import FieldError, UnknownNameError
 from pcmsim.streams import Streams
 from training.race import Race, entrants
 
@@ -86,10 +86,18 @@ def _one_of(key: str, text: str, known: list[str], default: str, problems: list[
 
 
 def _number(key: str, text: str, default: int, most: int, problems: list[str]) -> int:
-    if not text or (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
-        return int(text or default)
-    problems.append(str(FieldError(key, f"a whole number from 1 to {most}", shown(text))))
-    return default
+    try:
+        return _whole(key, text, most) if text else default
+    except FieldError as error:
+        problems.append(str(error))
+        return default
+
+
+def _whole(name: str, text: str, most: int) -> int:
+    """The number that a browser sends, as far as it is allowed: of too many digits none is looked at."""
+    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+        return int(text)
+    raise FieldError(name, f"a whole number from 1 to {most}", shown(text))
 
 
 class Entries:
@@ -137,10 +145,12 @@ class Entries:
         chosen = [*self.schemes.value, *self.presets.value]
         if not 1 <= len(chosen) <= lanes.MOST:
             raise FieldError("Lanes", f"from 1 to {lanes.MOST}", len(chosen))
-        text = str(self.trials.value).strip()
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_TRIALS):
-            raise FieldError("Trials", f"a whole number from 1 to {MOST_TRIALS}", text)
-        seeds, trials = tuple(range(1, self.seeds.value + 1)), int(text)
+        known = [name for names in self._known for name in names]
+        for name in chosen:
+            if name not in known:
+                raise UnknownNameError("lane", shown(str(name)), known)
+        seeds = tuple(range(1, 1 + _whole("Seeds", str(self.seeds.value), MOST_SEEDS)))
+        trials = _whole("Trials", str(self.trials.value).strip(), MOST_TRIALS)
         lanes_of = entrants(chosen, self.task.value)
         return Race(lanes_of, seeds, trials, min(EVERY, trials), metric=self.metric.value)
 

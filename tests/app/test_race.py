@@ -197,6 +197,10 @@ def test_the_sidebar_asks_for_a_race():
         (lambda side: setattr(side.schemes, "value", []), "Lanes: must be from 1 to 8"),
         (lambda side: setattr(side.trials, "value", "many"), "Trials: must be a whole number from 1 to 20000"),
         (lambda side: setattr(side.trials, "value", "99999999999999"), "Trials"),
+        (lambda side: setattr(side.trials, "value", "00000000120000000"), "Trials"),
+        (lambda side: setattr(side.seeds, "value", 120_000_000), "Seeds: must be a whole number from 1 to 10"),
+        (lambda side: setattr(side.seeds, "value", 0), "Seeds"),
+        (lambda side: setattr(side.presets, "value", ["/home/pi/own.yaml"]), "unknown lane '/home/pi/own.yaml'"),
     ],
 )
 def test_what_makes_no_race_is_told(change, text):
@@ -213,6 +217,12 @@ def test_an_address_is_read_key_by_key():
     assert (asked.lanes, asked.seeds, asked.trials, asked.task) == (("sign",), 3, 60, "pattern")
     assert len(asked.problems) == 4 and not any("<" in problem for problem in asked.problems)
     assert entries.read({}) == Asked()
+
+
+@pytest.mark.parametrize("text", [b"00000000120000000", b"120000000", b"1" * 10_000, b"0", b"-1", "\u0663".encode()])
+def test_an_address_asks_for_no_more_than_the_page_offers(text):
+    asked = entries.read({"seeds": [text], "trials": [text]})
+    assert (asked.seeds, asked.trials, len(asked.problems)) == (entries.SEEDS, entries.TRIALS, 2)
 
 
 def test_tables_hold_what_the_page_shows():
