@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 
 from pcmsim.errors import FieldError, PCMLabError, UnknownNameError
 from pcmsim.presets import DEVICES, parse_yaml
+from training import grid
 from training.presets import PRESETS
 from training.sweep import Sweep
 
@@ -29,6 +31,9 @@ LONGEST = 20_000
 FILES = ("folder", "spikes", "targets")
 """Settings that name files of the computer that the page comes from."""
 
+MOST_VALUES = 1000
+"""Values of all fields, once for each case: each is checked by itself, which takes two milliseconds."""
+
 
 def read(text: str, *, files: bool) -> Sweep:
     """The sweep that a text asks for.
@@ -38,12 +43,12 @@ def read(text: str, *, files: bool) -> Sweep:
     text : str
         YAML, see `training.sweep.Sweep`.
     files : bool
-        Whether it may name files.
+        Whether it may name files, and use YAML's aliases: a few of them stand for more than a memory holds.
 
     Raises
     ------
     PCMLabError
-        If the text is too long, or asks for no sweep, or for a file that it may not.
+        If the text is too long or holds too many values, or asks for no sweep, or for what it may not.
 
     Examples
     --------
@@ -53,7 +58,11 @@ def read(text: str, *, files: bool) -> Sweep:
     if len(text) > LONGEST:
         raise FieldError("sweep", f"at most {LONGEST} characters", len(text))
     if not files:
-        _refuse_files(_plain(text))
+        _refuse_aliases(text)
+    data = _plain(text)
+    if not files:
+        _refuse_files(data)
+    _refuse_many(data)
     return Sweep.from_text(text)
 
 
@@ -79,10 +88,35 @@ def _listed(value: Any) -> Any:
 
 
 def _plain(text: str) -> Any:
-    try:
+    with _failing_as_yaml():
         return parse_yaml(text)
+
+
+def _refuse_aliases(text: str) -> None:
+    """Before any of them is followed."""
+    with _failing_as_yaml():
+        aliases = [event for event in yaml.parse(text, yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)]
+    if aliases:
+        raise FieldError("sweep", "written out here, without aliases of YAML", f"*{aliases[0].anchor}")
+
+
+@contextlib.contextmanager
+def _failing_as_yaml() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise PCMLabError(f"sweep: is not valid YAML ({' '.join(str(error).split())})") from error
+
+
+def _refuse_many(data: Any) -> None:
+    """What is no sweep at all is told of where it is built."""
+    fields, cases = (data.get(name) if isinstance(data, Mapping) else None for name in ("fields", "cases"))
+    if not isinstance(fields, Mapping):
+        return
+    values = sum(len(grid.axis(name, values).values) for name, values in fields.items())
+    number = values * max(1, len(cases) if isinstance(cases, Mapping) else 0)
+    if number > MOST_VALUES:
+        raise FieldError("Sweep.fields", f"at most {MOST_VALUES} values on the page, counted for each case", number)
 
 
 def _refuse_files(data: Any) -> None:

@@ -290,6 +290,50 @@ def test_strangers_name_no_files(text, error):
         sweep_text.read(text, files=False)
 
 
+DOUBLED = "\n".join(["a0: &a0 [1, 1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 20))])
+"""Of some 400 characters, and with two million entries once it is written out."""
+
+
+@pytest.mark.parametrize(
+    "text", [DOUBLED, TEXT + "cases: {a: &a {device.constants.read_noise: 0.1}, b: {<<: *a}}", "a: &a [*a]"]
+)
+def test_strangers_use_no_aliases(text):
+    began = time.thread_time()
+    with pytest.raises(FieldError, match=r"^sweep: must be written out here, without aliases of YAML, got '\*a0?'$"):
+        sweep_text.read(text, files=False)
+    assert time.thread_time() - began < 2.0
+
+
+def test_ones_own_text_may_use_aliases():
+    text = TEXT.replace("[2, 4]", "&these [2, 4]").replace("[7, 8]", "*these")
+    assert sweep_text.read(text, files=True) == Sweep.from_text(TEXT.replace("[7, 8]", "[2, 4]"))
+
+
+@pytest.mark.parametrize("files", [True, False])
+@pytest.mark.parametrize(
+    ("fields", "cases", "number"),
+    [
+        ("device.mismatch.step: {from: 0, to: 1, number: 2000}", "", 2000),
+        ("device.mismatch.step: {from: 0, to: 1, number: 600}, device.mismatch.g_max: "
+         "{from: 0, to: 1, number: 600}", "", 1200),
+        ("device.mismatch.step: {from: 0, to: 1, number: 400}", "cases: {a: {}, b: {}, c: {}}", 1200),
+    ],
+)  # fmt: skip
+def test_a_page_checks_no_more_values_than_it_can_at_once(fields, cases, number, files, monkeypatch):
+    monkeypatch.setattr("app.sweep_text.Sweep.from_text", lambda _: pytest.fail("was built"))
+    with pytest.raises(FieldError, match=f"at most 1000 values on the page, counted for each case, got {number}$"):
+        sweep_text.read(f"fields: {{{fields}}}\n{cases}", files=files)
+
+
+@pytest.mark.parametrize("text", ["[1]", "fields: [1]", "cases: 3\nfields: {}", "fields: {a: }", "fields: {: 1}"])
+def test_a_text_that_is_no_sweep_is_told_as_by_the_library(text):
+    with pytest.raises(PCMLabError) as here:
+        sweep_text.read(text, files=False)
+    with pytest.raises(PCMLabError) as there:
+        Sweep.from_text(text)
+    assert str(here.value) == str(there.value)
+
+
 def test_a_sweep_too_large_for_the_page_is_refused():
     with pytest.raises(PCMLabError, match="at most 10,000 runs, got 20,000: see pcmlab sweep"):
         check(Sweep("large", seeds={"from": 1, "number": 20_000}))
