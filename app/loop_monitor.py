@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import statistics
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from tornado.web import RequestHandler
 
 PERIOD = 0.02
 SPAN = 60.0
+FRESH = 1.0
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,46 @@ class LoopMonitor:
             self._set(loop)
 
 
-def vitals(monitor: LoopMonitor) -> dict[str, Any]:
+class Vitals:
     """Threads and memory of this process and of those that it has started, and the lag of its loop.
 
-    Returns
-    -------
-    dict
-        ``threads``; ``rss_bytes``; ``children_bytes``, the memory of all processes that this one has
-        begun; ``lag_ms`` with ``median``, ``p95`` and ``max`` over the last minute [ms].
+    The system takes some 20 ms to tell the memory of a process: another thread waits for that, and who asks again
+    within `FRESH` seconds gets the same figures.
+
+    Parameters
+    ----------
+    monitor : LoopMonitor
+        Watches the loop.
     """
-    process, lag = psutil.Process(), monitor.lag()
+
+    def __init__(self, monitor: LoopMonitor) -> None:
+        self._monitor = monitor
+        self._reading: asyncio.Future[dict[str, int]] | None = None
+        self._began = 0.0
+
+    async def read(self) -> dict[str, Any]:
+        """The figures.
+
+        Returns
+        -------
+        dict
+            ``threads``; ``rss_bytes``; ``children_bytes``, the memory of all processes that this one has
+            begun; ``lag_ms`` with ``median``, ``p95`` and ``max`` over the last minute [ms].
+        """
+        loop = asyncio.get_running_loop()
+        if self._reading is None or (self._reading.done() and loop.time() - self._began > FRESH):
+            self._reading, self._began = loop.run_in_executor(None, _processes), loop.time()
+        figures = await asyncio.shield(self._reading)
+        lag = vars(self._monitor.lag())
+        return {**figures, "lag_ms": {name: round(1000.0 * value, 3) for name, value in lag.items()}}
+
+
+def _processes() -> dict[str, int]:
+    process = psutil.Process()
     return {
         "threads": process.num_threads(),
         "rss_bytes": process.memory_info().rss,
         "children_bytes": sum(map(_held, process.children(recursive=True))),
-        "lag_ms": {name: round(1000.0 * value, 3) for name, value in vars(lag).items()},
     }
 
 
@@ -121,12 +147,12 @@ class Health(RequestHandler):
     ones, refused ones, and those whose browser has gone a moment ago.
     """
 
-    def initialize(self, report: Callable[[], dict[str, Any]]) -> None:
+    def initialize(self, report: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         """Take the source of the figures; called by Tornado for each request."""
         self._report = report
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Write the report."""
         self.set_header("Cache-Control", "no-store")
         documents = sum(len(self.application.get_sessions(path)) for path in self.application.app_paths)
-        self.write({**self._report(), "documents": documents})
+        self.write({**await self._report(), "documents": documents})

@@ -24,7 +24,7 @@ from tornado.websocket import WebSocketClosedError
 from app import defaults, delivery, processes, runner, thrift, tidy
 from app.chips import ChipPlace, connected
 from app.history import Curve
-from app.loop_monitor import Health, LoopMonitor, vitals
+from app.loop_monitor import Health, LoopMonitor, Vitals
 from app.pages.frame import Served, is_dark
 from app.pages.register import PAGES, Entry, Visit, built
 from app.views.ghosts import smoothed
@@ -117,6 +117,7 @@ class Host:
         self.limits, self.chip, self.trusted = limits, chip, trusted
         self.visitors = Visitors(limits.sessions)
         self.monitor = LoopMonitor()
+        self.vitals = Vitals(self.monitor)
         self.tidying = tidy.Tidying()
 
     def watch(self) -> None:
@@ -145,18 +146,18 @@ class Host:
             self.visitors.release(document.session_context.id)
             raise
 
-    def health(self) -> dict[str, Any]:
+    async def health(self) -> dict[str, Any]:
         """How the server is.
 
         Returns
         -------
         dict
             ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
-            train; and what `app.loop_monitor.vitals` tells.
+            train; and what `app.loop_monitor.Vitals` tells.
         """
         workers = sum(process.name in WORKERS for process in multiprocessing.active_children())
         counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
-        return {**counts, **vitals(self.monitor)}
+        return {**counts, **await self.vitals.read()}
 
     def _visit(self, document: Document | None) -> Visit:
         arguments = pn.state.session_args

@@ -32,7 +32,7 @@ FILES = ("folder", "spikes", "targets")
 """Settings that name files of the computer that the page comes from."""
 
 MOST_VALUES = 1000
-"""Values of all fields, once for each case: each is checked by itself, which takes two milliseconds."""
+"""Values of all fields, once for each case: each is checked by itself, which takes a millisecond or two."""
 
 
 def read(text: str, *, files: bool) -> Sweep:

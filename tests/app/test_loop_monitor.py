@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from bokeh.application import Application
 from bokeh.server.tornado import BokehTornado
 from tornado.testing import AsyncHTTPTestCase
 
-from app.loop_monitor import Health, Lag, LoopMonitor, vitals
+from app.loop_monitor import Health, Lag, LoopMonitor, Vitals
 
 NOTHING = Lag(0.0, 0.0, 0.0)
 
@@ -119,20 +120,46 @@ def test_it_costs_next_to_nothing() -> None:
 
 
 def test_vitals_agree_with_the_system() -> None:
-    figures = vitals(LoopMonitor())
+    figures = asyncio.run(Vitals(LoopMonitor()).read())
     process = psutil.Process()
     assert figures["rss_bytes"] == pytest.approx(process.memory_info().rss, rel=0.2)
     assert figures["threads"] >= 1
     assert figures["lag_ms"] == {"median": 0.0, "p95": 0.0, "max": 0.0}
 
 
+def test_the_loop_goes_on_while_memory_is_read_and_who_asks_again_soon_gets_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on, readings = threading.Event(), list[bool]()
+
+    def read() -> dict[str, int]:
+        readings.append(goes_on.wait(5.0))
+        return {"threads": len(readings)}
+
+    async def live() -> list[int]:
+        vitals = Vitals(LoopMonitor())
+        asking = [asyncio.ensure_future(vitals.read()) for _ in range(3)]
+        await asyncio.sleep(0)
+        goes_on.set()
+        found = [*await asyncio.gather(*asking), await vitals.read()]
+        monkeypatch.setattr("app.loop_monitor.FRESH", 0.0)
+        await asyncio.sleep(0.01)
+        return [one["threads"] for one in (*found, await vitals.read())]
+
+    monkeypatch.setattr("app.loop_monitor._processes", read)
+    monkeypatch.setattr("app.loop_monitor.FRESH", 60.0)
+    assert asyncio.run(live()) == [1, 1, 1, 1, 2]
+    assert readings == [True, True]
+
+
 class TestHealth(AsyncHTTPTestCase):
     """The route on a Bokeh server without visitors."""
 
     def get_app(self) -> BokehTornado:
-        return BokehTornado(
-            {"/": Application()}, extra_patterns=[("/health", Health, {"report": lambda: {"sessions": 3}})]
-        )
+        async def report() -> dict[str, Any]:
+            return {"sessions": 3}
+
+        return BokehTornado({"/": Application()}, extra_patterns=[("/health", Health, {"report": report})])
 
     def test_it_answers_with_json_that_nobody_keeps(self) -> None:
         reply = self.fetch("/health")

@@ -204,13 +204,13 @@ def test_a_page_that_cannot_be_built_keeps_no_place(monkeypatch: pytest.MonkeyPa
 def test_health_counts_sessions_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     host = serve.Host(Limits(sessions=5))
     host.visitors.admit("a")
-    before = host.health()
+    before = asyncio.run(host.health())
     live = register.Live()
-    during = host.health()
+    during = asyncio.run(host.health())
     live.runner.stop(timeout=60.0)
     assert (before["sessions"], before["max_sessions"]) == (1, 5)
     assert during["workers"] == before["workers"] + 1
-    assert host.health()["workers"] == before["workers"]
+    assert asyncio.run(host.health())["workers"] == before["workers"]
     assert before["rss_bytes"] > 1e7
     assert set(before["lag_ms"]) == {"median", "p95", "max"}
 
@@ -222,7 +222,7 @@ def test_the_plugin_route_is_the_same_and_takes_its_limits_from_the_environment(
     serve._host.cache_clear()
     ((path, _, options),) = serve.ROUTES
     assert path == "/health"
-    assert options["report"]()["max_sessions"] == 9
+    assert asyncio.run(options["report"]())["max_sessions"] == 9
     serve._host.cache_clear()
 
 
