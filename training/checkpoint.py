@@ -7,18 +7,17 @@ are their whole state.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from pcmsim.errors import FileError, PCMLabError
 from pcmsim.quantity import check, quantity
 from training.config import RunConfig
+from training.writing import replacing
 
 FORMAT, VERSION = "pcmlab-checkpoint", 1
 UNREADABLE = "is damaged: its header cannot be read"
@@ -68,18 +67,9 @@ def write(path: str | Path, config: RunConfig, progress: Progress, tensors: dict
         "config": json.dumps(config.to_dict()),
         "progress": json.dumps(asdict(progress)),
     }
-    path = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata=header)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise FileError(path, f"cannot be written ({reason})") from error
+    content = save({name: value.contiguous() for name, value in tensors.items()}, header)
+    with replacing(Path(path)) as made:
+        made.write_bytes(content)
 
 
 def read(path: str | Path) -> tuple[RunConfig, Progress, dict[str, torch.Tensor]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +33,7 @@ from training import (
 from training.chip import command as chip_command
 from training.config import RunConfig
 from training.evaluation import evaluate
+from training.interrupts import undisturbed
 from training.jobs import NONE, Job, Run
 from training.presets import PRESETS
 from training.records import TrialRecord
@@ -186,7 +188,7 @@ def _run(options: argparse.Namespace) -> int:
         return _train(session, session.run(options.trials), options)
     run = Run(Job(config, options.trials, judge="test" if options.evaluate_every else NONE))
     code = _train(run.session, run.records(), options)
-    if run.over:
+    if code == 0:
         store.add(run.outcome())
     return code
 
@@ -206,24 +208,38 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _train(session: Session, records: Iterator[TrialRecord], options: argparse.Namespace) -> int:
-    folder = results.prepare(options.out) if options.out else None
+    folder = results.prepare(options.out, session.trial) if options.out else None
     if options.evaluate_every:
         session.sampler.evaluation("validation")  # what is missing is said before training
     trials: list[dict[str, Any]] = []
     judged: list[dict[str, Any]] = []
-    interrupted = False
-    try:
-        _follow(session, records, options, trials, judged)
-    except KeyboardInterrupt:
-        interrupted = True
-    if options.evaluate_every and not interrupted:
-        judged.append(results.judged(session.trial, evaluate(session, "test")))
-    if folder is not None:
-        results.write(folder, session, trials, judged)
+    keep = functools.partial(_keep, folder, session, trials, judged)
+    done = _ended(lambda: _follow(session, records, options, trials, judged))
+    keep()
+    if options.evaluate_every and done:
+        done = _ended(lambda: judged.append(results.judged(session.trial, evaluate(session, "test"))))
+        keep()
     if trials:
         facts = _facts(session, trials, judged)
         print(json.dumps(facts) if options.json else _sentence(facts, min(len(trials), RECENT)))
-    return INTERRUPTED if interrupted else 0
+    return 0 if done else INTERRUPTED
+
+
+def _ended(work: Callable[[], None]) -> bool:
+    """Whether work came to its own end, not to Ctrl-C."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _keep(
+    folder: results.Folder | None, session: Session, trials: list[dict[str, Any]], judged: list[dict[str, Any]]
+) -> None:
+    if folder is not None:
+        with undisturbed():
+            results.write(folder, session, trials, judged)
 
 
 def _follow(
@@ -235,14 +251,24 @@ def _follow(
 ) -> None:
     hidden = options.quiet or not sys.stderr.isatty()
     with tqdm(total=options.trials, unit="trial", disable=hidden, file=sys.stderr) as bar:
-        for record in records:
-            trials.append(record.scalars())
+        for record in _noted(records, trials):
             if options.evaluate_every and session.trial % options.evaluate_every == 0:
                 judged.append(results.judged(session.trial, evaluate(session, "validation")))
             bar.update()
             bar.set_postfix(
                 loss=f"{record.loss:.4f}", rate=f"{record.rate:.1f} Hz", status=record.status, refresh=False
             )
+
+
+def _noted(records: Iterator[TrialRecord], trials: list[dict[str, Any]]) -> Iterator[TrialRecord]:
+    """The records, each when its line is among `trials`: Ctrl-C leaves no trial without one."""
+    while True:
+        with undisturbed():
+            record = next(records, None)
+            if record is None:
+                return
+            trials.append(record.scalars())
+        yield record
 
 
 def _facts(session: Session, trials: list[dict[str, Any]], judged: list[dict[str, Any]]) -> dict[str, Any]:

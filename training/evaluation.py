@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pcmsim.streams import Streams
 from training import spikes
 from training.config import RunConfig
+from training.interrupts import undisturbed
 from training.kernels import Activity
 from training.network import Arrays, Network, ReadNoise, stretches
 from training.objectives import UNDECIDED, Objective, Sample
@@ -204,10 +205,13 @@ def answers(
     noisy, exact = any(array.random for array in arrays), ReadNoise.none(shape)
     few = len(stretches(arrays, now, session.config.network.dt, 0, shape[0])) <= MOST_HELD
     held = list(network.reads(arrays, now, (0, shape[0]), mode)) if few else None
-    for sample in samples:
-        noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
-        parts = held or network.reads(arrays, now, (0, shape[0]), mode)
-        yield sample, network.play(parts, sample.inputs, noise)
+    for place in range(len(samples)):
+        with undisturbed():
+            sample = samples[place]
+            noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
+            parts = held or network.reads(arrays, now, (0, shape[0]), mode)
+            activity = network.play(parts, sample.inputs, noise)
+        yield sample, activity
 
 
 def next_trial(session: Answering, device_time: float) -> float:

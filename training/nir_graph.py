@@ -9,8 +9,6 @@ voltage per step; a `Dialect` is the rule that leads from ``tau`` to that share.
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,6 +21,7 @@ import numpy as np
 from pcmsim.errors import FieldError, FileError
 from pcmsim.registry import Registry
 from training.neurons import Floats
+from training.writing import replacing
 
 if TYPE_CHECKING:
     from nir import NIRGraph
@@ -113,16 +112,8 @@ def write(path: str | Path, graph: NIRGraph) -> None:
     """
     path, content = Path(path), io.BytesIO()
     import_module("nir").write(content, graph)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.getvalue())
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(path, f"cannot be written ({error.strerror})") from error
+    with replacing(path) as made:
+        made.write_bytes(content.getvalue())
 
 
 def unnested(graph: NIRGraph) -> tuple[dict[str, Any], list[Edge]]:

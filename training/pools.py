@@ -9,7 +9,7 @@ import signal
 import threading
 import traceback
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,23 +22,7 @@ NAME = "pcmlab-pool"
 
 FAREWELL = 5.0
 """Seconds for the threads to end once their processes are killed, should one wait for a future that is locked for ever;
-see `undisturbed`."""
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until this is over: in the middle of `concurrent.futures.wait` it would leave futures locked."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed: list[int] = []
-    usual = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
+see `training.interrupts`."""
 
 
 class WorkerDiedError(PCMLabError):

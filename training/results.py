@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pcmsim.errors import FileError
 from training.evaluation import Evaluation
 from training.records import SCALARS
 from training.session import Session
+from training.writing import replacing
 
 CONFIG, TRIALS, CHECKPOINT = "config.yaml", "trials.csv", "checkpoint.safetensors"
 EVALUATIONS = "evaluations.csv"
@@ -22,21 +22,51 @@ JUDGED = ("trial", *(f.name for f in dataclasses.fields(Evaluation) if f.name !=
 """Columns of the table of evaluations."""
 
 
-def prepare(folder: str | Path) -> Path:
+TABLES = {TRIALS: tuple(SCALARS), EVALUATIONS: JUDGED}
+"""Their columns."""
+
+Rows = list[dict[str, Any]]
+
+
+class Folder(NamedTuple):
+    """Where a run's results go.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    earlier : dict of str to list of dict
+        By table, the lines in it that a resumed run keeps.
+    """
+
+    path: Path
+    earlier: dict[str, Rows]
+
+
+def prepare(folder: str | Path, first: int = 0) -> Folder:
     """Make sure that results can be written to `folder`, before anything is computed.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if need be.
+    first : int
+        The first trial that will be done: what the folder's tables say of the trials before it is kept.
 
     Raises
     ------
     FileError
-        If the folder cannot be made or written to.
+        If the folder cannot be made or written to, or a table in it cannot be read or is none of ours.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            pass
     except OSError as error:
         raise FileError(folder, f"cannot be written to ({error.strerror}); expected a writable folder") from error
+    trials, evaluations = (_read(folder / name, columns) for name, columns in TABLES.items())
+    return Folder(folder, {TRIALS: _until(first - 1, trials), EVALUATIONS: _until(first, evaluations)})
 
 
 def judged(trial: int, evaluation: Evaluation) -> dict[str, Any]:
@@ -44,60 +74,61 @@ def judged(trial: int, evaluation: Evaluation) -> dict[str, Any]:
     return {"trial": trial, **{name: getattr(evaluation, name) for name in JUDGED[1:]}}
 
 
-def write(
-    folder: Path, session: Session, trials: list[dict[str, Any]], evaluations: Sequence[dict[str, Any]] = ()
-) -> None:
-    """Write configuration, trials, evaluations if there are any, and checkpoint, each atomically.
+def write(folder: Folder, session: Session, trials: Rows, evaluations: Sequence[dict[str, Any]] = ()) -> None:
+    """Write checkpoint, configuration, trials, and evaluations if there are any, each atomically.
 
     Parameters
     ----------
-    folder : Path
+    folder : Folder
         From `prepare`.
     session : Session
         Where the run stands.
     trials : list of dict
-        Scalars of the finished trials (`TrialRecord.scalars`); a resumed run keeps the trials
-        that stand in the folder before the first of them.
+        Scalars of the finished trials (`TrialRecord.scalars`), below the earlier ones.
     evaluations : sequence of dict
-        From `judged`; earlier ones are kept likewise.
+        From `judged`, likewise. Where there are none, a table of another run's goes.
 
     Raises
     ------
     FileError
         If a file cannot be written.
     """
-    first = trials[0]["trial"] if trials else 0
-    tables = {TRIALS: (tuple(SCALARS), trials), EVALUATIONS: (JUDGED, evaluations)}
-    made = {name: _table(folder / name, *table, first) for name, table in tables.items() if name == TRIALS or table[1]}
-    _replace(folder / CONFIG, session.config.to_yaml())
-    for name, text in made.items():
-        _replace(folder / name, text)
-    session.save(folder / CHECKPOINT)
+    session.save(folder.path / CHECKPOINT)
+    _replace(folder.path / CONFIG, session.config.to_yaml())
+    _replace(folder.path / TRIALS, _table(TRIALS, [*folder.earlier[TRIALS], *trials]))
+    if asked := [*folder.earlier[EVALUATIONS], *evaluations]:
+        _replace(folder.path / EVALUATIONS, _table(EVALUATIONS, asked))
+    else:
+        (folder.path / EVALUATIONS).unlink(missing_ok=True)
 
 
-def _table(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]], first: int) -> str:
-    """The rows below those that stand in the file for trials before `first`."""
-    earlier = _earlier(path, columns, first) if rows and path.exists() else []
+def _read(path: Path, columns: Sequence[str]) -> Rows:
+    """The lines of a table, if it is there."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise FileError(path, f"cannot be read ({reason}); expected a table of {path.stem}, or none") from error
+    if any(list(row) != list(columns) for row in rows):
+        raise FileError(path, f"is not a table of {path.stem}; expected the columns {', '.join(columns)}")
+    return rows
+
+
+def _until(last: int, rows: Rows) -> Rows:
+    return [row for row in rows if row["trial"].isdecimal() and int(row["trial"]) <= last]
+
+
+def _table(name: str, rows: Rows) -> str:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=TABLES[name], lineterminator="\n")
     writer.writeheader()
-    writer.writerows([*earlier, *rows])
+    writer.writerows(rows)
     return text.getvalue()
 
 
-def _earlier(path: Path, columns: Sequence[str], first: int) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and list(rows[0]) != list(columns):
-        raise FileError(path, f"is not a table of {path.stem}; expected the columns {', '.join(columns)}")
-    return [row for row in rows if row["trial"].isdigit() and int(row["trial"]) <= first - (path.name == TRIALS)]
-
-
 def _replace(path: Path, text: str) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(path, f"cannot be written ({error.strerror})") from error
+    with replacing(path) as made:
+        made.write_text(text, encoding="utf-8")

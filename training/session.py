@@ -19,6 +19,7 @@ from training.checkpoint import Progress
 from training.chip.array import HELD, NUMBER, ON_CHIP, Link, check_alone
 from training.chip.base import Chip, ChipError
 from training.config import RunConfig, restart_fields
+from training.interrupts import undisturbed
 from training.kernels import Activity
 from training.learning import RULES, Lesson
 from training.network import LAYERS, Arrays, Network, ReadNoise, joined
@@ -95,8 +96,9 @@ class Session:
             yield self.step()
             done += 1
 
+    @undisturbed()
     def step(self) -> TrialRecord:
-        """Train on one trial."""
+        """Train on one trial; Ctrl-C comes before it or after it."""
         began = time.perf_counter()
         sample = self.sampler.sample(self.trial)
         start = self.device_time + self.config.device.update_interval - self.config.task.duration

@@ -27,6 +27,7 @@ from pcmsim.errors import FileError, UnknownNameError
 from training import codec
 from training.config import RunConfig
 from training.jobs import PACKAGES, Job, Outcome, Point, versions
+from training.writing import replacing
 
 FOLDER_VARIABLE = "PCMLAB_STORE"
 RUNS, CURVES, GROUPS = "runs", "curves", "groups"
@@ -201,7 +202,7 @@ class Store:
         if path.parent != self.folder / GROUPS or name.startswith("."):
             raise FileError(path, "is not a plain name")
         group = Group(name, kind, _now(), about, tuple(job.key for job in jobs))
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             temporary.write_text(json.dumps(asdict(group), indent=1), encoding="utf-8")
         return group
 
@@ -256,7 +257,7 @@ def _schema(columns: Mapping[str, type]) -> pa.Schema:
 
 
 def _write(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, type]) -> None:
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         parquet.write_table(pa.Table.from_pylist(rows, schema=_schema(columns)), temporary)
 
 
@@ -274,19 +275,6 @@ def _table(file: Path, columns: Mapping[str, type]) -> pa.Table:
         return parquet.ParquetFile(file).read().select(list(columns)).cast(_schema(columns))
     except (pa.ArrowInvalid, KeyError) as error:
         raise FileError(file, f"is damaged or not a file of the run store ({str(error).splitlines()[0]})") from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file beside the final one, which it becomes in one step."""
-    with _failing_as("cannot be written", path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
-        os.close(handle)
-        try:
-            yield Path(name)
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

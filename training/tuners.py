@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 
-from training.pools import undisturbed
+from training.interrupts import undisturbed
 from training.search import Search
 from training.store import Store
 from training.tuning_study import WORKER, finished, hand_back, opened, work

@@ -10,8 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
+from training.interrupts import undisturbed
 from training.jobs import Job, Outcome, perform, versions
-from training.pools import LocalPool, Pool, UnfitWorkerError, WorkerDiedError, undisturbed
+from training.pools import LocalPool, Pool, UnfitWorkerError, WorkerDiedError
 from training.store import Store
 
 __all__ = [

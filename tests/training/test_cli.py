@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from command_kit import call
 
 from training import cli
+from training.network import Network
 from training.presets import PRESETS
 from training.session import Session
 
 SMALL = ["--set", "network.hidden=20", "--set", "task={name: pattern, inputs: 10, duration: 0.1}", "--quiet"]
+SPOTS = ["--set", "network.hidden=20", "--set", "task={name: yin-yang, train: 30, validation: 12, test: 9}", "--quiet"]
 
 
 def pcmlab(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -141,13 +147,109 @@ def test_interrupted_runs_keep_what_was_done(tmp_path: Path, capsys, monkeypatch
     assert Session.resume(tmp_path / "checkpoint.safetensors").trial == 3
 
 
+@pytest.fixture
+def usual():
+    """Ctrl-C as a terminal's program takes it, whoever runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_the_middle_of_a_trial_waits_for_its_end(tmp_path: Path, capsys, monkeypatch, usual) -> None:
+    real = Session._record
+
+    def pressed(self, *arguments):  # The devices are written then; trial number and line are not.
+        if self.trial == 3:
+            signal.raise_signal(signal.SIGINT)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Session, "_record", pressed)
+    assert call(capsys, "run", "mixed-precision", *SMALL, "--trials", 9, "--out", tmp_path)[0] == 130
+    monkeypatch.setattr(Session, "_record", real)
+    assert [row["trial"] for row in table(tmp_path)] == ["0", "1", "2", "3"]
+    stopped = Session.resume(tmp_path / "checkpoint.safetensors")
+    never = Session(stopped.config)
+    list(never.run(4))
+    assert (stopped.trial, stopped.device_time) == (4, never.device_time)
+    for name, value in never._tensors().items():
+        assert torch.equal(value, stopped._tensors()[name]), name
+
+
+def test_ctrl_c_in_the_last_evaluation_loses_no_trial(tmp_path: Path, capsys, monkeypatch, usual) -> None:
+    real, answered = Network.play, []
+
+    def pressed(self, *arguments):
+        answered.append(real(self, *arguments))
+        if len(answered) == 7:
+            signal.raise_signal(signal.SIGINT)
+        return answered[-1]
+
+    def follow(*arguments):
+        cli_follow(*arguments)
+        monkeypatch.setattr(Network, "play", pressed)
+
+    cli_follow = cli._follow
+    monkeypatch.setattr(cli, "_follow", follow)
+    code, out, _ = call(capsys, "run", "yin-yang", *SPOTS, "--trials", 5, "--evaluate-every", 9, "--out", tmp_path)
+    assert (code, len(answered)) == (130, 7)
+    assert out.startswith("trial 5:")
+    assert len(table(tmp_path)) == Session.resume(tmp_path / "checkpoint.safetensors").trial == 5
+
+
+def test_a_resumed_run_that_trains_nothing_keeps_the_tables(tmp_path: Path, capsys, monkeypatch) -> None:
+    arguments = ["yin-yang", *SPOTS, "--trials", 5, "--evaluate-every", 2, "--out", tmp_path]
+    call(capsys, "run", *arguments)
+    before = {name: (tmp_path / name).read_text() for name in ("trials.csv", "evaluations.csv")}
+
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "step", interrupted)
+    assert call(capsys, "resume", tmp_path, "--quiet")[0] == 130
+    assert {name: (tmp_path / name).read_text() for name in before} == before
+
+
+@pytest.mark.parametrize("table", ["trials.csv", "evaluations.csv"])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b'trial,"' + b"x" * 200_000, None], ids=["binary", "endless", "folder"]
+)
+def test_a_table_that_cannot_be_read_is_named_before_training(tmp_path: Path, capsys, table, content) -> None:
+    (tmp_path / table).mkdir() if content is None else (tmp_path / table).write_bytes(content)
+    code, out, err = call(capsys, "run", "sign", *SMALL, "--trials", 10**9, "--out", tmp_path)
+    assert (code, out) == (2, "")
+    assert f"{table}: cannot be read" in err
+
+
+def test_a_new_run_takes_the_folder_over(tmp_path: Path, capsys) -> None:
+    call(capsys, "run", "yin-yang", *SPOTS, "--trials", 5, "--evaluate-every", 2, "--out", tmp_path)
+    assert call(capsys, "run", "yin-yang", *SPOTS, "--trials", 3, "--out", tmp_path)[0] == 0
+    assert len(table(tmp_path)) == 3
+    assert not (tmp_path / "evaluations.csv").exists()
+
+
+def test_files_are_as_readable_as_any_other(tmp_path: Path, capsys) -> None:
+    before = os.umask(0o026)
+    try:
+        call(capsys, "run", "yin-yang", *SPOTS, "--trials", 2, "--evaluate-every", 2, "--out", tmp_path)
+    finally:
+        os.umask(before)
+    assert {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == dict.fromkeys(
+        ("checkpoint.safetensors", "config.yaml", "trials.csv", "evaluations.csv"), 0o640
+    )
+
+
+def test_a_file_that_cannot_take_its_place_leaves_nothing_behind(tmp_path: Path, capsys) -> None:
+    (tmp_path / "config.yaml").mkdir()
+    code, _, err = call(capsys, "run", "sign", *SMALL, "--trials", 2, "--out", tmp_path)
+    assert code == 2
+    assert "config.yaml: cannot be written (Is a directory)" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "config.yaml"]
+
+
 def test_layers_know_nothing_of_the_screen() -> None:
     code = "import sys, pcmsim.crossbar, training.session, training.cli; print([m for m in ('panel', 'bokeh', 'holoviews', 'param', 'app') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-SPOTS = ["--set", "network.hidden=20", "--set", "task={name: yin-yang, train: 30, validation: 12, test: 9}", "--quiet"]
 
 
 def evaluations(folder: Path) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
-from training import pools
+from training import interrupts
 from training.config import RunConfig
 from training.jobs import Job, perform, versions
 from training.loading import configuration
@@ -230,7 +230,7 @@ def test_ctrl_c_waits_for_what_must_not_be_disturbed(usual):
     done = []
 
     def interrupted():
-        with pools.undisturbed():
+        with interrupts.undisturbed():
             signal.raise_signal(signal.SIGINT)
             done.append("all the same")
 
@@ -238,8 +238,8 @@ def test_ctrl_c_waits_for_what_must_not_be_disturbed(usual):
         interrupted()
     assert done == ["all the same"]
     assert signal.getsignal(signal.SIGINT) is usual
-    with pools.undisturbed():
+    with interrupts.undisturbed():
         pass
     with ThreadPoolExecutor() as others:  # Only the main thread hears signals.
-        others.submit(lambda: pools.undisturbed().__enter__()).result()
+        others.submit(lambda: interrupts.undisturbed().__enter__()).result()
     assert signal.getsignal(signal.SIGINT) is usual
