@@ -33,7 +33,7 @@ class Registry(Mapping[str, Member]):
         return file
 
     def __getitem__(self, name: str) -> Member:
-        if name not in self._members:
+        if not isinstance(name, str) or name not in self._members:
             raise UnknownNameError(self.kind, name, self._members)
         return self._members[name]
 

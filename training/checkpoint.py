@@ -34,7 +34,7 @@ class Progress:
     """
 
     trial: int = quantity(0, minimum=0, doc="Trials done")
-    device_time: float = quantity(0.0, unit="s", minimum=0.0, doc="Device time")
+    device_time: float = quantity(0.0, unit="s", minimum=0.0, maximum=1e15, doc="Device time")
     total_sets: int = quantity(0, minimum=0, doc="SET pulses so far")
     total_resets: int = quantity(0, minimum=0, doc="RESETs so far")
 
@@ -108,7 +108,7 @@ def device_preset(path: str | Path) -> str:
         return str(json.loads(header["config"])["device"]["preset"])
     except (OSError, SafetensorError) as error:
         raise FileError(path, f"is damaged or not a checkpoint of pcmlab ({error})") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise error if isinstance(error, FileError) else FileError(path, UNREADABLE) from error
 
 
@@ -141,5 +141,5 @@ def _parse(path: str | Path, header: dict[str, str]) -> tuple[RunConfig, Progres
         return RunConfig.from_dict(json.loads(header["config"])), Progress(**json.loads(header["progress"]))
     except PCMLabError as error:
         raise FileError(path, f"holds a value that does not fit: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FileError(path, UNREADABLE) from error

@@ -95,7 +95,7 @@ def whole(kind: Any, value: Any) -> Any:
 
 def place(data: dict[str, Any], name: str, value: Any) -> None:
     """Put a value at a dotted name that exists; under ``constants`` new names are welcome."""
-    *path, last = name.split(".")
+    *path, last = str(name).split(".")
     node: Any = data
     for part in path:
         if not isinstance(node, dict) or part not in node:

@@ -28,6 +28,9 @@ from training.precision import PrecisionConfig
 from training.schemes import MixedPrecision, RefreshConfig, UpdateScheme
 from training.tasks import Pattern, Task
 
+MOST_STEPS = 10**6
+"""Time steps of a trial."""
+
 
 @dataclass(frozen=True)
 class LearningConfig:
@@ -279,6 +282,9 @@ class RunConfig:
         if self.device.update_interval < self.task.duration:
             expected = f"at least the trial's duration, {self.task.duration:g} s"
             raise FieldError("DeviceConfig.update_interval", expected, self.device.update_interval)
+        if self.task.duration > MOST_STEPS * self.network.dt:
+            least = f"at least {self.task.duration / MOST_STEPS:g} s"
+            raise FieldError("NetworkConfig.dt", f"{least}, for at most {MOST_STEPS} steps in a trial", self.network.dt)
         if self.core.enabled and self.network.loop != "compiled":
             raise FieldError("NetworkConfig.loop", "compiled where sums pass through cores", self.network.loop)
 

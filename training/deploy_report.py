@@ -108,7 +108,7 @@ def lines(results: Sequence[Result]) -> Iterator[str]:
 
 def times(text: str) -> tuple[float, ...]:
     """Times with commas between [s]: numbers, with a unit or in seconds."""
-    return tuple(map(_time, names(text)))
+    return tuple(map(time, names(text)))
 
 
 def told(seconds: float) -> str:
@@ -117,8 +117,9 @@ def told(seconds: float) -> str:
     return f"{seconds / UNITS[unit]:g} {unit}"
 
 
-def _time(text: str) -> float:
+def time(text: str) -> float:
+    """A time [s]: a number, with a unit or in seconds."""
     found = TIME.fullmatch(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"must be times such as 100 s or 1 year, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a time such as 100 s or 1 year, got {text!r}")
     return float(found[1]) * UNITS[found[2] or "s"]

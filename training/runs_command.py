@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     compare = _part(commands, "compare", _compare, "the settings in which runs differ, and what they came to")
     compare.add_argument("keys", nargs="+", metavar="key", help="keys of runs, or how they begin")
     prune = _part(commands, "prune", _prune, "remove runs")
-    prune.add_argument("--older-than", type=deploy_report.times, metavar="TIME", help="such as 30 d or 1 year")
+    prune.add_argument("--older-than", type=deploy_report.time, metavar="TIME", help="such as 30 d or 1 year")
     prune.add_argument("--status", help="how they ended, such as diverged")
     prune.add_argument("--yes", action="store_true", help="do not ask")
     export = _part(commands, "export", _export, "write the table of runs to a file")
@@ -114,8 +114,8 @@ def _prune(options: argparse.Namespace) -> None:
         raise FieldError("runs prune", "told which: --group, --older-than or --status", None)
     rows = _rows(store, options)
     if options.older_than is not None:
-        before = datetime.now(UTC) - timedelta(seconds=options.older_than[0])
-        rows = rows[pd.to_datetime(rows["finished"], utc=True) < before]
+        age = datetime.now(UTC) - pd.to_datetime(rows["finished"], utc=True)
+        rows = rows[age.dt.total_seconds() > options.older_than]
     if options.status is not None:
         rows = rows[rows["status"] == options.status]
     whole = options.group is not None and options.older_than is None and options.status is None

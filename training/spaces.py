@@ -128,10 +128,10 @@ def range_of(text: str) -> Range:
     ('synapse', 'global')
     """
     if ":" not in text:
-        return Among(tuple(parse_yaml(part) for part in text.split(",")))
+        return Among(tuple(_plain(part, text) for part in text.split(",")))
     low, high, *scale = text.split(":")
     if scale not in ([], ["log"]):
-        raise PCMLabError(f"must be LOW:HIGH, LOW:HIGH:log or A,B,C, got {text!r}")
+        raise _no_range(text)
     return Between(_number(low, text), _number(high, text), bool(scale))
 
 
@@ -141,7 +141,21 @@ def _number(part: str, text: str) -> float:
             return kind(part)
         except ValueError:
             continue
-    raise PCMLabError(f"must be LOW:HIGH, LOW:HIGH:log or A,B,C, got {text!r}")
+    raise _no_range(text)
+
+
+def _plain(part: str, text: str) -> Any:
+    try:
+        value = parse_yaml(part)
+    except Exception as error:
+        raise _no_range(text) from error
+    if not isinstance(value, bool | int | float | str | None):
+        raise _no_range(text)
+    return value
+
+
+def _no_range(text: str) -> PCMLabError:
+    return PCMLabError(f"must be LOW:HIGH, LOW:HIGH:log or A,B,C, got {text!r}")
 
 
 SPACES: Registry[Space] = Registry("update scheme with devices")

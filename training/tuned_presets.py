@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from pcmsim.errors import FileError, PCMLabError
+from pcmsim.errors import FieldError, FileError, PCMLabError
 from pcmsim.presets import parse_yaml, read_mapping
 from pcmsim.quantity import check, quantity
 from training import codec
@@ -71,11 +71,20 @@ class Tuned:
         What differs from the defaults, by dotted name.
     record : Record
         The study they come from.
+
+    Raises
+    ------
+    FieldError
+        If the values have no names.
     """
 
     summary: str
     values: Mapping[str, Any]
     record: Record
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, Mapping):
+            raise FieldError("Tuned.values", "a mapping of dotted names to values", self.values)
 
     @property
     def source(self) -> str:

@@ -111,7 +111,7 @@ def performed(
     Raises
     ------
     FailedJobsError
-        At the end, if jobs failed with a `PCMLabError` or killed `TRIES` workers.
+        At the end, if jobs failed, whatever with, or killed `TRIES` workers.
     UnfitWorkerError
         If a worker has other versions of what decides a run.
     FileError
@@ -163,8 +163,8 @@ class _UnderWay:
             raise
         except WorkerDiedError as error:
             self._again(job, number, error)
-        except PCMLabError as error:
-            self.failures.append((job, error))
+        except Exception as error:  # whatever it is, the others go on
+            self.failures.append((job, _told(error)))
         else:
             self._store.add(outcome)
             del self._tries[future]
@@ -180,6 +180,15 @@ class _UnderWay:
 
     def _begin(self, job: Job, number: int) -> None:
         self._tries[self._pool.submit(perform_alike, job, versions())] = job, number
+
+
+def _told(error: Exception) -> PCMLabError:
+    """What a job failed with; of what nobody foresaw, the kind too."""
+    if isinstance(error, PCMLabError):
+        return error
+    told = PCMLabError(f"{type(error).__name__}: {error}")
+    told.__cause__ = error
+    return told
 
 
 def perform_alike(job: Job, expected: Mapping[str, str]) -> Outcome:

@@ -37,6 +37,11 @@ def test_is_a_mapping_in_order_of_filing(shapes: Registry[Shape]) -> None:
     assert "sine" not in shapes
 
 
+def test_what_is_no_name_is_unknown(shapes: Registry[Shape]) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown pulse shape \['square'\]"):
+        shapes[["square"]]  # type: ignore[index]
+
+
 def test_the_decorator_returns_its_subject(shapes: Registry[Shape]) -> None:
     def gauss(t: float) -> float:
         return 2.0 ** -(t * t)

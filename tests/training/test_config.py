@@ -46,6 +46,9 @@ BAD = {
     "constant value": ({"device": {"constants": {"g_max": -1}}}, "PulseModel.g_max: must be a finite number > 0 µS .*got -1"),
     "mismatch": ({"device": {"mismatch": {"step": 0.6}}}, "DeviceMismatch.step: must be a finite number >= 0 and <= 0.5, got 0.6"),
     "interval": ({"device": {"update_interval": 0.5}}, "DeviceConfig.update_interval: must be at least the trial's duration, 1 s"),
+    "steps": ({"network": {"dt": 1e-9}}, "NetworkConfig.dt: must be at least 1e-06 s, for at most 1000000 steps in a trial, got 1e-09"),
+    "endless steps": ({"network": {"dt": 1e-300}}, "NetworkConfig.dt: must be at least 1e-06 s, .* got 1e-300"),
+    "preset's name": ({"device": {"preset": ["ideal"]}}, "DeviceConfig.preset: must be text, got .'ideal'."),
     "bits": ({"precision": {"weight_bits": 40}}, "PrecisionConfig.weight_bits: must be a whole number >= 2 and <= 16 or none"),
 }  # fmt: skip
 
@@ -118,6 +121,15 @@ def test_numbers_in_yaml_may_be_written_as_people_do(tmp_path) -> None:
 def test_settings_that_need_a_restart_are_told_apart(values, restart: list[str]) -> None:
     config = RunConfig()
     assert restart_fields(config, config.with_values(values)) == restart
+
+
+def test_a_setting_without_a_name_is_unknown() -> None:
+    with pytest.raises(UnknownNameError, match="unknown setting 1; known: seed|unknown setting 1; known: core"):
+        RunConfig().with_values({1: 2})
+
+
+def test_a_trial_may_have_a_million_steps() -> None:
+    assert RunConfig().with_values({"network.dt": 1e-6}).network.dt == 1e-6
 
 
 def test_errors_carry_their_parts() -> None:

@@ -82,7 +82,14 @@ def test_a_pruned_group_leaves_the_runs_that_another_one_names(store, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "left"),
-    [(["--status", "diverged"], 3), (["--older-than", "1 d"], 0), (["--older-than", "1000 year"], 3)],
+    [
+        (["--status", "diverged"], 3),
+        (["--older-than", "1 d"], 0),
+        (["--older-than", "1000 year"], 3),
+        (["--older-than", "3000 year"], 3),
+        (["--older-than", "1e400"], 3),
+        (["--older-than", "0"], 0),
+    ],
 )
 def test_runs_are_pruned_by_age_and_by_how_they_ended(store, capsys, arguments, left):
     code, _, _ = call(capsys, "runs", "prune", *arguments, "--yes")
@@ -122,7 +129,8 @@ BAD = {
     "no such run": (["runs", "show", "zz"], "unknown run 'zz'"),
     "no such group": (["runs", "--group", "erly"], "unknown group of runs 'erly' (did you mean 'early'?)"),
     "nothing told": (["runs", "prune"], "runs prune: must be told which: --group, --older-than or --status"),
-    "no time": (["runs", "prune", "--older-than", "old"], "must be times such as"),
+    "no time": (["runs", "prune", "--older-than", "old"], "must be a time such as"),
+    "two times": (["runs", "prune", "--older-than", "1d,30d"], "must be a time such as 100 s or 1 year, got '1d,30d'"),
     "no ending": (["runs", "export", "--out", "a.txt"], "has no known ending"),
 }
 

@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FileError, RestartRequiredError
-from training import checkpoint
 from training.config import RunConfig
 from training.presets import MIXED, PRESETS
 from training.records import SCALARS, TrialRecord, judge
@@ -237,6 +236,8 @@ def rewrite(path, target, change) -> None:
     (lambda h, t: h.update(config="{"), "its header cannot be read"),
     (lambda h, t: h.update(config='{"seed": -3}'), "holds a value that does not fit: RunConfig.seed"),
     (lambda h, t: h.update(progress="[1]"), "its header cannot be read"),
+    (lambda h, t: h.update(config="[" * 10**5), "its header cannot be read"),
+    (lambda h, t: h.update(progress='{"device_time": 1e308}'), "does not fit: Progress.device_time: must be .* <= 1e.15 s, got 1e.308"),
     (lambda h, t: h.update(progress='{"trials": 1}'), "its header cannot be read"),
     (lambda h, t: h.update(progress='{"trial": "x"}'), "does not fit: Progress.trial: must be a whole number >= 0, got 'x'"),
     (lambda h, t: t.pop("feedback"), "tensor 'feedback' is missing"),
@@ -255,7 +256,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     path = tmp_path / "run.safetensors"
     save_one(path)
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint.os, "replace", _full_disk)
+    monkeypatch.setattr("training.writing.os.replace", _full_disk)
     with pytest.raises(FileError, match="cannot be written .No space left"):
         save_one(path)
     assert path.read_bytes() == before

@@ -139,6 +139,9 @@ BAD = {
     "fields": ({"fields": ["a"]}, FieldError, "Sweep.fields: must be a mapping"),
     "trials": ({"trials": 0}, FieldError, "Job.trials: must be a whole number >= 1"),
     "metric": ({"metric": "los"}, UnknownNameError, "unknown metric 'los' (did you mean 'loss'?)"),
+    "metric's name": ({"metric": ["loss"]}, UnknownNameError, "unknown metric ['loss']"),
+    "set without names": ({"set": {1: 2}}, UnknownNameError, "unknown setting 1; known: "),
+    "case without names": ({"cases": {"a": {1: 2}}}, UnknownNameError, "unknown setting 1; known: "),
     "judge": ({"metric": "held-out-loss"}, FieldError, "Sweep.judge: must be validation or test"),
     "name": ({"name": "../a"}, FieldError, "Sweep.name: must be letters"),
 }

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pcmsim.errors import FieldError, FileError
+from pcmsim.errors import FieldError, FileError, PCMLabError
 from pcmsim.streams import Streams
 from training import spikes
 from training.tasks import Csv, Mnist, Sampler, Shd, Task
@@ -167,6 +167,10 @@ def test_shd_files_that_are_wrong_are_named(shd: Shd, write_shd: Callable[..., P
         file["labels"] = np.zeros(20)
     refused(shd, r"/labels holds float64 in shape \(20,\); expected one number per sample")
     with h5py.File(path, "a") as file:
+        del file["labels"]
+        file["labels"] = h5py.Empty(np.int16)
+    refused(shd, "/labels holds int16 in shape None; expected one number per sample")
+    with h5py.File(path, "a") as file:
         del file["spikes/units"]
     refused(shd, "has no data set /spikes/units; expected /spikes/times, /spikes/units, /labels")
     with h5py.File(path, "a") as file:
@@ -251,6 +255,20 @@ def test_tables_that_are_no_text_missing_or_huge_are_named(write_csv: Callable[.
     refused(Csv(spikes="https://example.org/spikes.csv"), r"cannot be found \(No such file or directory\)")
     with pytest.raises(FieldError, match=r"^Csv.spikes: must be the path of a CSV table of spikes, got ''$"):
         sampled(Csv())
+
+
+@pytest.mark.parametrize("task", [Csv(spikes="~nouser/x.csv"), Shd(folder="~nouser/x"), Mnist(folder="~nouser/x")])
+def test_the_home_of_nobody_is_named(task: Task) -> None:
+    refused(task, "~nouser/x.*: begins with the home of nobody known here; expected the path of a")
+
+
+def test_too_few_samples_for_a_validation_part_are_told(write_csv: Callable[..., Csv]) -> None:
+    """With one of the two in the test part, the other has to be trained on."""
+    task = write_csv("sample,time,channel\n0,0,0\n1,0,1\n2,0,0\n3,0,1\n", "sample,label\n0,a\n1,b\n2,a\n3,b\n")
+    sampler = sampled(task)
+    assert [part.size for part in sampler.parts] == [2, 0, 2]
+    with pytest.raises(PCMLabError, match=r"^task.validation: .* expected a share > 0, and a class of two samples"):
+        sampler.evaluation("validation")
 
 
 def test_sample_numbers_are_no_sizes(write_csv: Callable[..., Csv]) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pcmsim.errors import FileError
+from pcmsim.errors import FileError, UnknownNameError
 from training.config import RunConfig
 from training.jobs import METRICS
 from training.loading import configuration
@@ -37,6 +37,7 @@ def test_a_file_holds_what_was_found(tmp_path):
         (FOUND.to_yaml() + "valeus: {}\n", "unknown field of Tuned 'valeus'"),
         (FOUND.to_yaml().replace("best: 0.1", "best: good"), "Record.best: must be a finite number"),
         (FOUND.to_yaml().replace("pruned:", "prnued:"), "did you mean 'pruned'"),
+        ("summary: a\nrecord: {}\nvalues: 5\n", "Tuned.values: must be a mapping of dotted names to values, got 5"),
     ],
 )
 def test_files_that_are_none_are_named(tmp_path, text, problem):
@@ -45,6 +46,13 @@ def test_files_that_are_none_are_named(tmp_path, text, problem):
     with pytest.raises(FileError, match=problem) as error:
         from_yaml(path)
     assert "bad.yaml" in str(error.value)
+
+
+def test_values_without_names_are_named_where_they_are_used(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("summary: a\nrecord: {}\nvalues: {1: 2}\n", encoding="utf-8")
+    with pytest.raises(UnknownNameError, match="unknown setting 1; known: "):
+        configuration(str(path))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

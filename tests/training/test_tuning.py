@@ -226,7 +226,16 @@ def test_searches_that_cannot_be_are_named(changed, problem):
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("1:2:lin", "LOW:HIGH"), ("a:2", "LOW:HIGH"), ("2:1", "above low"), ("0:1:log", "above 0"), ("one", "two values")],
+    [
+        ("1:2:lin", "LOW:HIGH"),
+        ("a:2", "LOW:HIGH"),
+        ("2:1", "above low"),
+        ("0:1:log", "above 0"),
+        ("one", "two values"),
+        ("[1,2", "LOW:HIGH"),
+        ("[1],[2]", "LOW:HIGH"),
+        ("2001-99-99,2", "LOW:HIGH"),
+    ],
 )
 def test_ranges_that_are_none_are_named(text, problem):
     with pytest.raises(PCMLabError, match=problem):

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
-from training import interrupts
+from training import interrupts, workers
 from training.config import RunConfig
 from training.jobs import Job, perform, versions
 from training.loading import configuration
@@ -63,7 +63,7 @@ class Inline(Pool):
             return future
         try:
             future.set_result(fn(*args, **kwargs))
-        except PCMLabError as error:
+        except Exception as error:
             future.set_exception(error)
         return future
 
@@ -173,6 +173,20 @@ def test_a_run_that_cannot_be_made_is_reported_after_the_others(tmp_path):
         seen += done
     assert [job for job, _ in raised.value.failures] == [missing]
     assert len(Store(tmp_path / "store").keys()) == 2
+
+
+def test_a_run_that_fails_as_nobody_foresaw_takes_no_other_along(tmp_path, monkeypatch):
+    real = workers.perform
+
+    def perform_most(job):
+        return 1 / 0 if job.config.seed == 1 else real(job)
+
+    monkeypatch.setattr(workers, "perform", perform_most)
+    done, seen = performed(jobs(4), Store(tmp_path), Inline()), []
+    with pytest.raises(FailedJobsError, match=r"1 of the runs failed.*ZeroDivisionError: division by zero") as raised:
+        seen += done
+    assert [outcome.job.config.seed for outcome in seen] == [0, 2, 3]
+    assert isinstance(raised.value.failures[0][1].__cause__, ZeroDivisionError)
 
 
 def test_a_full_disk_ends_it_and_what_is_finished_is_safe(tmp_path, monkeypatch):

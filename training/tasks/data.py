@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pcmsim.errors import FieldError
+from pcmsim.errors import PCMLabError
 from pcmsim.quantity import quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
@@ -76,7 +76,10 @@ class DataSampler(Sampler):
         check_part(part)
         numbers: Indices = getattr(self.parts, part) if self.held_out else self.parts.train
         if not numbers.size:
-            raise FieldError("task.validation", "> 0 where a validation part is asked for", 0.0)
+            raise PCMLabError(
+                "task.validation: there is no validation part; expected a share > 0, "
+                "and a class of two samples or more that are not in the test part"
+            )
         return Lazy(numbers, self._make)
 
     def _drawn_order(self, epoch: int) -> Indices:

@@ -106,7 +106,10 @@ def forget() -> None:
 def _named(field: str, text: str, expected: str) -> Path:
     if not text:
         raise FieldError(field, expected, text)
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise FileError(text, f"begins with the home of nobody known here; expected {expected}") from error
 
 
 def _mode(path: Path, expected: str) -> int:

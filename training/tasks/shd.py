@@ -134,7 +134,7 @@ def _dataset(dataset: Any, name: str, path: Path) -> Any:
         raise FileError(path, f"has no data set /{name}; expected /{', /'.join(DATASETS)}")
     kind = dataset.dtype.metadata.get("vlen") if ragged and dataset.dtype.metadata else dataset.dtype
     numbers = np.floating if name.endswith("times") else np.integer
-    if len(dataset.shape) != 1 or not isinstance(kind, np.dtype) or not np.issubdtype(kind, numbers):
+    if len(dataset.shape or ()) != 1 or not isinstance(kind, np.dtype) or not np.issubdtype(kind, numbers):
         what = "one list per sample" if ragged else "one number per sample"
         raise FileError(path, f"/{name} holds {dataset.dtype} in shape {dataset.shape}; expected {what}")
     return dataset
