@@ -87,7 +87,7 @@ def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: 
     FileError
         If the file cannot be read.
     """
-    if Path(preset).suffix in {".json", ".yaml", ".yml"}:
+    if is_file(preset):
         constants = read_mapping(preset)
         preset = str(constants.pop("preset", "nandakumar2018"))
         overrides = {**constants, **(overrides or {})}
@@ -100,6 +100,11 @@ def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: 
             raise UnknownNameError(f"constant of device preset {preset}", name, known)
     changed: DeviceModel = dataclasses.replace(model, **overrides)
     return changed
+
+
+def is_file(preset: str) -> bool:
+    """Whether a device preset is the path of a file, and not a name."""
+    return Path(preset).suffix in {".json", ".yaml", ".yml"}
 
 
 class _Loader(yaml.SafeLoader):

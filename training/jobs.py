@@ -14,15 +14,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from pcmsim.crossbar import Crossbar
+from pcmsim.presets import is_file
 from pcmsim.quantity import check, quantity
 from pcmsim.registry import Registry
-from training import meters
+from training import contents, meters
 from training.config import RunConfig
 from training.evaluation import evaluate
 from training.records import TrialRecord
@@ -48,6 +50,12 @@ Trial = tuple[float, float, float]
 class Job:
     """A run to be trained.
 
+    Attributes
+    ----------
+    key : str
+        Name of the run: a hash of all that decides it, the version of this package included, and the content
+        that the files which it names have when the job is made.
+
     Raises
     ------
     FieldError
@@ -67,16 +75,20 @@ class Job:
     judge: str = quantity(
         NONE, choices=(NONE, "validation", "test"), doc="Samples, never trained on, that judge the network at the end"
     )
+    key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check(self)
-
-    @property
-    def key(self) -> str:
-        """Name of the run: a hash of all that decides it, the version of this package included."""
         decides = [versions()["pcmlab"], self.trials, self.every, self.judge, self.config.to_dict()]
+        decides += [contents.digest(path) for path in _files(self.config)]
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"), default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest()[:20])
+
+
+def _files(config: RunConfig) -> list[Path]:
+    """Files that the run reads."""
+    preset = config.device.preset
+    return [*([Path(preset)] if is_file(preset) else []), *config.task.files()]
 
 
 class Point(NamedTuple):

@@ -88,17 +88,17 @@ def _groups(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     store = _store(options)
-    job = store.job(options.key)
-    results = store.runs([job.key]).iloc[0]
+    key = store.key(options.key)
+    job, results = store.job(key), store.runs([key]).iloc[0]
     told = ", ".join(f"{name} {results[name]}" for name in RESULTS[2:] if not pd.isna(results[name]))
-    print(f"# run {job.key}: pcmlab run THIS-FILE.yaml --trials {job.trials}\n# {told}")
+    print(f"# run {key}: pcmlab run THIS-FILE.yaml --trials {job.trials}\n# {told}")
     print(job.config.to_yaml(), end="")
 
 
 def _compare(options: argparse.Namespace) -> None:
     store = _store(options)
-    jobs = [store.job(key) for key in options.keys]
-    keys = [job.key for job in jobs]
+    keys = [store.key(key) for key in options.keys]
+    jobs = [store.job(key) for key in keys]
     settings = [dict(codec.flat(job.config.to_dict())) for job in jobs]
     names = dict.fromkeys(name for one in settings for name in one)
     rows = [[name, *(one.get(name, "") for one in settings)] for name in names]

@@ -145,18 +145,30 @@ class Store:
         files = [self.folder / CURVES / f"{key}.parquet" for key in wanted]
         return _read([file for file in files if file.exists()], CURVE_COLUMNS)
 
+    def key(self, beginning: str) -> str:
+        """The whole key of the run whose key begins like this.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such run, or there are several.
+        """
+        found = sorted(one for one in self.keys() if one.startswith(beginning))
+        if len(found) != 1:
+            raise UnknownNameError("run", beginning, found or sorted(self.keys())[:10])
+        return found[0]
+
     def job(self, key: str) -> Job:
         """The job of a run, from its row: performed again, it gives the same row.
+
+        It has another key where the run was made by another version, or from files that have changed since.
 
         Raises
         ------
         UnknownNameError
             If there is no such run, or several begin like this.
         """
-        found = sorted(one for one in self.keys() if one.startswith(key))
-        if len(found) != 1:
-            raise UnknownNameError("run", key, found or sorted(self.keys())[:10])
-        line = self.runs(found).iloc[0]
+        line = self.runs([self.key(key)]).iloc[0]
         config = RunConfig.from_dict(json.loads(line["config"]))
         return Job(config, int(line["trials"]), int(line["every"]), str(line["judge"]))
 

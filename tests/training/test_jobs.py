@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
+import os
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,10 @@ from training.config import RunConfig
 from training.jobs import METRICS, Job, perform
 from training.presets import PRESETS
 from training.session import Session
+from training.store import Store
+from training.tasks.mnist import Mnist
+from training.tasks.shd import Shd
+from training.tasks.table import Csv
 
 SMALL = RunConfig().with_values({"network.hidden": 20})
 
@@ -44,6 +52,53 @@ def test_a_job_done_twice_differs_in_its_time_alone():
 def test_the_key_knows_all_that_decides_a_run(other):
     assert other.key != Job(SMALL, 8, 3).key
     assert Job(RunConfig.from_dict(SMALL.to_dict()), 8, 3).key == Job(SMALL, 8, 3).key
+
+
+def assert_the_key_follows(config: RunConfig, path: Path) -> None:
+    before, content = Job(config).key, path.read_bytes()
+    assert Job(config).key == before
+    path.write_bytes(content + b" ")
+    assert Job(config).key != before
+    path.write_bytes(content)
+    os.utime(path, ns=(1, 1))
+    assert Job(config).key == before
+
+
+def test_the_key_knows_what_the_file_of_a_device_holds(tmp_path: Path) -> None:
+    path = tmp_path / "dev.yaml"
+    path.write_text("read_noise: 0.0")
+    assert_the_key_follows(SMALL.with_values({"device.preset": str(path)}), path)
+
+
+@pytest.mark.parametrize("named", ["mnist", "shd", "labelled"])
+def test_the_key_knows_what_the_files_of_a_task_hold(named: str, request: pytest.FixtureRequest) -> None:
+    task: Mnist | Shd | Csv = request.getfixturevalue(named)
+    there = [path for path in task.files() if path.exists()]
+    assert len(there) == {"mnist": 4, "shd": 2, "labelled": 2}[named]
+    for path in there:
+        assert_the_key_follows(
+            RunConfig(task=task, device=dataclasses.replace(SMALL.device, update_interval=200)), path
+        )
+
+
+def test_a_run_keeps_its_key_when_its_file_changes_later(tmp_path: Path) -> None:
+    path = tmp_path / "dev.yaml"
+    path.write_text("read_noise: 0.0")
+    job, store = Job(SMALL.with_values({"device.preset": str(path)}), trials=1), Store(tmp_path / "store")
+    outcome = perform(job)
+    path.write_text("read_noise: 0.25")
+    store.add(outcome)
+    assert job in store
+    assert Job(job.config, trials=1) not in store
+    assert store.key(job.key[:6]) == job.key
+    assert store.job(job.key[:6]) == job
+
+
+def test_keys_of_runs_without_files_are_those_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As version 0.0.0 would have it, counted by the code of before."""
+    monkeypatch.setattr("training.jobs.versions", lambda: {"pcmlab": "0.0.0"})
+    text = json.dumps(["0.0.0", 8, 3, "none", SMALL.to_dict()], sort_keys=True, separators=(",", ":"))
+    assert Job(SMALL, 8, 3).key == hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def test_who_is_told_may_end_the_run():

@@ -65,6 +65,14 @@ def test_a_run_that_is_shown_is_run_again_as_it_was(store, capsys, tmp_path):
     assert json.loads(again)["best_loss"] == store.runs([JOBS[1].key]).iloc[0]["best"]
 
 
+def test_a_run_of_another_version_is_shown_and_compared(store, capsys, monkeypatch):
+    monkeypatch.setattr("training.jobs.versions", lambda: {"pcmlab": "another"})
+    code, out, _ = call(capsys, "runs", "show", JOBS[1].key[:8])
+    assert code == 0
+    assert f"run {JOBS[1].key}: " in out
+    assert call(capsys, "runs", "compare", *(job.key for job in JOBS))[0] == 0
+
+
 def test_runs_are_compared_by_the_settings_that_differ_and_by_what_they_came_to(store, capsys, outcomes):
     _, out, _ = call(capsys, "runs", "compare", *(job.key[:8] for job in JOBS[:2]))
     lines = {line.split()[0]: line.split()[1:] for line in out.splitlines()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar, overload
 
 import numpy as np
@@ -82,6 +83,10 @@ class Task(ABC):
     @abstractmethod
     def duration(self) -> float:
         """Duration of a trial [s]; may be a field."""
+
+    def files(self) -> Sequence[Path]:
+        """Files of the user's that samples are read from, whether they exist or not; none where they are drawn."""
+        return ()
 
     @abstractmethod
     def sampler(self, dt: float, *, streams: Streams) -> Sampler:

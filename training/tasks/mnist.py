@@ -33,6 +33,9 @@ from training.tasks.pictures import duration_field, randomly_moved, rotation_fie
 SIDE, DROPPED, SMALLER, CLASSES = 28, 2, 16, 10
 BRIGHTEST = 255.0
 FILES = {"train": ("train-images", "train-labels"), "test": ("t10k-images", "t10k-labels")}
+SIZES = (3, 1)
+"""Of images and labels: how many sizes an idx file has."""
+
 EXPECTED = "MNIST's four idx files (train-images-idx3-ubyte and so on, plain or .gz)"
 
 
@@ -59,6 +62,12 @@ class Mnist(Task):
 
     def __post_init__(self) -> None:
         check(self)
+
+    def files(self) -> list[Path]:
+        """See `Task.files`."""
+        folder = Path(self.folder).expanduser()
+        return [path for pair in FILES.values() for name, n in zip(pair, SIZES, strict=True)
+                for path in _names(folder, name, n)]  # fmt: skip
 
     def sampler(self, dt: float, *, streams: Streams) -> MnistSampler:
         """See `Task.sampler`."""
@@ -122,7 +131,7 @@ SHARES = _shares(SIDE - 2 * DROPPED, SMALLER)
 
 
 def _load(folder: Path, images: str, labels: str) -> tuple[idx.Bytes, Indices]:
-    image_path, label_path = _found(folder, images, 3), _found(folder, labels, 1)
+    image_path, label_path = (_found(folder, *named) for named in zip((images, labels), SIZES, strict=True))
     pixels, answers = idx.images(image_path), idx.labels(label_path)
     if pixels.shape[1:] != (SIDE, SIDE):
         rows, columns = pixels.shape[1:]
@@ -136,9 +145,13 @@ def _load(folder: Path, images: str, labels: str) -> tuple[idx.Bytes, Indices]:
 
 
 def _found(folder: Path, name: str, sizes: int) -> Path:
-    """The file under any of the names by which it is handed around."""
-    names = [f"{name}{dot}idx{sizes}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
-    for path in (folder / known for known in names):
+    paths = _names(folder, name, sizes)
+    for path in paths:
         if path.exists():
             return path
-    raise FileError(folder / names[0], f"is missing; expected {EXPECTED}")
+    raise FileError(paths[0], f"is missing; expected {EXPECTED}")
+
+
+def _names(folder: Path, name: str, sizes: int) -> list[Path]:
+    """All names by which the file is handed around."""
+    return [folder / f"{name}{dot}idx{sizes}-ubyte{end}" for dot in "-." for end in ("", ".gz")]

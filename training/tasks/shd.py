@@ -60,6 +60,10 @@ class Shd(Task):
     def __post_init__(self) -> None:
         check(self)
 
+    def files(self) -> list[Path]:
+        """See `Task.files`."""
+        return [Path(self.folder).expanduser() / name for name in FILES]
+
     def sampler(self, dt: float, *, streams: Streams) -> ShdSampler:
         """See `Task.sampler`."""
         return ShdSampler(self, dt, streams)

@@ -76,6 +76,10 @@ class Csv(Task):
     def __post_init__(self) -> None:
         check(self)
 
+    def files(self) -> list[Path]:
+        """See `Task.files`."""
+        return [Path(text).expanduser() for text in (self.spikes, self.targets)]
+
     def sampler(self, dt: float, *, streams: Streams) -> CsvSampler:
         """See `Task.sampler`."""
         return CsvSampler(self, dt, streams)
