@@ -131,6 +131,8 @@ class Updater:
         clip, strength = self._config.learning.gradient_clip, self._config.learning.weight_strength
         if strength > 0.0:
             gradient = gradient + strength * array.stored_weights()
+            if layer == "recurrent":
+                gradient.fill_diagonal_(0.0)  # a pair that was RESET is not quite 0, and no neuron drives itself
         limited = self._config.precision.round_gradient(limit(gradient, clip))
         adapts = layer == "output" and self._config.learning.feedback == "adaptive"
         return self._adapt_feedback(array, limited, lr) if adapts else limited

@@ -49,6 +49,19 @@ def test_weights_move_by_the_rate_of_the_trial(trial: int) -> None:
         torch.testing.assert_close(moved, torch.full_like(old, -0.5 * lr * 2.0 ** (-trial / 7)), rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.parametrize("scheme", ["sign", "stochastic", "mixed-precision", "mixed-precision-adam"])
+def test_fading_weights_never_ask_for_a_connection_to_oneself(scheme: str) -> None:
+    fading = {"scheme": scheme, "learning.weight_strength": 100.0, "learning.gradient_clip": 1e3}
+    rates = dict.fromkeys(RATES, 0.1)
+    session = Session(RunConfig().with_values({**SMALL, **fading, **rates}))
+    ledger = session.arrays.recurrent.ledger
+    untouched = ledger.resets.diagonal(dim1=2, dim2=3).clone()
+    list(session.run(5))
+    assert int(ledger.sets.sum()) > 0
+    assert int(ledger.sets.diagonal(dim1=2, dim2=3).sum()) == 0
+    assert torch.equal(ledger.resets.diagonal(dim1=2, dim2=3), untouched)
+
+
 def test_the_sum_of_all_steps_is_bounded() -> None:
     """The rates of all trials add up to a geometric series: a run that goes on comes to rest."""
     total = sum(LearningConfig(lr_input=1.0, halving=7).rates(trial)[0] for trial in range(1000))
