@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import random
+import resource
 import signal
 import socket
 import stat
@@ -273,6 +274,34 @@ def test_a_chip_whose_log_fails_goes_no_further(tmp_path, logged) -> None:
     for number in (1, 2):
         with pytest.raises(ChipError, match="log: cannot be written"):
             chip.program("input", PulsePlan.build(torch.tensor([number])), 0.0, 5, number)
+
+
+def test_after_a_full_disk_nothing_changes_and_the_chip_comes_back_where_its_log_ends(tmp_path) -> None:
+    def programmed(number: int) -> int:
+        return chip.program("input", PulsePlan.build(torch.tensor([number])), float(number), 5, number)
+
+    simulated = SimulatedChip(CONFIG)
+    chip = LoggedChip(simulated, tmp_path / "log", CONFIG.to_dict())
+    assert programmed(1) == 1
+    size = (tmp_path / "log").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, before[1]))  # a disk with room for a part of an entry
+    try:
+        with pytest.raises(ChipError, match="log: cannot be written"):
+            programmed(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    reached = simulated.info().number
+    for call in (lambda: programmed(2), lambda: programmed(3), lambda: chip.wait(9.0)):
+        with pytest.raises(ChipError, match="log: cannot be written"):
+            call()
+    assert simulated.info().number == reached
+    assert simulated.clock() < 9.0
+    again = LoggedChip(SimulatedChip(CONFIG), tmp_path / "log", CONFIG.to_dict())
+    assert again.info().number == 1
+    again.close()
 
 
 @pytest.fixture(scope="module")

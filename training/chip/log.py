@@ -74,12 +74,12 @@ class LoggedChip(Chip):
 
     def program(self, layer: str, plan: Plan, now: float, key: int, number: int) -> int:
         """See `Chip.program`; raises `FieldError` also if another program has been carried out as `number`."""
-        arguments = [layer, plan, now, key, number]
-        content, before = _digest(arguments), self._chip.info().number
+        chip, arguments = self._logged(), [layer, plan, now, key, number]
+        content, before = _digest(arguments), chip.info().number
         checks.whole("number", number, 1)
         if self._known.get(number, content) != content:
             raise FieldError("number", f"{before + 1}, the next: another program has been carried out as this", number)
-        done = self._chip.program(layer, plan, now, key, number)
+        done = chip.program(layer, plan, now, key, number)
         if done > before:
             self._append(["program", arguments, done])
             self._remember(number, content)
@@ -103,7 +103,8 @@ class LoggedChip(Chip):
 
     def wait(self, until: float) -> float:
         """See `Chip.wait`."""
-        before, clock = self._chip.clock(), self._chip.wait(until)
+        chip = self._logged()
+        before, clock = chip.clock(), chip.wait(until)
         if clock != before:
             self._append(["wait", [until], clock])
         return clock
@@ -118,12 +119,18 @@ class LoggedChip(Chip):
         if not good:
             self._append([PROTOCOL, origin])
 
+    def _logged(self) -> Chip:
+        """The chip, to be changed: only while its log can be written."""
+        if self._file.closed:
+            raise _broken("it is closed")
+        return self._chip
+
     def _note(self, call: str, arguments: list[Any], answer: Any) -> None:
         if self._answers:
             self._append([call, arguments, _digest(answer)], durable=False)
 
     def _append(self, entry: list[Any], *, durable: bool = True) -> None:
-        """Onto the disk, or no further call: the chip must not be ahead of its log."""
+        """Onto the disk, or no further change: the chip must not be ahead of its log."""
         data = wire.pack(entry)
         framed = FRAME.pack(len(data), len(data) ^ ONES, zlib.crc32(data)) + data
         try:
@@ -133,7 +140,7 @@ class LoggedChip(Chip):
                 os.fsync(self._file.fileno())
         except (OSError, ValueError) as error:
             self._file.close()
-            raise ChipError(f"log: cannot be written ({error}); expected the chip started again on it") from error
+            raise _broken(error) from error
 
     def _remember(self, number: int, content: bytes) -> None:
         self._known[number] = content
@@ -151,6 +158,10 @@ class LoggedChip(Chip):
                     self._remember(entry[1][4], _digest(entry[1]))
             good = end
         return good
+
+
+def _broken(reason: object) -> ChipError:
+    return ChipError(f"log: cannot be written ({reason}); expected the chip started again on it")
 
 
 def origin(path: str | Path) -> dict[str, Any]:
