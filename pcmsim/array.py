@@ -54,6 +54,8 @@ class DeviceReads:
         Upper bound per device, broadcast to the shape of `location`.
     factor : torch.Tensor or None
         Fixed factor of each synapse's read, ``pre, post``; None where there is none.
+    kept : torch.Tensor or None
+        Share of each read that the wires' resistance leaves, ``sign, 1, pre, post``; None where it is all.
     """
 
     location: torch.Tensor
@@ -61,6 +63,7 @@ class DeviceReads:
     lower: float
     upper: torch.Tensor
     factor: torch.Tensor | None = None
+    kept: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

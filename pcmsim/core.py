@@ -254,7 +254,12 @@ class Core:
         return [((magnitude >> b & 1).astype(np.float32) * sign, 2.0**b / highest) for b in range(bits - 1)]
 
     def drop(self, conductance: torch.Tensor) -> torch.Tensor:
-        """Conductances as the columns see them, less the voltage that their wires lose.
+        """Conductances [µS] as the columns see them, less the voltage that their wires lose; see `kept`."""
+        kept = self.kept(conductance)
+        return conductance if kept is None else conductance * kept
+
+    def kept(self, conductance: torch.Tensor) -> torch.Tensor | None:
+        """Share of each cell's current that is left by the voltage that the columns' wires lose.
 
         With r the wire's resistance from cell to cell, the ground at the row 0's end and unit voltage at
         every active row, the current of row k loses the share ``r sum_i min(i + 1, k + 1) G_i`` to first
@@ -267,13 +272,13 @@ class Core:
 
         Returns
         -------
-        torch.Tensor
-            Same shape [µS], not below 0.
+        torch.Tensor or None
+            ``sign, 1, pre, post``, not below 0; None where the wires lose nothing.
         """
         if self.config.wire_resistance == 0.0:
-            return conductance
-        parts = torch.split(conductance, self.config.rows, 2)
-        return torch.cat([part * self._kept(part.sum(1, keepdim=True)) for part in parts], dim=2)
+            return None
+        parts = torch.split(conductance.sum(1, keepdim=True), self.config.rows, 2)
+        return torch.cat([self._kept(part) for part in parts], dim=2)
 
     def _kept(self, load: torch.Tensor) -> torch.Tensor:
         place = torch.arange(1, load.shape[2] + 1, dtype=load.dtype)[:, None]

@@ -89,7 +89,9 @@ class Crossbar(WeightArray):
     def moments(self, now: float) -> WeightReads:
         """Mean and variance of every effective weight at device time `now` [s]."""
         mean, variance = self.model.read(self.state, self.spread, now).moments()
-        mean = mean if self.core is None else self.core.drop(mean)
+        kept = None if self.core is None else self.core.kept(mean)
+        if kept is not None:
+            mean, variance = mean * kept, None if variance is None else variance * kept**2
         reads = WeightReads(
             mapping.weights(mean, self.scale),
             None if variance is None else mapping.weight_variance(variance, self.scale),
@@ -109,6 +111,7 @@ class Crossbar(WeightArray):
             read.lower * unit,
             upper.broadcast_to(read.location.shape),
             self.factor,
+            None if self.core is None else self.core.kept(read.moments()[0]),
         )
 
     def conductance(self, now: float) -> torch.Tensor:

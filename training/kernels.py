@@ -43,6 +43,8 @@ class RowReads(NamedTuple):
         Key of the per-device noise.
     factor : numpy.ndarray
         Fixed factor of what a synapse's devices read together, ``pre, post``; empty where there is none.
+    kept : numpy.ndarray
+        Share of a device's read that is left, ``sign, 1, pre, post``; empty where it is all.
     core : Converters
         What the sums of its columns pass through.
     """
@@ -55,6 +57,7 @@ class RowReads(NamedTuple):
     lower: float
     key: int
     factor: Floats
+    kept: Floats
     core: Converters
 
 
@@ -135,6 +138,8 @@ def _read_devices(reads: RowReads, row: int, time: int, current: Floats) -> None
             down = reads.location[1, d, row, j] + reads.scale[1, d, row, j] * normal(reads.key, address + 1)
             up = min(max(up, reads.lower), reads.upper[0, d, row, j])
             down = min(max(down, reads.lower), reads.upper[1, d, row, j])
+            if reads.kept.size > 0:
+                up, down = up * reads.kept[0, 0, row, j], down * reads.kept[1, 0, row, j]
             current[j] += up - down if reads.factor.size == 0 else reads.factor[row, j] * (up - down)
 
 

@@ -247,10 +247,12 @@ def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: n
         upper = devices.upper.numpy() if devices.upper.is_contiguous() else np.ascontiguousarray(devices.upper.numpy())
         factor = flat if devices.factor is None else devices.factor.numpy().astype(dtype, copy=False)
         location, scale = devices.location.numpy(), devices.scale.numpy()
-        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor, core)
+        kept = deep if devices.kept is None else devices.kept.numpy()
+        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor, kept, core)
     reads = array.moments(now)
     variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
-    return RowReads(reads.mean.numpy().astype(dtype, copy=False), variance, deep, deep, deep, 0.0, key, flat, core)
+    mean = reads.mean.numpy().astype(dtype, copy=False)
+    return RowReads(mean, variance, deep, deep, deep, 0.0, key, flat, deep, core)
 
 
 LOOPS = {"compiled": Loop(row_reads, kernels.simulate), "torch": Loop(row_reads, torch_loop.run)}

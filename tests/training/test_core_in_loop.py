@@ -10,9 +10,9 @@ import torch
 
 from pcmsim.errors import FieldError
 from pcmsim.product import Product
-from training import spikes
+from training import kernels, spikes
 from training.config import RunConfig
-from training.network import ReadNoise
+from training.network import ReadNoise, row_reads
 from training.presets import PRESETS
 from training.session import Session
 
@@ -56,6 +56,28 @@ def test_noisy_devices_on_exact_cores_have_the_same_statistics() -> None:
     error = np.hypot(held["cores"].std(0), held["plain"].std(0)) / np.sqrt(300)
     assert np.abs((held["cores"].mean(0) - held["plain"].mean(0)) / error).max() < 4.5
     np.testing.assert_allclose(held["cores"].std(0).mean(), held["plain"].std(0).mean(), rtol=0.06)
+
+
+@pytest.mark.parametrize("devices", [1, 3])
+def test_wires_take_the_same_from_single_reads_as_from_their_moments(devices: int) -> None:
+    steps, chosen = 5000, config(**EXACT, **{
+        "core.wire_resistance": 100.0, "core.rows": 30, "device.initial_conductance": 5.0, "device.devices": devices,
+        "device.mismatch.weight": 0.2, "device.constants.read_noise": 3.0,
+    })  # fmt: skip
+    array = Session(chosen).arrays.recurrent
+    active = np.arange(5, 40, dtype=np.int32)
+    inputs = spikes.Spikes(np.arange(steps + 1) * active.size, np.tile(active, steps))
+    reads = row_reads(array, 38.6, "device", 7, np.float32)
+    sums = np.zeros((steps, 2, 40))
+    kernels.partial_sums(reads, inputs, 0, sums)
+    moments = array.moments(38.6)
+    assert moments.variance is not None
+    mean, variance = (values.double()[active].sum(0).numpy() for values in (moments.mean, moments.variance))
+    drawn = sums.sum(1)
+    assert (np.abs(drawn.mean(0) - mean) < 5.0 * np.sqrt(variance / steps)).all()
+    assert (np.abs(drawn.var(0) / variance - 1.0) < 5.0 * np.sqrt(2.0 / steps)).all()
+    free = Session(chosen.with_values({"core.wire_resistance": 0.0})).arrays.recurrent.moments(38.6)
+    assert float(moments.mean.abs().sum()) < 0.9 * float(free.mean.abs().sum())
 
 
 def test_spikes_meet_the_conversions_of_dense_products() -> None:
