@@ -164,10 +164,12 @@ class OnlineEprop:
         Learning settings.
     fan_in : int
         Number of input neurons.
+    steps : int
+        Time steps of the whole trial, over which the rate regularisation averages the unfiltered trace.
     """
 
-    def __init__(self, network: Network, config: LearningConfig, fan_in: int) -> None:
-        self._config, self._dt, self._dtype = config, network.config.dt, network.dtype
+    def __init__(self, network: Network, config: LearningConfig, fan_in: int, steps: int) -> None:
+        self._config, self._dt, self._dtype, self._whole = config, network.config.dt, network.dtype, steps
         self._dynamics = network.assumed(config.eligibility)
         hidden, outputs = network.dynamics.cell.alpha.size, network.dynamics.out.kappa.size
         self._state = OnlineState(
@@ -187,7 +189,10 @@ class OnlineEprop:
         self._steps += activity.voltage.shape[0]
 
     def take_gradients(self) -> Gradients:
-        """Gradients since the last call; traces go on, sums start anew."""
+        """Gradients since the last call; traces go on, sums start anew.
+
+        Over a trial they sum to the whole-trial gradient, but for the rate, which counts the spikes so far.
+        """
         rate = self._spike_counts / (self._steps * self._dt)
         pressure = self._config.rate_strength * (rate - self._config.rate_target)
         state = self._state
@@ -198,7 +203,7 @@ class OnlineEprop:
         return g_in, g_rec.fill_diagonal_(0.0), g_out
 
     def _gathered(self, traces: Traces, pressure: Floats) -> Floats:
-        through = traces.sum_filtered if self._config.rate_trace == "filtered" else traces.sum_unfiltered / self._steps
+        through = traces.sum_filtered if self._config.rate_trace == "filtered" else traces.sum_unfiltered / self._whole
         gathered: Floats = (traces.by_signal + pressure * through).astype(self._dtype)
         return gathered
 

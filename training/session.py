@@ -241,7 +241,7 @@ class Session:
 
     def _learn_online(self, network: Network, sample: Sample, noise: ReadNoise, start: float) -> Learned:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
-        learner = OnlineEprop(network, self.config.learning, self.sampler.inputs)
+        learner = OnlineEprop(network, self.config.learning, self.sampler.inputs, self.sampler.steps)
         carry, parts, sets, resets, answer = network.rest(), [], 0, 0, self.sampler.objective
         for number, first in enumerate(range(0, self.sampler.steps, self.config.learning.update_every)):
             last = min(first + self.config.learning.update_every, self.sampler.steps)

@@ -120,6 +120,11 @@ def test_event_driven_gradients_equal_the_matrix_product(rate_trace: str, values
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
+def stretch(activity: Activity, first: int, last: int) -> Activity:
+    voltage, output, raised = (values[first:last] for values in (activity.voltage, activity.output, activity.raised))
+    return Activity(voltage, spikes.between(activity.hidden, first, last), output, raised)
+
+
 @pytest.mark.parametrize("rate_trace", ["filtered", "unfiltered"])
 @pytest.mark.parametrize("eligibility", ["nominal", "true"])
 @pytest.mark.parametrize("cells", CELLS, ids=NAMES)
@@ -127,18 +132,33 @@ def test_online_traces_equal_whole_trial_gradients(rate_trace: str, eligibility:
     learning = {"learning.rate_trace": rate_trace, "learning.eligibility": eligibility}
     values = {**learning, "network.tau_mismatch": 0.2, **cells}
     session, network, sample, activity, error, feedback, driving = prepared(values)
-    learner = OnlineEprop(network, session.config.learning, 30)
+    learner = OnlineEprop(network, session.config.learning, 30, 300)
     for first, last in ((0, 90), (90, 91), (91, 300)):
-        part = Activity(
-            activity.voltage[first:last],
-            spikes.between(activity.hidden, first, last),
-            activity.output[first:last],
-            activity.raised[first:last],
+        learner.advance(
+            stretch(activity, first, last), spikes.between(sample.inputs, first, last), error[first:last], feedback
         )
-        learner.advance(part, spikes.between(sample.inputs, first, last), error[first:last], feedback)
     whole = eprop.trial_gradients(network.assumed(eligibility), driving, activity, sample.inputs, 30)
     for mine, theirs in zip(learner.take_gradients(), whole, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("rate_trace", ["filtered", "unfiltered"])
+@pytest.mark.parametrize("every", [1, 7, 100, 299])
+def test_updates_inside_a_trial_sum_to_the_whole_trial_however_many(rate_trace: str, every: int) -> None:
+    """Of a silent network, whose rate is the same throughout: the regularisation acts no more often, nor less."""
+    values = {"learning.rate_trace": rate_trace, "network.threshold": 10.0, "learning.rate_strength": 1.0}
+    session, network, sample, activity, error, feedback, driving = prepared(values)
+    assert activity.hidden.neuron.size == 0
+    learner, summed = OnlineEprop(network, session.config.learning, 30, 300), [torch.zeros(1)] * 3
+    for first in range(0, 300, every):
+        last = min(first + every, 300)
+        part = stretch(activity, first, last)
+        learner.advance(part, spikes.between(sample.inputs, first, last), error[first:last], feedback)
+        summed = [total + part for total, part in zip(summed, learner.take_gradients(), strict=True)]
+    whole = eprop.matrix_gradients(network.dynamics, driving, activity, sample.inputs, 30)
+    assert whole[0].norm() > 0.0
+    for mine, theirs in zip(summed, whole, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-9)
 
 
 def test_session_with_one_update_at_the_end_is_the_same_online_and_after() -> None:
