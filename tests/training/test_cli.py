@@ -292,5 +292,5 @@ def test_a_missing_validation_part_is_said_before_training(capsys) -> None:
     arguments = ["run", "digits", "--set", "task.validation=0", "--trials", 10**9, "--evaluate-every", 5, "--quiet"]
     code, _, err = call(capsys, *arguments)
     assert code == 2
-    assert err.startswith("pcmlab: task.validation: there is no validation part; expected a share > 0, and")
+    assert err.startswith("pcmlab: task.validation: must be a share that gives samples: > 0,")
     assert err.count("\n") == 1

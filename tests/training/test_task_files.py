@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pcmsim.errors import FieldError, FileError, PCMLabError
+from pcmsim.errors import FieldError, FileError
 from pcmsim.streams import Streams
 from training import spikes
 from training.tasks import Csv, Mnist, Sampler, Shd, Task
@@ -267,7 +267,7 @@ def test_too_few_samples_for_a_validation_part_are_told(write_csv: Callable[...,
     task = write_csv("sample,time,channel\n0,0,0\n1,0,1\n2,0,0\n3,0,1\n", "sample,label\n0,a\n1,b\n2,a\n3,b\n")
     sampler = sampled(task)
     assert [part.size for part in sampler.parts] == [2, 0, 2]
-    with pytest.raises(PCMLabError, match=r"^task.validation: .* expected a share > 0, and a class of two samples"):
+    with pytest.raises(FieldError, match=r"^task.validation: .* a class of two or more outside .* got 'no samples'$"):
         sampler.evaluation("validation")
 
 

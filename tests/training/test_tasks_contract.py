@@ -197,5 +197,5 @@ def test_an_empty_validation_part_is_told(task: Task) -> None:
         return
     sampler = decode(Task, {**encode(task), "validation": 0.0}, "task").sampler(1e-3, streams=Streams(1))
     assert sampler.parts.validation.size == 0
-    with pytest.raises(PCMLabError, match="task.validation: there is no validation part; expected a share > 0"):
+    with pytest.raises(PCMLabError, match="task.validation: must be a share that gives samples: > 0"):
         sampler.evaluation("validation")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pcmsim.errors import PCMLabError
+from pcmsim.errors import FieldError
 from pcmsim.quantity import quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
@@ -76,10 +76,8 @@ class DataSampler(Sampler):
         check_part(part)
         numbers: Indices = getattr(self.parts, part) if self.held_out else self.parts.train
         if not numbers.size:
-            raise PCMLabError(
-                "task.validation: there is no validation part; expected a share > 0, "
-                "and a class of two samples or more that are not in the test part"
-            )
+            expected = "a share that gives samples: > 0, with a class of two or more outside the test part"
+            raise FieldError("task.validation", expected, "no samples")
         return Lazy(numbers, self._make)
 
     def _drawn_order(self, epoch: int) -> Indices:
