@@ -233,6 +233,12 @@ class Core:
         view.amplification = self.amplification * factor
         return view
 
+    def uncounted(self) -> Core:
+        """The same cores for who only looks: its conversions are none of the run's."""
+        view = copy.copy(self)
+        view.histogram = np.zeros_like(self.histogram)
+        return view
+
     def converters(self, dtype: npt.DTypeLike = np.float32) -> Converters:
         """For compiled code."""
         factor = torch.as_tensor(self.amplification)

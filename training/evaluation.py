@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pcmsim.array import WeightArray
 from pcmsim.streams import Streams
 from training import spikes
 from training.config import RunConfig
@@ -201,6 +203,7 @@ def answers(
         Weights in place of the session's.
     """
     arrays, network, mode = arrays or session.arrays, session.network, session.config.device.read_mode
+    arrays = Arrays(*map(_uncounted, arrays))
     shape = (session.sampler.steps, session.config.network.hidden, session.sampler.outputs)
     noisy, exact = any(array.random for array in arrays), ReadNoise.none(shape)
     few = len(stretches(arrays, now, session.config.network.dt, 0, shape[0])) <= MOST_HELD
@@ -212,6 +215,15 @@ def answers(
             parts = held or network.reads(arrays, now, (0, shape[0]), mode)
             activity = network.play(parts, sample.inputs, noise)
         yield sample, activity
+
+
+def _uncounted(array: WeightArray) -> WeightArray:
+    """The same memory, behind converters that count elsewhere."""
+    if array.core is None:
+        return array
+    view = copy.copy(array)
+    view.core = array.core.uncounted()
+    return view
 
 
 def next_trial(session: Answering, device_time: float) -> float:

@@ -224,7 +224,7 @@ class Session:
             check_alone(origin, tensors)
         else:
             self._link.check_saved(origin, tensors)
-        checkpoint.restore(origin, self._tensors(), tensors)
+        checkpoint.restore(origin, self._tensors(), {**self._conversions(), **tensors})  # once, none were saved
         self.trial, self.device_time = progress.trial, progress.device_time
         self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
 
@@ -329,8 +329,14 @@ class Session:
         """Everything that changes while training, by name."""
         tensors = {"feedback": self.feedback}
         tensors |= {} if self._link is None else {NUMBER: self._link.number}
+        tensors |= self._conversions()
         tensors |= {f"batch/{name}": value for name, value in self.batch.tensors().items()}
         for layer, array in zip(LAYERS, self.arrays, strict=True):
             tensors |= {f"{layer}/array/{name}": value for name, value in array.tensors().items()}
             tensors |= {f"{layer}/scheme/{name}": value for name, value in self.updates.state[layer].items()}
         return tensors
+
+    def _conversions(self) -> dict[str, torch.Tensor]:
+        """What the converters of cores have counted."""
+        cores = {layer: array.core for layer, array in zip(LAYERS, self.arrays, strict=True)}
+        return {f"{layer}/core/histogram": torch.from_numpy(core.histogram) for layer, core in cores.items() if core}

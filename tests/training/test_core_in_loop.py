@@ -10,9 +10,10 @@ import torch
 
 from pcmsim.errors import FieldError
 from pcmsim.product import Product
-from training import kernels, spikes
+from training import checkpoint, kernels, spikes
 from training.config import RunConfig
-from training.network import ReadNoise, row_reads
+from training.evaluation import evaluate
+from training.network import LAYERS, ReadNoise, row_reads
 from training.presets import PRESETS
 from training.session import Session
 
@@ -119,6 +120,44 @@ def test_coarse_converters_cost_accuracy_and_a_saved_run_goes_on(tmp_path: Any) 
     rest = [record.loss for record in Session.resume(tmp_path / "half").run(3)]
     assert first + rest == whole
     assert whole != losses(config(), 6)
+
+
+def counted(session: Session) -> list[np.ndarray]:
+    return [array.core.histogram.copy() for array in session.arrays if array.core is not None]
+
+
+def test_conversions_of_an_evaluation_are_not_the_runs() -> None:
+    chosen = config(**{"core.enabled": True})
+    looked, alone = Session(chosen), Session(chosen)
+    for session in (looked, alone):
+        list(session.run(2))
+    evaluate(looked)
+    assert all(mine.sum() > 0 for mine in counted(alone))
+    np.testing.assert_array_equal(counted(looked), counted(alone))
+
+
+def test_conversions_are_saved_and_checkpoints_of_before_still_load(tmp_path: Any) -> None:
+    whole, stopped = (Session(config(**{"core.enabled": True})) for _ in range(2))
+    list(whole.run(5))
+    list(stopped.run(3))
+    stopped.save(tmp_path / "run.safetensors")
+    resumed, forked = Session.resume(tmp_path / "run.safetensors"), stopped.fork()
+    for session in (resumed, forked):
+        list(session.run(2))
+        np.testing.assert_array_equal(counted(session), counted(whole))
+    chosen, progress, tensors = checkpoint.read(tmp_path / "run.safetensors")
+    without = {name: value for name, value in tensors.items() if not name.endswith("/core/histogram")}
+    assert len(without) == len(tensors) - 3
+    checkpoint.write(tmp_path / "before.safetensors", chosen, progress, without)
+    before = Session.resume(tmp_path / "before.safetensors")
+    assert [record.loss for record in before.run(2)] == [record.loss for record in stopped.run(2)]
+    np.testing.assert_array_equal(
+        counted(before), [a - b for a, b in zip(counted(stopped), saved(tensors), strict=True)]
+    )
+
+
+def saved(tensors: dict[str, torch.Tensor]) -> list[np.ndarray]:
+    return [tensors[f"{layer}/core/histogram"].numpy() for layer in LAYERS]
 
 
 def test_cores_are_switched_live() -> None:
