@@ -7,7 +7,8 @@ regularisation, the clipping and the rounding of gradients are left out on eithe
 
 Backpropagation sees the neurons as they are; e-prop assumes the constants that its settings say.
 Weights are differentiated at their mean read, the noise of a read counts as given. Where the session
-draws noise at every device, the mean and the variance of those reads stand for them.
+draws noise at every device, the mean and the variance of those reads stand for them. On cores, sums pass through
+the converters as they do in the run; derivatives pass straight through, as if the converters were exact.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import torch
 from training import eprop, spikes, torch_loop
 from training.config import LearningConfig
 from training.eprop import Gradients
+from training.kernels import RowReads, partial_sums
 from training.network import LAYERS, Arrays, Network, ReadNoise, row_reads, stretches
 from training.neurons import Dynamics, Floats
 from training.objectives import Objective, Sample
 from training.session import Session
-from training.torch_loop import State, TorchReads, last, simulate
+from training.spikes import Spikes
+from training.torch_loop import Receiver, State, TorchReads, last, simulate
 
 Compared = Callable[[torch.Tensor, torch.Tensor], float]
 
@@ -170,18 +173,40 @@ def _forward(question: Question, shifts: list[torch.Tensor]) -> State:
     start, parts = None, []
     for begin, end, moment in stretches(question.arrays, question.start, dt, 0, steps):
         hidden, output = (torch.from_numpy(part) for part in question.noise.between(begin, end))
-        reads = _reads(question.arrays, moment, shifts)
+        reads = _reads(question, moment, shifts)
         part = simulate(question.exact, reads, raster[begin:end], (hidden, output), start=start, first_step=begin)
         start = last(part)
         parts.append(part)
     return State(*(torch.cat(series) for series in zip(*parts, strict=True)))
 
 
-def _reads(arrays: Arrays, moment: float, shifts: list[torch.Tensor]) -> tuple[TorchReads, TorchReads, TorchReads]:
-    w_in, w_rec, w_out = (TorchReads(row_reads(array, moment, "output", 0, np.float64)) for array in arrays)
-    for reads, shift in zip((w_in, w_rec, w_out), shifts, strict=True):
-        reads.mean = reads.mean + shift
+def _reads(question: Question, moment: float, shifts: list[torch.Tensor]) -> tuple[Receiver, Receiver, Receiver]:
+    w_in, w_rec, w_out = (
+        _receiver(row_reads(array, moment, "output", key, np.float64), shift)
+        for array, key, shift in zip(question.arrays, question.noise.keys, shifts, strict=True)
+    )
     return w_in, w_rec, w_out
+
+
+def _receiver(rows: RowReads, shift: torch.Tensor) -> Receiver:
+    reads = TorchReads(rows)
+    reads.mean = reads.mean + shift
+    return _Converted(rows, reads) if rows.core.gain.size else reads
+
+
+class _Converted:
+    """Rows on cores: what the compiled loop makes of them, with the derivative of sums that are exact."""
+
+    def __init__(self, rows: RowReads, exact: TorchReads) -> None:
+        self._rows, self._exact = rows, exact
+
+    def receive(self, spikes: torch.Tensor, time: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Receiver.receive`; the noise is in the conversion."""
+        exact, _ = self._exact.receive(spikes, time)
+        active = spikes.detach().numpy().nonzero()[0].astype(np.int32)
+        sums = np.zeros((1, len(self._rows.core.gain), exact.numel()))
+        partial_sums(self._rows, Spikes(np.array([0, active.size]), active), time, sums)
+        return exact + (torch.from_numpy(sums[0].sum(0)) - exact).detach(), torch.zeros_like(exact)
 
 
 def _eprop(question: Question, series: State, feedback: Floats) -> Gradients:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +73,13 @@ class State(NamedTuple):
     raised: torch.Tensor
 
 
+class Receiver(Protocol):
+    """Rows of one weight array, to which spikes come."""
+
+    def receive(self, spikes: torch.Tensor, time: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Current from the rows that spiked, and its variance: each ``post``."""
+
+
 class TorchReads:
     """The rows of one weight array, as tensors.
 
@@ -117,7 +124,7 @@ class TorchReads:
 
 def simulate(
     dynamics: Dynamics,
-    arrays: tuple[TorchReads, TorchReads, TorchReads],
+    arrays: tuple[Receiver, Receiver, Receiver],
     inputs: torch.Tensor,
     noise: tuple[torch.Tensor, torch.Tensor],
     *,
@@ -131,8 +138,8 @@ def simulate(
     ----------
     dynamics : Dynamics
         Constants of the hidden and readout layer.
-    arrays : tuple of TorchReads
-        Input, recurrent and output weights; set ``mean.requires_grad`` to differentiate.
+    arrays : tuple of Receiver
+        Input, recurrent and output weights; of `TorchReads`, set ``mean.requires_grad`` to differentiate.
     inputs : torch.Tensor
         ``time, input`` raster of zeros and ones, on the device and of the type to compute in.
     noise : tuple of torch.Tensor
@@ -182,7 +189,7 @@ def last(states: State) -> State:
 
 
 def _received(
-    arrays: tuple[TorchReads, TorchReads, TorchReads],
+    arrays: tuple[Receiver, Receiver, Receiver],
     spiked: tuple[torch.Tensor, torch.Tensor],
     time: int,
     noise: torch.Tensor,

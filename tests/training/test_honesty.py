@@ -116,6 +116,28 @@ class Reference:
         return gradients
 
 
+CORES: dict[str, Any] = {"core.enabled": True, "core.rows": 5}
+
+
+@pytest.mark.parametrize("bits", [2, 4, None])
+def test_on_cores_both_are_asked_about_the_activity_of_the_run(bits: int | None) -> None:
+    """Through converters the trial that is asked about is the one that comes; without them it would be another."""
+    session = lively(2, **CORES, **{"core.adc_bits": bits, "core.adc_range": 0.5})
+    found, steps = compare(session), session.sampler.steps
+    record = session.step()
+    assert record.hidden.neuron.size > 0
+    assert found.loss == pytest.approx(record.loss * steps / 2, rel=1e-4)
+
+
+def test_exact_converters_leave_the_gradients_as_they_are() -> None:
+    exact = {"core.adc_bits": None, "core.mvm_noise": 0.0, "core.gain_spread": 0.0, "core.offset_spread": 0.0}
+    quiet = {"device.constants.read_noise": 0.0, "core.calibration": 0}
+    plain, cored = (compare(lively(0, **quiet, **more)) for more in ({}, {**CORES, **exact}))
+    assert cored.loss == pytest.approx(plain.loss)
+    assert cored.cosine == pytest.approx(plain.cosine)
+    assert cored.ratio == pytest.approx(plain.ratio)
+
+
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b)))
 
