@@ -132,3 +132,18 @@ def test_adam_is_torchs_where_epsilon_does_not_matter() -> None:
         theirs.grad = gradient
         optimiser.step()
     torch.testing.assert_close(weights, theirs.detach(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("cues", [2, 8, 98])
+def test_a_number_of_cues_that_may_be_a_draw_is_refused(cues: int) -> None:
+    with pytest.raises(FieldError, match=rf"^Evidence.cues: must be odd, so that one side has more, got {cues}$"):
+        Evidence(cues=cues)
+
+
+@pytest.mark.parametrize("readout", ["window", "sum", "max"])
+def test_a_question_without_time_for_an_answer_is_refused(readout: str) -> None:
+    short = Evidence(recall=4e-4, readout=readout)
+    with pytest.raises(FieldError, match=r"^Evidence.recall: must be at least a time step, 0.001 s, .* got 0.0004$"):
+        short.sampler(1e-3, streams=Streams(1))
+    sample = short.sampler(5e-4, streams=Streams(1)).sample(0)
+    assert sample.window[1] - sample.window[0] == 1

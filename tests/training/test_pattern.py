@@ -59,3 +59,15 @@ def test_spike_lists_and_rasters_are_the_same_thing() -> None:
     joined = spikes.joined(parts)
     np.testing.assert_array_equal(joined.start, events.start)
     np.testing.assert_array_equal(joined.neuron, events.neuron)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_single_step_cannot_both_start_at_zero_and_reach_one(steps: int) -> None:
+    task = Pattern(duration=steps * 1e-3, from_zero=True)
+    if steps > 1:
+        target = task.sampler(1e-3, streams=Streams(1)).sample(0).target
+        assert target[0] == 0.0 and np.abs(target).max() == 1.0
+    else:
+        with pytest.raises(FieldError, match=r"^Pattern.duration: must be more than one time step .* got 0.001$"):
+            task.sampler(1e-3, streams=Streams(1))
+    assert np.abs(Pattern(duration=1e-3).sampler(1e-3, streams=Streams(1)).sample(0).target).tolist() == [[1.0]]

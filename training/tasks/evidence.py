@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pcmsim.errors import FieldError
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
@@ -84,6 +85,8 @@ class Evidence(Task):
 
     def __post_init__(self) -> None:
         check(self)
+        if self.cues % 2 == 0:
+            raise FieldError("Evidence.cues", "odd, so that one side has more", self.cues)
 
     @property
     def duration(self) -> float:
@@ -109,6 +112,8 @@ class EvidenceSampler(Sampler):
         self.objective = READOUTS[task.readout]
         self._task, self._dt, self._streams = task, dt, streams
         self._cue, self._gap, self._recall = (max(0, round(t / dt)) for t in (task.cue, task.gap, task.recall))
+        if self._recall < 1:
+            raise FieldError("Evidence.recall", f"at least a time step, {dt:g} s, in which to answer", task.recall)
         self.steps = max(1, round(task.duration / dt))
 
     def sample(self, trial: int) -> Sample:

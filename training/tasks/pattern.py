@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from pcmsim.errors import FieldError
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
@@ -63,6 +64,8 @@ class PatternSampler(Sampler):
     def __init__(self, task: Pattern, dt: float, streams: Streams) -> None:
         self.inputs, self.outputs = task.inputs, 1
         self.steps = max(1, round(task.duration / dt))
+        if task.from_zero and self.steps == 1:
+            raise FieldError("Pattern.duration", "more than one time step where targets start at 0", task.duration)
         self._streams = streams
         self._samples = [self._draw(task, dt, index) for index in range(task.samples)]
 
