@@ -77,8 +77,8 @@ class ClosedLoopModel(DeviceModel):
         return self.read_noise > 0.0
 
     def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:
-        """Devices programmed to `mean` [µS]."""
-        return self.programmed(mean, now, noise)
+        """Devices programmed to `mean` [µS], or to the largest target where that is less."""
+        return self.programmed(mean.clamp(max=self.g_max), now, noise)
 
     def programmed(self, target: torch.Tensor, now: float, noise: Noise, devices: int = 1) -> DeviceState:
         """Devices programmed to `target` [µS]; each errs by itself, however many a polarity has."""

@@ -44,6 +44,13 @@ def at(conductance: list[float], score: list[float] | None = None) -> DeviceStat
 
 
 class TestProgramming:
+    @pytest.mark.parametrize("g_max", [10.0, 25.0])
+    def test_nothing_starts_above_the_largest_target(self, g_max: float) -> None:
+        model = ClosedLoopModel(g_max=g_max)
+        most, asked = (programmed(target, model=model).conductance.double() for target in (g_max, 200.0))
+        assert torch.equal(asked, most)
+        assert float(asked.mean()) == pytest.approx(g_max, rel=0.01)
+
     def test_spread_agrees_with_an_independent_digitisation(self) -> None:
         """-0.00178767 G^2 + 0.07585724 G + 0.28638599 µS: within 9 %, worst at G = 0."""
         g = np.linspace(0.0, 25.0, 101)
