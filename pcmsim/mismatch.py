@@ -78,11 +78,6 @@ class DeviceMismatch:
     def __post_init__(self) -> None:
         check(self)
 
-    @classmethod
-    def uniform(cls, level: float, distribution: str = "normal") -> DeviceMismatch:
-        """The same level for every parameter of the devices; weights read right."""
-        return cls(level, level, level, distribution)
-
 
 @dataclass(frozen=True)
 class Spread:

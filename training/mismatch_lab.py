@@ -8,9 +8,7 @@ A level is a standard deviation as a share, not three of them.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +21,7 @@ from training import memory, studies
 from training.config import RunConfig
 from training.evaluation import evaluate
 from training.network import Network
+from training.pools import LocalPool
 from training.session import Session
 
 Values = Mapping[str, Any]
@@ -180,11 +179,11 @@ def run(study: Study, workers: int = 1) -> Iterator[list[Result]]:
     if workers == 1:
         yield from map(perform, study.jobs())
         return
-    with ProcessPoolExecutor(workers, _context(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield from pool.map(perform, study.jobs())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = LocalPool(workers)
+    try:
+        yield from pool.map(_perform_alone, study.jobs())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def perform(job: Job) -> list[Result]:
@@ -193,6 +192,12 @@ def perform(job: Job) -> list[Result]:
     for _ in session.run(job.trials):
         pass
     return [_result(session, exam, chip) for exam in job.exams for chip in range(exam.chips)]
+
+
+def _perform_alone(job: Job) -> list[Result]:
+    """In a process that leaves the other cores to others."""
+    torch.set_num_threads(1)
+    return perform(job)
 
 
 def _result(session: Session, exam: Exam, chip: int) -> Result:
@@ -214,8 +219,3 @@ def on_chip(session: Session, exam: Exam, chip: int) -> Session:
 def summary(results: Sequence[Result]) -> studies.Columns:
     """Mean, standard deviation and extremes over seeds and chips, by parameter, arm and level, as columns."""
     return studies.summary(results, ("parameter", "arm", "level"), "accuracy")
-
-
-def _context() -> Any:
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")

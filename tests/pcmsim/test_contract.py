@@ -24,7 +24,7 @@ N = 500
 AGES = (0.0, 0.5e-3, 1.0, 38.6, 3600.0, 3.15e7)
 MISMATCH = {
     "nominal": Spread(),
-    "mismatched": spread(DeviceMismatch.uniform(0.3), (N,), streams=Streams(1), name="test"),
+    "mismatched": spread(DeviceMismatch(0.3, 0.3, 0.3), (N,), streams=Streams(1), name="test"),
 }
 
 

@@ -104,24 +104,24 @@ class TestSpread:
             assert value.std().item() == pytest.approx(level, rel=SIGMAS / math.sqrt(2 * n))
 
     def test_parameters_and_arrays_are_independent(self) -> None:
-        patterns = [self.pattern(DeviceMismatch.uniform(0.2), name=name) for name in ("input", "recurrent")]
-        patterns.append(self.pattern(DeviceMismatch.uniform(0.2), seed=6))
+        patterns = [self.pattern(DeviceMismatch(0.2, 0.2, 0.2), name=name) for name in ("input", "recurrent")]
+        patterns.append(self.pattern(DeviceMismatch(0.2, 0.2, 0.2), seed=6))
         rows = np.array([getattr(p, field).numpy().ravel() for p in patterns for field in Spread.FIELDS])
         correlation = np.corrcoef(rows) - np.eye(9)
         assert np.abs(correlation).max() < SIGMAS / math.sqrt(rows.shape[1])
 
     def test_one_level_does_not_move_the_others_patterns(self) -> None:
-        every, alone = self.pattern(DeviceMismatch.uniform(0.2)), self.pattern(DeviceMismatch(g_max=0.2))
+        every, alone = self.pattern(DeviceMismatch(0.2, 0.2, 0.2)), self.pattern(DeviceMismatch(g_max=0.2))
         assert torch.equal(torch.as_tensor(every.g_max), torch.as_tensor(alone.g_max))
         assert (alone.step, alone.drift_exponent) == (1.0, 1.0)
 
     def test_pattern_does_not_depend_on_other_streams(self) -> None:
         """Other draws from the same seed, and torch's global generator, leave it as it is."""
-        first = self.pattern(DeviceMismatch.uniform(0.3))
+        first = self.pattern(DeviceMismatch(0.3, 0.3, 0.3))
         streams = Streams(5)
         torch.randn(100, generator=streams.at("write/input", 3))
         torch.manual_seed(1234)
-        second = spread(DeviceMismatch.uniform(0.3), self.SHAPE, streams=streams, name="input")
+        second = spread(DeviceMismatch(0.3, 0.3, 0.3), self.SHAPE, streams=streams, name="input")
         assert all(torch.equal(getattr(first, f), getattr(second, f)) for f in Spread.FIELDS)
 
     def test_take_picks_devices_by_flat_index(self) -> None:
@@ -188,4 +188,4 @@ class TestBounds:
     def test_unknown_distribution(self) -> None:
         text = r"^DeviceMismatch\.distribution: must be one of normal, log-normal, got 'gamma'$"
         with pytest.raises(FieldError, match=text):
-            DeviceMismatch.uniform(0.1, "gamma")
+            DeviceMismatch(distribution="gamma")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from training.mismatch_lab import (
     run,
     summary,
 )  # fmt: skip
+from training.pools import NAME, WorkerDiedError
 from training.presets import PRESETS
 from training.session import Session
 from training.studies import table
@@ -100,6 +103,23 @@ def test_processes_find_what_one_process_finds() -> None:
         (IDEAL, 0), ("transferred", 0), ("transferred", 1), ("transferred", 2), ("in-the-loop", 0),
     ]  # fmt: skip
     assert all(0.0 <= r.accuracy <= 1.0 for job in alone for r in job)
+
+
+def test_a_killed_process_is_told_in_one_line() -> None:
+    def kill() -> None:
+        while not over.wait(0.01):
+            for child in multiprocessing.active_children():
+                if child.name == NAME:
+                    child.kill()
+
+    study, over = replace(SMALL, trials=10**6), threading.Event()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(WorkerDiedError, match=r"^worker process \d+ has ended before its run was done$"):
+        list(run(study, workers=2))
+    over.set()
+    killer.join()
+    assert [child for child in multiprocessing.active_children() if child.name == NAME] == []
 
 
 def test_the_summary_is_mean_spread_and_minimum() -> None:
