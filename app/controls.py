@@ -108,24 +108,20 @@ class Controls:
                 meter.show(lines[name])
 
     def slider(self, name: str, label: str, step: float, text: str = PLAIN) -> Any:
-        """A slider over the setting's typical range."""
-        low, high = self._range(name)
+        """A slider over the setting's typical range; it grows to a value beyond."""
         whole = isinstance(step, int)
-        kind = pmui.IntSlider if whole else pmui.FloatSlider
-        widget = kind(value=self._value(name), start=low, end=high, step=step, **_look(name, label, text))
-        return self._bind(name, widget, lambda value: min(max(value, low), high), int if whole else float)
+        widget = (pmui.IntSlider if whole else pmui.FloatSlider)(step=step, **_look(name, label, text))
+        return self._slide(name, widget, lambda value: value, int if whole else float)
 
     def log_slider(self, name: str, label: str, text: str = POWER) -> Any:
         """A slider over the logarithm of the setting's typical range, a hundred steps per two decades."""
-        low, high = (math.log10(bound) for bound in self._range(name))
+        least, _ = self._range(name)
 
         def show(value: float) -> float:
-            return min(max(math.log10(max(value, 1e-300)), low), high)
+            return math.log10(value if value > 0.0 else least)  # Zero has no place of its own.
 
-        widget = pmui.FloatSlider(
-            value=show(self._value(name)), start=low, end=high, step=0.02, **_look(name, label, text)
-        )
-        return self._bind(name, widget, show, lambda exponent: float(f"{10.0**exponent:.4g}"))
+        widget = pmui.FloatSlider(step=0.02, **_look(name, label, text))
+        return self._slide(name, widget, show, lambda exponent: float(f"{10.0**exponent:.4g}"))
 
     def choice(self, name: str, label: str, options: dict[str, Any], classes: Sequence[str] = ()) -> Any:
         """A row of buttons; a value that no button has leaves all of them up."""
@@ -152,9 +148,9 @@ class Controls:
         widget = pmui.TextInput(value=str(self._value(name)), size="small", **look)
         return self._bind(name, widget, str, int)
 
-    def number(self, name: str, label: str, unit: float = 1.0) -> Any:
-        """A number, typed in multiples of `unit`."""
-        look = {**_look(name, label), "margin": (9, 0, 3, 0)}
+    def number(self, name: str, label: str) -> Any:
+        """A number, typed in the unit that the page shows."""
+        look, unit = {**_look(name, label), "margin": (9, 0, 3, 0)}, SETTINGS[name].scale
 
         def show(value: float) -> str:
             return f"{value / unit:.6g}"
@@ -171,6 +167,20 @@ class Controls:
         low, high = soft or parameter.bounds
         return low, high
 
+    def _slide(self, name: str, widget: Any, show: Callable[[Any], Any], read: Callable[[Any], Any]) -> Any:
+        """Have a slider cover the setting's range, and whatever value it is given."""
+        low, high = map(show, self._range(name))
+        widget.param.update(start=low, end=high)
+
+        def grow(*_: Any) -> None:
+            value = show(self._value(name))
+            widget.param.update(start=min(widget.start, value), end=max(widget.end, value))
+
+        grow()
+        widget.value = show(self._value(name))
+        self._settings.param.watch(grow, name)
+        return self._bind(name, widget, show, read)
+
     def _bind(
         self, name: str, widget: Any, show: Callable[[Any], Any] = lambda v: v, read: Callable[[Any], Any] = lambda v: v
     ) -> Any:
@@ -186,7 +196,7 @@ class Controls:
             except PCMLabError as error:
                 self._complain(str(error))
             except ValueError:
-                self._complain(f"{widget.label}: {change.new!r} is not {SETTINGS[name].about.allowed}.")
+                self._complain(f"{widget.label}: {change.new!r} is not {SETTINGS[name].shown.allowed}.")
             follow()
 
         def follow(*_: Any) -> None:

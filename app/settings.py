@@ -5,14 +5,14 @@ Ranges, units, meanings and sources come from the metadata of the library's fiel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import param
 
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.core import CoreConfig
-from pcmsim.energy import EventCosts
+from pcmsim.energy import PREFIXES, EventCosts
 from pcmsim.mismatch import DeviceMismatch
 from pcmsim.presets import DEVICES, device_model
 from pcmsim.pulse import PulseModel
@@ -37,11 +37,14 @@ class Setting:
         The dataclass that declares it.
     typical : tuple of float, optional
         The part of the allowed range that a slider covers.
+    prefix : int
+        Power of ten of the SI prefix with which the page shows it.
     """
 
     path: str
     owner: type
     typical: tuple[float, float] | None = None
+    prefix: int = 0
 
     @property
     def field(self) -> str:
@@ -52,6 +55,18 @@ class Setting:
     def about(self) -> Quantity:
         """What the library knows of it."""
         return quantities(self.owner)[self.field]
+
+    @property
+    def scale(self) -> float:
+        """What 1 on the page is in the library's unit."""
+        return 10.0**self.prefix
+
+    @property
+    def shown(self) -> Quantity:
+        """What the library knows of it, in the unit that the page shows."""
+        bounds = {name: getattr(self.about, name) for name in ("minimum", "maximum", "above")}
+        scaled = {name: None if bound is None else bound / self.scale for name, bound in bounds.items()}
+        return replace(self.about, unit=PREFIXES[self.prefix] + self.about.unit, **scaled)
 
 
 RATES = ("lr_input", "lr_recurrent", "lr_output")
@@ -87,9 +102,9 @@ SETTINGS: dict[str, Setting] = {
     "neuron_mismatch": Setting("network.tau_mismatch", NetworkConfig),
     "rule": Setting("learning.rule", LearningConfig),
     "update_interval": Setting("device.update_interval", DeviceConfig, (1.0, 1e6)),
-    "set_pulse": Setting("costs.set_pulse", EventCosts),
-    "reset_pulse": Setting("costs.reset_pulse", EventCosts),
-    "read": Setting("costs.read", EventCosts),
+    "set_pulse": Setting("costs.set_pulse", EventCosts, prefix=-12),
+    "reset_pulse": Setting("costs.reset_pulse", EventCosts, prefix=-12),
+    "read": Setting("costs.read", EventCosts, prefix=-12),
     "endurance": Setting("costs.endurance", EventCosts),
 }
 """Every single field that the page exposes; the scheme and the learning-rate factor are apart."""
@@ -120,7 +135,7 @@ def describe(name: str) -> str:
 
 
 def _tooltip(setting: Setting) -> str:
-    about = setting.about
+    about = setting.shown
     typical = "" if setting.typical is None else f" Typical: {setting.typical[0]:g} to {setting.typical[1]:g}."
     allowed = "" if about.kind in (str, bool) else f" Allowed: {about.allowed}."
     restart = " A change restarts the run." if about.structural else ""

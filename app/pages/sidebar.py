@@ -49,7 +49,6 @@ ANALOG = (
     "refresh",
     "wire_resistance",
 )
-PICO = 1e-12
 NO_TWIN = ""
 NO_DEVICES = "These weights are kept in digital memory: there are no devices to set."
 
@@ -244,9 +243,9 @@ class Sidebar:
         return self._folded(
             "Energy and endurance",
             lambda: [
-                controls.number("set_pulse", "SET pulse (pJ)", PICO),
-                controls.number("reset_pulse", "RESET (pJ)", PICO),
-                controls.number("read", "Device read (pJ)", PICO),
+                controls.number("set_pulse", "SET pulse (pJ)"),
+                controls.number("reset_pulse", "RESET (pJ)"),
+                controls.number("read", "Device read (pJ)"),
                 controls.number("endurance", "Endurance (writes)"),
             ],
         )

@@ -43,11 +43,27 @@ def test_without_a_typical_range_a_slider_covers_what_is_allowed(controls: Contr
     assert (slider.start, slider.end) == (about.minimum, about.maximum)
 
 
-def test_a_value_beyond_the_slider_is_kept_and_shown_at_its_end(controls: Controls, settings: Settings) -> None:
+def test_a_slider_grows_to_a_value_beyond_it_and_its_old_end_can_be_chosen(
+    controls: Controls, settings: Settings
+) -> None:
     slider = controls.slider("write_noise", "Write noise", 0.05)
     settings.write_noise = 5.0
-    assert slider.value == 3.0
-    assert settings.write_noise == 5.0
+    assert (slider.value, slider.start, slider.end) == (5.0, 0.0, 5.0)
+    slider.value = 3.0
+    assert (settings.write_noise, slider.end) == (3.0, 5.0)
+
+
+def test_a_slider_is_built_for_a_value_beyond_the_typical_range(complaints: list[str]) -> None:
+    begun = {"network.hidden": 1000, "learning.lr_input": 1e-9}
+    settings = Settings(PRESETS["mixed-precision"].config.with_values(begun))
+    controls = Controls(settings, complaints.append)
+    hidden = controls.slider("hidden", "Hidden neurons", 10)
+    rate = controls.log_slider("lr_input", "Input weights")
+    assert (hidden.value, hidden.start, hidden.end) == (1000, 10, 1000)
+    assert (rate.value, rate.start, rate.end) == pytest.approx((-9.0, -9.0, -1.0))
+    with param.edit_constant(hidden):
+        hidden.value_throttled = 300
+    assert (settings.hidden, settings.lr_input) == (300, 1e-9)
 
 
 @pytest.mark.parametrize(("exponent", "threshold"), [(-2.0, 0.01), (-1.0, 0.1), (-0.52, 0.302), (0.0, 1.0)])
@@ -102,6 +118,20 @@ def test_a_typed_number_is_taken(controls: Controls, settings: Settings, complai
     assert settings.seed == 2**63 - 1
     assert controls.widgets["seed"].value == "9223372036854775807"
     assert complaints == []
+
+
+@pytest.mark.parametrize("nonsense", ["5e9", "-1", "much", "nan"])
+def test_an_energy_is_asked_for_and_answered_in_the_unit_that_is_shown(
+    nonsense: str, controls: Controls, settings: Settings, complaints: list[str]
+) -> None:
+    field = controls.number("set_pulse", "SET pulse (pJ)")
+    field.value = "20"
+    assert settings.set_pulse == pytest.approx(20e-12)
+    field.value = nonsense
+    assert (field.value, settings.set_pulse) == ("20", pytest.approx(20e-12))
+    allowed = "a finite number >= 0 pJ and <= 1e+06 pJ"
+    assert complaints == [f"SET pulse (pJ): {nonsense!r} is not {allowed}."]
+    assert f"Allowed: {allowed}." in field.description
 
 
 def test_widgets_that_restart_are_marked(controls: Controls) -> None:
