@@ -145,13 +145,12 @@ class Board:
             self._page.look()
         if shot.snapshot is None:
             return
-        layer = shot.snapshot[self.layer.value]
+        layer, g_max = shot.snapshot[self.layer.value], shot.config.device.model(None).g_max
         if turn in (None, CROSSBAR_TURN):
             self._offer_cores(shot.config.core.enabled and not shot.chip)
-            self._draw_array(layer, shot)
+            self._draw_array(layer, g_max, shot)
         if turn in (None, CONDUCTANCE_TURN):
-            edge = conductance.right_edge(layer, shot.config.device.model(None).g_max)
-            shown = conductance.columns(layer, edge)
+            shown = conductance.columns(layer, conductance.right_edge(layer, g_max))
             self.views["conductance"].show(shown)
             conductance.fit(self.views["conductance"], shown)
         if turn in (None, ASKED_TURN):
@@ -165,13 +164,13 @@ class Board:
         if options != self.kind.options:
             self.kind.param.update(options=options, value=CORES if enabled else "weight")
 
-    def _draw_array(self, layer: LayerSnapshot, shot: Shot) -> None:
+    def _draw_array(self, layer: LayerSnapshot, g_max: float, shot: Shot) -> None:
         kind = self.kind.value
         if kind == CORES:
             write_error = None if shot.look is None else shot.look.meters.write_error
             self.cores.draw(layer, write_error, coded=shot.config.core.adc_bits is not None)
         else:
-            shown = crossbar.columns(layer, kind)
+            shown = crossbar.columns(layer, kind, g_max)
             self.views["crossbar"].show(shown)
             crossbar.fit(self.views["crossbar"], shown, kind)
         self.cores.view.visible, self._heat_map.visible = kind == CORES, kind != CORES

@@ -157,6 +157,17 @@ def test_cores_are_shown_once_they_are_on_and_gone_once_they_are_off() -> None:
     assert "cores" not in board.figures()
 
 
+@pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "hermes"])
+def test_a_synapse_at_its_devices_maximum_is_saturated(preset: str) -> None:
+    config = RunConfig().with_values({**SMALL, "device.preset": preset})
+    board, shot = Board(dark=False, page=Nobody()), shot_of(config, 0)
+    layer = shot.snapshot["recurrent"]
+    layer.conductance[:] = config.device.model(None).g_max
+    board.kind.value = "saturation"
+    board.draw(shot, None)
+    assert board.views["crossbar"].sources["weights"].data["image"][0] == pytest.approx(1.0)
+
+
 def test_a_snapshot_from_before_the_cores_is_passed_over() -> None:
     off = RunConfig().with_values(SMALL)
     board, early = Board(dark=True, page=Nobody()), shot_of(off, 0)
