@@ -28,6 +28,7 @@ METERS_EVERY = 0.4
 """Seconds between measurements while training: meters need not move at the plots' pace."""
 
 NO_RUN = "There is no run yet."
+ON_CHIP = "Gradients are compared on a copy of the weights, and those on a chip cannot be copied: simulate the devices."
 
 
 class Trainer:
@@ -149,8 +150,11 @@ class Trainer:
         """Compare e-prop with backpropagation through time beside the run; not twice at the same time."""
         if self._session is None:
             raise PCMLabError(NO_RUN)
-        if self._comparing.acquire(blocking=False):
+        if self._chip() is not None:
+            raise PCMLabError(ON_CHIP)
+        if not self._comparing.locked():
             asked = honesty.prepare(self._session), self._latest().run
+            self._comparing.acquire()  # Only this thread does: what cannot be prepared leaves the way free.
             threading.Thread(target=self._compare, args=asked, name="pcmlab-honesty", daemon=True).start()
 
     def save(self, path: str) -> None:

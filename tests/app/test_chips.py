@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from operator import methodcaller
 
 import numpy as np
 import pytest
@@ -78,6 +79,18 @@ def test_a_run_that_does_not_fit_the_chip_is_refused_and_the_old_one_lives_on():
         worker.reset(CONFIG.with_values({"network.hidden": 20}), 1)
         until(lambda: worker.notices)
         assert "of the chip's shape" in worker.notices.pop()
+        worker.step()
+        until(lambda: worker.latest.record.trial == 1)
+        worker.stop(timeout=20.0)
+
+
+def test_on_a_chip_a_comparison_of_gradients_is_refused_in_words_each_time_and_the_run_goes_on():
+    with ChipServer(SimulatedChip(CONFIG), TOKEN) as server:
+        worker = Worker(CONFIG, place=ChipPlace(server.address))
+        until(lambda: worker.latest.record is not None)
+        for _ in range(2):
+            with pytest.raises(PCMLabError, match="those on a chip cannot be copied"):
+                worker.ask(methodcaller("compare_gradients")).result(20.0)
         worker.step()
         until(lambda: worker.latest.record.trial == 1)
         worker.stop(timeout=20.0)

@@ -205,6 +205,22 @@ def test_a_question_that_cannot_be_asked_is_told_and_leaves_the_way_free(monkeyp
         worker.stop(timeout=20.0)
 
 
+def test_a_comparison_that_cannot_be_prepared_is_told_each_time_and_another_may_follow(
+    requests: Requests, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(session: Session) -> Question:
+        raise MemoryError("too large")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("app.trainer.honesty.prepare", fail)
+        for _ in range(2):
+            requests.compare_gradients()
+            done(worker)
+    assert list(worker.notices) == ["MemoryError: too large"] * 2
+    requests.compare_gradients()
+    until(lambda: worker.latest.honesty is not None)
+
+
 def test_an_answer_about_a_run_that_is_gone_is_dropped(requests: Requests, worker: Worker, gate: Gate) -> None:
     requests.compare_gradients()
     until(lambda: gate.asked == 1)
