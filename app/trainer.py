@@ -69,30 +69,27 @@ class Trainer:
 
     def restart(self, config: RunConfig, version: int) -> None:
         """Begin a new run and run its first trial; the old run stays if that fails."""
-        self._adopt(Session(config, self._chip()), version)
+        self._version = version  # Refused or not, this wish has an answer.
+        self._adopt(Session(config, self._chip()))
 
     def resume(self, path: str) -> RunConfig:
         """Go on with the run of a checkpoint, whose configuration this returns; the old run stays if that fails."""
         session = Session.resume(path, self._chip())
-        self._adopt(session, self._latest().config_version)
+        self._adopt(session)
         return session.config
 
     def configure(self, config: RunConfig, version: int) -> None:
-        """Change settings between trials; `announce` tells when nothing is trained."""
+        """Change settings between trials; `announce` tells when nothing is trained, also of a refusal."""
+        self._version = version
         if self._session is not None:
             self._session.configure(config)
             if self._twin is not None and (shown := self._latest().twin) is not None:
                 self._twin.configure(twin.without(config, shown.name))
-            self._version = version
 
     def announce(self) -> None:
         """Publish the settings in force, if that is news; while training, the first trial that has them does."""
-        if self._session is None:
-            return
-        told, settings = self._latest(), self._settings()
-        # A run that began and was changed at once was told with the change's version already.
-        if any(getattr(told, name) != value for name, value in settings.items()):
-            self._publish(**settings)
+        if self._session is not None and self._version != self._latest().config_version:
+            self._publish(**self._settings())
 
     def step(self, with_snapshot: bool, running: bool) -> None:
         """Run one trial; `running`: whether more will follow by themselves."""
@@ -186,14 +183,14 @@ class Trainer:
         if run == self._latest().run:
             self._publish(honesty=answer)
 
-    def _adopt(self, session: Session, version: int) -> None:
+    def _adopt(self, session: Session) -> None:
         session.observe()
         paired = self._latest().twin
         mate = twin.twin(session, paired.name) if paired is not None else None
         record = session.step()
         exam, curve, drift = Exam(session), Curve(), Drift()
         curve.append(record, exam.take(record))
-        self._session, self._twin, self._exam, self._version = session, mate, exam, version
+        self._session, self._twin, self._exam = session, mate, exam
         if self._chip() is None:
             drift.append(record)
         self.mark()

@@ -29,6 +29,9 @@ from training.session import Session
 
 Published = Callable[[Shot, "deque[str]"], None]
 
+Numbered = tuple[RunConfig, int]
+"""A configuration and the page's number of it."""
+
 Action = tuple[Callable[[Trainer], Any], "Future[Any]"]
 """What to do between two trials, and whom to tell."""
 
@@ -39,9 +42,8 @@ class _Wishes:
 
     running: bool = False
     steps: int = 0
-    config: RunConfig | None = None
-    config_version: int = 0
-    restart: RunConfig | None = None
+    config: Numbered | None = None
+    restart: Numbered | None = None
     snapshot: bool = False
     actions: tuple[Action, ...] = ()
     stop: bool = False
@@ -75,7 +77,7 @@ class Worker:
         self._published = published
         self.notices: deque[str] = deque(maxlen=20)
         """Sentences for the person, oldest first; the page takes them out."""
-        self._wishes = _Wishes(restart=config)
+        self._wishes = _Wishes(restart=(config, 0))
         self._wake = threading.Condition()
         self._limit, self._line = 0.0, Line(place, self._tell_chip)
         self._thread = threading.Thread(target=self._work, name="pcmlab-worker", daemon=True)
@@ -118,11 +120,11 @@ class Worker:
         version : int
             The page's number of it; comes back in `Shot.config_version`.
         """
-        self._wish(config=config, config_version=version)
+        self._wish(config=(config, version))
 
     def reset(self, config: RunConfig, version: int) -> None:
         """Begin a new run, paused or running as before; arguments as in `configure`."""
-        self._wish(restart=config, config=None, config_version=version, steps=0)
+        self._wish(restart=(config, version), config=None, steps=0)
 
     def ask_snapshot(self) -> None:
         """Publish a snapshot together with the next trial; at once when paused."""
@@ -204,10 +206,10 @@ class Worker:
     def _fulfil(self, trainer: Trainer, wishes: _Wishes) -> None:
         with self._reporting():
             if wishes.restart is not None:
-                trainer.restart(wishes.restart, wishes.config_version)
+                trainer.restart(*wishes.restart)
         with self._reporting():
             if wishes.config is not None:
-                trainer.configure(wishes.config, wishes.config_version)
+                trainer.configure(*wishes.config)
         for action, future in wishes.actions:
             with self._reporting():
                 _do(action, trainer, future)

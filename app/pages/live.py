@@ -230,9 +230,11 @@ class Live:
         self.tell(fine if new["fine"][0] else "The address bar holds the address of this run: copy it from there.")
 
     def _report(self, shot: Shot) -> None:
-        """Say what went wrong; the controls go back to the configuration in force."""
+        """Say what went wrong; what the run has refused, the controls take back."""
         while self.runner.notices:
             self.warn(self.runner.notices.popleft())
+        # An older answer says nothing of what is still on its way.
+        if shot.config_version == self._version and shot.config != self._config:
             self._load(shot.config)
 
     def _changed(self, *_: Any) -> None:
@@ -241,6 +243,7 @@ class Live:
             return
         try:
             config = self.settings.config()
+            check_size(config)
         except PCMLabError as error:
             self.warn(str(error))
             self._load(self._config)
@@ -270,7 +273,7 @@ class Live:
             self.settings.load(config)
         finally:
             self._loading = False
-        self._config = config
+        self._config, self._changed_at = config, time.monotonic()
 
     def _build_page(self) -> pmui.Page:
         carrier = self.board.views["activity"].figures["raster"]

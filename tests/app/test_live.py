@@ -151,12 +151,38 @@ def test_presets_load_all_controls(live: Live, said: list[str]) -> None:
     assert np.isfinite(live.board.views["crossbar"].sources["weights"].data["image"][0]).all()
 
 
-def test_a_notice_of_the_worker_is_told_and_controls_go_back(live: Live, said: list[str]) -> None:
-    live.runner.configure(live.settings.config().with_values({"seed": 9}), 5)
-    until(lambda: live.runner.notices)
+def test_a_refused_change_is_told_and_controls_go_back(
+    live: Live, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.pages.live.restart_fields", lambda old, new: ())
+    live.settings.seed = 9
+    until(lambda: live.runner.latest.config_version == 1)
     live.draw(None)
     assert "seed: changes only with a new run" in said[0]
     assert live.settings.seed == 42
+    live.settings.threshold = 0.3
+    until(lambda: live.runner.latest.config_version == 2)
+    assert live.runner.latest.config.network.threshold == 0.3
+
+
+def test_a_notice_leaves_a_change_that_is_not_answered_yet(live: Live, said: list[str]) -> None:
+    before = live.runner.latest
+    live.settings.write_noise = 2.0
+    live.runner.notices.append("the chip is back; the run goes on")
+    live._report(before)
+    assert (said, live.settings.write_noise) == (["the chip is back; the run goes on"], 2.0)
+    live.settings.threshold = 0.3
+    until(lambda: live.runner.latest.config_version == 2)
+    live.draw(None)
+    config = live.runner.latest.config
+    assert config == live.settings.config()
+    assert (config.device.model(None).write_noise, config.network.threshold) == (2.0, 0.3)
+
+
+def test_a_run_that_is_too_large_for_the_page_is_refused_of_a_control_too(live: Live, said: list[str]) -> None:
+    live.settings.hidden = 4096
+    assert said == ["a run on the page may have at most 1,000 hidden neurons, got 4,096"]
+    assert (live.settings.hidden, live._version) == (100, 0)
 
 
 def test_dark_mode_recolours_the_plots(live: Live) -> None:

@@ -185,12 +185,11 @@ def test_new_settings_are_told_with_the_first_trial_that_has_them_or_when_asked(
     assert (bench.shot.config, bench.shot.config_version, bench.shot.version) == (TINY, 4, before + 1)
 
 
-def test_settings_that_came_together_with_a_new_run_are_told_though_its_first_trial_had_their_version() -> None:
-    bench, changed = Bench(), TINY.with_values({"network.threshold": 0.015})
-    bench.trainer.restart(TINY, 3)
-    bench.trainer.configure(changed, 3)
-    bench.trainer.announce()
-    assert (bench.shot.config, bench.shot.config_version) == (changed, 3)
+def test_a_change_after_which_a_checkpoint_came_is_answered_too(bench: Bench, tmp_path: Path) -> None:
+    bench.trainer.save(path := str(tmp_path / "run.safetensors"))
+    bench.trainer.configure(TINY.with_values({"network.threshold": 0.015}), 3)
+    bench.trainer.resume(path)
+    assert (bench.shot.config, bench.shot.config_version) == (TINY, 3)
 
 
 def test_a_twin_begins_anew_with_a_new_run(bench: Bench) -> None:
@@ -354,7 +353,7 @@ def test_a_new_run_that_fails_leaves_the_old_one_its_twin_and_its_pick(
         with pytest.raises(MemoryError):
             bench.trainer.restart(TINY.with_values({"seed": 9}), 4)
     assert bench.run(2).losses() == [record.loss for record in Session(TINY).run(3)]
-    assert (bench.shot.run, bench.shot.config_version, bench.shot.look.neuron.neuron) == (1, 0, 3)
+    assert (bench.shot.run, bench.shot.config_version, bench.shot.look.neuron.neuron) == (1, 4, 3)
     assert bench.shot.twin.curve.columns()["trial"].tolist() == [1, 2]
 
 

@@ -79,8 +79,7 @@ def test_pause_drops_the_steps_that_wait(worker: Worker) -> None:
 
 def test_reset_drops_the_steps_and_the_configuration_that_wait(worker: Worker) -> None:
     with worker._wake:
-        worker._wishes.steps, worker._wishes.config = 500, TINY.with_values({"network.threshold": 0.7})
-        worker._wishes.config_version = 3
+        worker._wishes.steps, worker._wishes.config = 500, (TINY.with_values({"network.threshold": 0.7}), 3)
         worker.reset(TINY.with_values({"seed": 5}), 4)
     until(lambda: worker.latest.run == 2)
     idle(worker)
@@ -159,13 +158,37 @@ def test_versions_only_grow_and_every_trial_counts_one(worker: Worker) -> None:
     assert worker.latest.version == before + 4
 
 
-def test_a_refused_change_keeps_the_version_of_the_configuration_in_force(worker: Worker) -> None:
+def test_a_refused_change_is_answered_with_the_configuration_in_force(worker: Worker) -> None:
     worker.configure(TINY.with_values({"network.hidden": 30}), 9)
-    until(lambda: worker.notices)
-    idle(worker)
+    until(lambda: worker.latest.config_version == 9)
     assert list(worker.notices) == ["network.hidden: changes only with a new run, not between trials"]
-    assert (worker.latest.config, worker.latest.config_version) == (TINY, 0)
+    assert worker.latest.config == TINY
     assert worker.alive
+
+
+def test_a_refused_new_run_is_answered_with_the_old_one(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(config: RunConfig, chip: object) -> None:
+        raise MemoryError("too large")
+
+    monkeypatch.setattr("app.trainer.Session", fail)
+    worker.reset(TINY.with_values({"seed": 5}), 9)
+    until(lambda: worker.latest.config_version == 9)
+    assert (worker.latest.config, worker.latest.run) == (TINY, 1)
+
+
+def test_a_new_run_and_a_change_that_came_together_are_answered_each_with_its_own_version() -> None:
+    told: dict[int, RunConfig] = {}
+    worker = Worker(TINY, published=lambda shot, _: told.setdefault(shot.config_version, shot.config))
+    begun, changed = TINY.with_values({"seed": 5}), TINY.with_values({"seed": 5, "network.threshold": 0.015})
+    try:
+        until(lambda: worker.latest.record is not None)
+        with worker._wake:
+            worker.reset(begun, 1)
+            worker.configure(changed, 2)
+        until(lambda: worker.latest.config_version == 2)
+        assert told == {0: TINY, 1: begun, 2: changed}
+    finally:
+        worker.stop(timeout=20.0)
 
 
 def test_a_trial_that_fails_is_one_notice_and_drops_the_steps_that_wait(
@@ -189,9 +212,9 @@ def test_a_trial_that_fails_is_one_notice_and_drops_the_steps_that_wait(
 
 
 def test_notices_are_bounded(worker: Worker) -> None:
-    for number in range(60):
+    for number in range(1, 61):
         worker.configure(TINY.with_values({"seed": number}), number)
-        idle(worker)
+        until(lambda number=number: worker.latest.config_version == number)
     assert 0 < len(worker.notices) <= 20
 
 
