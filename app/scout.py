@@ -19,6 +19,7 @@ from app import sweep_text, url
 from app.cells import Cells
 from app.limits import check_size
 from app.priority import IDLE, be_modest
+from app.shelves import InStore, Shelf
 from pcmsim.errors import PCMLabError
 from pcmsim.streams import Streams
 from training.jobs import METRICS
@@ -27,16 +28,15 @@ from training.store import RUNS, Store
 from training.sweep import LIMIT, Sweep
 from training.workers import pool
 
-KIND = "sweep"
-MOST_ADDRESSES, MOST_EARLIER = 400, 60
-"""Cells with an address, which takes milliseconds each, and sweeps of the store that are offered."""
+MOST_ADDRESSES = 400
+"""Cells with an address, which takes milliseconds each."""
 
 LOOK = 0.1
 """Seconds after which a long wait asks whether something else is wanted."""
 
 
 class Wish(NamedTuple):
-    """What to look at: a text, or the sweep of the store that is called `opened`, or the store in `folder` alone."""
+    """What to look at: a text, or the earlier sweep that is called `opened`, or the store in `folder` alone."""
 
     text: str | None
     folder: str
@@ -68,7 +68,7 @@ class Draft:
     opened : str
         Name of the sweep whose text this is, if it was asked for by name.
     earlier : tuple of str
-        Sweeps in the store, the latest first.
+        Sweeps that were begun before, the latest first.
     """
 
     version: int = 0
@@ -96,6 +96,8 @@ class Scout:
         Whether texts may name files.
     busy : callable
         Whether the processor has better to do than to estimate times.
+    shelf : Shelf, optional
+        Where earlier sweeps are; by default in the store.
 
     Attributes
     ----------
@@ -105,8 +107,8 @@ class Scout:
         Called on the scout's thread when something was published.
     """
 
-    def __init__(self, *, files: bool, busy: Callable[[], bool] = lambda: False) -> None:
-        self.latest, self._files, self._busy = Draft(), files, busy
+    def __init__(self, *, files: bool, busy: Callable[[], bool] = lambda: False, shelf: Shelf | None = None) -> None:
+        self.latest, self._files, self._busy, self._shelf = Draft(), files, busy, shelf or InStore()
         self.changed: Callable[[], None] = _nothing
         self._wishes: queue.SimpleQueue[Wish | None] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="pcmlab-scout", daemon=True).start()
@@ -132,9 +134,9 @@ class Scout:
 
     def _scout(self, wish: Wish) -> None:
         store = store_at(wish.folder)
-        self._publish(earlier=earlier(store))
-        if wish.opened and store is not None:
-            wish = wish._replace(text=sweep_text.written(store.group(wish.opened).about))
+        self._publish(earlier=self._shelf.names(store))
+        if wish.opened:
+            wish = wish._replace(text=sweep_text.written(self._shelf.about(wish.opened, store)))
         if wish.text is None:
             return
         sweep = sweep_text.read(wish.text, files=self._files)
@@ -197,11 +199,3 @@ def metrics(sweep: Sweep) -> tuple[str, ...]:
 def store_at(folder: str) -> Store | None:
     """The store in a folder, if there is one: to look at a sweep makes none."""
     return Store(folder) if (Path(folder) / RUNS).is_dir() else None
-
-
-def earlier(store: Store | None) -> tuple[str, ...]:
-    """Sweeps in a store, the latest first."""
-    if store is None:
-        return ()
-    latest = reversed(store.groups()[-MOST_EARLIER:])
-    return tuple(name for name in latest if store.group(name).kind == KIND)

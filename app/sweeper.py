@@ -16,12 +16,12 @@ from app import sweep_text
 from app.cells import Cells
 from app.priority import MODEST, be_modest
 from app.scout import Draft, check
+from app.shelves import InStore, Shelf
 from pcmsim.errors import PCMLabError
-from training import sweep as sweeps
 from training.jobs import Outcome
 from training.store import Store, row
 from training.sweep import Sweep
-from training.workers import Pool, pool
+from training.workers import Pool, performed, pool
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,8 @@ class Sweeper:
     ----------
     files : bool
         Whether the text may name files.
+    shelf : Shelf, optional
+        Where it is kept what was begun; by default in the store.
 
     Attributes
     ----------
@@ -128,8 +130,8 @@ class Sweeper:
         Called on the sweep's thread when a person's wish has been fulfilled.
     """
 
-    def __init__(self, *, files: bool) -> None:
-        self.latest, self._files = Harvest(), files
+    def __init__(self, *, files: bool, shelf: Shelf | None = None) -> None:
+        self.latest, self._files, self._shelf = Harvest(), files, shelf or InStore()
         self.notices: deque[str] = deque(maxlen=20)
         self.changed: Callable[[], None] = _nothing
         self._lock = threading.Lock()
@@ -200,7 +202,8 @@ class Sweeper:
         self._publish(me, sweep=sweep, cells=cells, text=text, began=cells.finished)
 
     def _performed(self, me: threading.Thread, sweep: Sweep, store: Store, workers: Pool) -> Iterator[Outcome]:
-        with contextlib.closing(sweeps.run(sweep, store, workers, stopped=lambda: self._stopped(me))) as done:
+        self._shelf.keep(sweep, store)
+        with contextlib.closing(performed(sweep.jobs(), store, workers, lambda: self._stopped(me))) as done:
             yield from done
 
     def _end(self, me: threading.Thread) -> None:

@@ -19,6 +19,7 @@ from app.pages.exporting import WRITERS
 from app.pages.plan import WIDTH, Plan
 from app.pages.sweep_board import SweepBoard
 from app.scout import Scout, Wish
+from app.shelves import InPage, InStore, Shelf
 from app.stream import Stream
 from app.sweeper import Sweeper
 
@@ -33,12 +34,14 @@ class SweepPage:
     Parameters
     ----------
     own : bool
-        Whether the person may name files, folders and schedulers: on a server that answers to nobody else.
+        Whether the person may name files, folders and schedulers, and finds all sweeps of the run store: on a server
+        that answers to nobody else.
     """
 
     def __init__(self, *, own: bool = True) -> None:
-        self.sweeper = Sweeper(files=own)
-        self.scout = Scout(files=own, busy=lambda: self.sweeper.latest.running)
+        shelf: Shelf = InStore() if own else InPage()
+        self.sweeper = Sweeper(files=own, shelf=shelf)
+        self.scout = Scout(files=own, busy=lambda: self.sweeper.latest.running, shelf=shelf)
         self.plan = Plan(self._look, self._open, own=own)
         self.board = SweepBoard(self._looked)
         self.downloads = Downloads(self.board.figures())

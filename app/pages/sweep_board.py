@@ -123,7 +123,7 @@ def status(harvest: Harvest) -> dict[str, str]:
     elif harvest.over and harvest.seconds >= 1.0:
         entries["time"] = f"took {duration(float(f'{harvest.seconds:.3g}'))}"
     if harvest.begun and harvest.sweep is not None and cells.finished:
-        entries["kept"] = f"kept as {harvest.sweep.name} in {harvest.folder}"
+        entries["kept"] = f"runs kept in {harvest.folder}"
     return entries
 
 
