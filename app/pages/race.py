@@ -10,6 +10,7 @@ from bokeh.document import Document
 from bokeh.plotting import figure
 
 from app import race_tables
+from app.attention import IDLE_MINUTES, Attention
 from app.delivery import aside
 from app.download import Downloads
 from app.keyboard import Keyboard
@@ -25,6 +26,7 @@ from pcmsim.errors import PCMLabError
 STATES = {(True, False): "Pause", (False, False): "Resume", (False, True): "Start", (True, True): "Start"}
 """What the first button does, by whether the race runs and whether it is over."""
 
+IDLE_WORDS = "Paused after {time:g} minutes without a click: nobody seems to be here. Press Resume to go on."
 ICONS = {"Pause": "pause", "Resume": "play_arrow", "Start": "play_arrow"}
 
 
@@ -35,11 +37,13 @@ class RacePage:
     ----------
     asked : Asked
         What the address asks for.
+    idle : float
+        Minutes without a touch after which the race pauses; 0 for never. In a hidden tab it goes on until then.
     """
 
-    def __init__(self, asked: Asked | None = None) -> None:
+    def __init__(self, asked: Asked | None = None, idle: float = IDLE_MINUTES) -> None:
         asked = asked or Asked()
-        self.racer = Racer()
+        self.racer, self.attention = Racer(), Attention(idle)
         self.entries = Entries(asked, self._preview)
         self.board = RaceBoard()
         self.downloads = Downloads(self.board.figures())
@@ -92,6 +96,7 @@ class RacePage:
 
     def export(self, table: str, kind: str) -> None:
         """Hand a table of the race to the browser."""
+        self.attention.touched()
         heat = self.racer.latest
         if not heat.reports:
             self.warn("There is no race yet: press Start.")
@@ -123,6 +128,7 @@ class RacePage:
 
     def _preview(self) -> None:
         """Show the lanes that are asked for while there is no race."""
+        self.attention.touched()
         try:
             self.racer.show(self.entries.race())
         except PCMLabError as error:
@@ -137,13 +143,16 @@ class RacePage:
             self.halt.disabled = heat.over
 
     def _attend(self) -> None:
-        """A closed tab races no more; a browser that has lost its connection finds the race where it left it."""
+        """Once a second: a race that nobody watches pauses; a browser that had lost its connection has it go on."""
         if self.stream.deserted and self.racer.latest.running:
             self._deserted = True
             self.racer.pause()
         elif self._deserted and not self.stream.deserted:
             self._deserted = False
             self.racer.resume()
+        elif self.attention.reason(self.racer.latest.running, outstanding=False) is not None:
+            self.racer.pause()
+            frame.tell(IDLE_WORDS.format(time=self.attention.idle), stay=True)
 
     def _build_page(self) -> pmui.Page:
         self.board.carrier().tags = [

@@ -64,7 +64,7 @@ class Entry:
 
 PAGES = (
     Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle, place=visit.chip)),
-    Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments))),
+    Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments), visit.idle)),
     Entry("/sweep", "Sweep", lambda visit: SweepPage(own=visit.trusted)),
 )
 

@@ -11,13 +11,16 @@ import time
 
 import numpy as np
 import pytest
-from app_kit import until
+from app_kit import Clock, until
+from bokeh.document import Document
 
 from app import lanes, race_tables, url
+from app.attention import Attention
 from app.pages import entries
 from app.pages.entries import Asked, Entries
 from app.pages.race import RacePage
 from app.pages.race_board import status
+from app.pages.register import PAGES, Visit
 from app.racer import Heat, Racer, Track
 from app.theme import DARK, LIGHT
 from app.views import race_curves, race_rows, ranking
@@ -255,6 +258,40 @@ def test_a_closed_page_races_no_more():
     page.close()
     until(lambda: not [p for p in multiprocessing.active_children() if p.name == racing.NAME])
     assert page.racer.latest.over
+
+
+def test_a_race_that_nobody_touches_pauses_and_goes_on_when_told(monkeypatch):
+    clock, said = Clock(), []
+    monkeypatch.setattr("app.pages.frame.tell", lambda *told, **how: said.append((*told, how)))
+    page = RacePage(Asked(lanes=("sign",), seeds=1, trials=20_000), idle=2.0)
+    page.attention = Attention(2.0, clock.monotonic)
+    page.stream.start(Document())
+
+    def after(seconds: float) -> bool:
+        clock.now += seconds
+        page._attend()
+        return page.racer.latest.running
+
+    page.begin()
+    assert after(0) and after(119)
+    page.entries.seeds.value = 2
+    assert after(119)
+    page.export("curves", "CSV")
+    assert after(119) and not said
+    assert not after(1) and not page.racer.latest.over
+    sentence = "Paused after 2 minutes without a click: nobody seems to be here. Press Resume to go on."
+    assert said == [(sentence, {"stay": True})]
+    assert not after(1)
+    page.toggle()
+    assert after(1) and after(118) and not after(2) and len(said) == 2
+    page.close()
+
+
+def test_the_server_says_when_a_race_is_idle():
+    [entry] = [one for one in PAGES if one.path == "/race"]
+    page = entry.build(Visit(idle=7.5))
+    assert page.attention.idle == 7.5
+    page.close()
 
 
 def test_the_strip_knows_how_long_it_takes():
