@@ -80,7 +80,8 @@ class Live:
         )
         self.runner.answered = self.stream.poke
         self.keyboard = Keyboard(
-            {" ": self.toggle, "ArrowRight": self.runner.step, "Escape": self.requests.drop_pick, "?": self.help}
+            {" ": self.toggle, "ArrowRight": self.runner.step, "Escape": self.requests.drop_pick, "?": self.help},
+            self.attention.touched,
         )
         self.page = self._build_page()
         self.settings.param.watch(self._changed, [*SETTINGS, "scheme"])
@@ -103,7 +104,6 @@ class Live:
 
     def toggle(self) -> None:
         """Play or pause."""
-        self.attention.touched()
         self.runner.toggle()
 
     def reset(self) -> None:
@@ -238,7 +238,6 @@ class Live:
             self._load(shot.config)
 
     def _changed(self, *_: Any) -> None:
-        self.attention.touched()
         if self._loading:
             return
         try:

@@ -26,7 +26,7 @@ from pcmsim.errors import PCMLabError
 STATES = {(True, False): "Pause", (False, False): "Resume", (False, True): "Start", (True, True): "Start"}
 """What the first button does, by whether the race runs and whether it is over."""
 
-IDLE_WORDS = "Paused after {time:g} minutes without a click: nobody seems to be here. Press Resume to go on."
+IDLE_WORDS = "Paused after {time:g} minutes without a key or a click: nobody seems to be here. Press Resume to go on."
 ICONS = {"Pause": "pause", "Resume": "play_arrow", "Start": "play_arrow"}
 
 
@@ -55,7 +55,7 @@ class RacePage:
             more=lambda: self.racer.latest.running,
         )
         self.racer.changed = self.stream.poke
-        self.keyboard = Keyboard({" ": self.toggle})
+        self.keyboard = Keyboard({" ": self.toggle}, self.attention.touched)
         self.page = self._build_page()
         self._preview()
         if asked.autoplay:
@@ -96,7 +96,6 @@ class RacePage:
 
     def export(self, table: str, kind: str) -> None:
         """Hand a table of the race to the browser."""
-        self.attention.touched()
         heat = self.racer.latest
         if not heat.reports:
             self.warn("There is no race yet: press Start.")
@@ -128,7 +127,6 @@ class RacePage:
 
     def _preview(self) -> None:
         """Show the lanes that are asked for while there is no race."""
-        self.attention.touched()
         try:
             self.racer.show(self.entries.race())
         except PCMLabError as error:

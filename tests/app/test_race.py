@@ -263,8 +263,8 @@ def test_a_closed_page_races_no_more():
 def test_a_race_that_nobody_touches_pauses_and_goes_on_when_told(monkeypatch):
     clock, said = Clock(), []
     monkeypatch.setattr("app.pages.frame.tell", lambda *told, **how: said.append((*told, how)))
+    monkeypatch.setattr("app.pages.race.Attention", lambda idle: Attention(idle, clock.monotonic))
     page = RacePage(Asked(lanes=("sign",), seeds=1, trials=20_000), idle=2.0)
-    page.attention = Attention(2.0, clock.monotonic)
     page.stream.start(Document())
 
     def after(seconds: float) -> bool:
@@ -274,12 +274,10 @@ def test_a_race_that_nobody_touches_pauses_and_goes_on_when_told(monkeypatch):
 
     page.begin()
     assert after(0) and after(119)
-    page.entries.seeds.value = 2
-    assert after(119)
-    page.export("curves", "CSV")
+    page.keyboard.keys.data = {"key": [""], "count": [1]}
     assert after(119) and not said
     assert not after(1) and not page.racer.latest.over
-    sentence = "Paused after 2 minutes without a click: nobody seems to be here. Press Resume to go on."
+    sentence = "Paused after 2 minutes without a key or a click: nobody seems to be here. Press Resume to go on."
     assert said == [(sentence, {"stay": True})]
     assert not after(1)
     page.toggle()

@@ -304,7 +304,6 @@ LARGE = {
     "network.hidden=4096": "1,000 hidden neurons, got 4,096",
     "task.duration=20.1": "20,000 time steps in a trial, got 20,100",
     "network.dt=1e-6": "20,000 time steps in a trial, got 1,000,000",
-    "network.dt=5e-324": "20,000 time steps in a trial, got inf",
     "task.samples=1000&task.inputs=101": "100,000,000 places for a spike in all samples, got 101,000,000",
     "network.hidden=1000&device.devices=5": "10,000,000 memory devices, got 11,000,000",
     "network.hidden=300&learning.update_every=1": "100,000,000 updates of a synapse in a trial, got 120,000,000",

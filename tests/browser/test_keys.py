@@ -97,3 +97,31 @@ def test_keys_belong_to_what_has_the_focus_and_to_the_browser(stay) -> None:
         live.page.keyboard.press(key)
     live.wait(f"trial > {begun + 1}")
     assert live.idle() == begun + 2
+
+
+def test_after_a_slider_was_dragged_space_plays_while_arrows_move_it(stay) -> None:
+    live = stay()
+    trial = live.idle()
+    slider = live.page.get_by_role("slider", name="Write noise")
+    slider.focus()
+    live.page.keyboard.press("Space")
+    live.wait(f"trial > {trial + 3}")
+    live.page.keyboard.press("Space")
+    trial, value = live.idle(), slider.input_value()
+    live.page.keyboard.press("ArrowRight")
+    expect(slider).not_to_have_value(value)
+    assert live.idle() == trial
+    switch = live.page.get_by_role("switch").or_(live.page.get_by_role("checkbox")).first
+    switch.focus()
+    live.page.keyboard.press("ArrowRight")
+    live.wait(f"trial === {trial + 1}")
+
+
+def test_any_click_tells_the_server_that_somebody_is_there(stay) -> None:
+    live = stay()
+    signs = "Bokeh.documents[0].get_model_by_name('keys').data.count[0]"
+    live.page.wait_for_timeout(1100)  # At most one a second is told.
+    before = live.page.evaluate(signs)
+    live.page.mouse.click(720, 6)
+    live.page.mouse.click(720, 6)
+    live.page.wait_for_function(f"{signs} === {before + 1}", timeout=WAIT)
