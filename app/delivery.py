@@ -24,7 +24,7 @@ from bokeh.document.json import PatchJson
 from bokeh.model import Model
 from bokeh.protocol.messages.patch_doc import patch_doc
 
-from pcmsim.errors import PCMLabError
+from pcmsim.errors import sentence
 
 Made = TypeVar("Made")
 Write = Callable[[Document], Coroutine[Any, Any, None]]
@@ -78,8 +78,8 @@ def aside(
     def work() -> None:
         try:
             made = make()
-        except (PCMLabError, OSError) as error:
-            soon(document, partial(warn, str(error)))
+        except Exception as error:
+            soon(document, partial(warn, sentence(error)))
         else:
             soon(document, partial(then, made))
 

@@ -23,7 +23,7 @@ from app.post import Post
 from app.priority import be_modest
 from app.shot import Shot
 from app.trainer import Trainer
-from pcmsim.errors import PCMLabError
+from pcmsim.errors import sentence
 from training.config import RunConfig
 from training.session import Session
 
@@ -234,8 +234,7 @@ class Worker:
         try:
             yield
         except Exception as error:
-            known = isinstance(error, PCMLabError)
-            self.notices.append(str(error) if known else f"{type(error).__name__}: {error}")
+            self.notices.append(sentence(error))
             if halt:
                 self._wish(running=False, steps=0)
             self._publish(running=self.latest.running and not halt)

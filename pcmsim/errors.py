@@ -80,6 +80,17 @@ class FileError(PCMLabError):
         super().__init__(f"{path}: {problem}")
 
 
+def sentence(error: BaseException) -> str:
+    """What went wrong, in one line for a person; of what nobody foresaw, the kind too.
+
+    Examples
+    --------
+    >>> sentence(PCMLabError("the chip is away")), sentence(KeyError("x"))
+    ('the chip is away', "KeyError: 'x'")
+    """
+    return str(error) if isinstance(error, PCMLabError) else f"{type(error).__name__}: {error}"
+
+
 class RestartRequiredError(PCMLabError):
     """A setting cannot change while a run lives, because it decides the run's shape.
 

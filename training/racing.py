@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 import torch
 from threadpoolctl import threadpool_limits
 
-from pcmsim.errors import PCMLabError
+from pcmsim.errors import sentence
 from training.jobs import Job
 from training.processes import PROCESSES, without_main
 from training.race import FAILED, Entry, LaneReport, Race, Runner, kept
@@ -270,5 +270,4 @@ def _advanced(entry: Entry, job: Job, runners: dict[Entry, Runner]) -> LaneRepor
             runners[entry] = Runner(entry, job)
         return runners[entry].advance(CHUNK)
     except Exception as error:
-        known = isinstance(error, PCMLabError)
-        return LaneReport(entry, status=FAILED, message=str(error) if known else f"{type(error).__name__}: {error}")
+        return LaneReport(entry, status=FAILED, message=sentence(error))

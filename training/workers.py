@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 
-from pcmsim.errors import FieldError, FileError, PCMLabError
+from pcmsim.errors import FieldError, FileError, PCMLabError, sentence
 from training.interrupts import undisturbed
 from training.jobs import Job, Outcome, perform, versions
 from training.pools import LocalPool, Pool, UnfitWorkerError, WorkerDiedError
@@ -186,7 +186,7 @@ def _told(error: Exception) -> PCMLabError:
     """What a job failed with; of what nobody foresaw, the kind too."""
     if isinstance(error, PCMLabError):
         return error
-    told = PCMLabError(f"{type(error).__name__}: {error}")
+    told = PCMLabError(sentence(error))
     told.__cause__ = error
     return told
 

@@ -10,6 +10,7 @@ from typing import Any
 import bokeh.document.document as module
 import numpy as np
 import pytest
+from app_kit import until
 from bokeh.core.serialization import Deserializer, UnknownReferenceError
 from bokeh.document import Document
 from bokeh.model import Model
@@ -20,6 +21,7 @@ from bokeh.util.warnings import BokehUserWarning
 from panel.io import document as io
 
 from app import delivery
+from pcmsim.errors import FileError
 
 DISPATCH = io._dispatch_msgs
 ORIGINAL = patch_doc.create.__func__
@@ -215,3 +217,18 @@ def test_a_model_that_a_browsers_message_has_called_up_is_still_to_be_told() -> 
 def test_a_page_reads_messages_as_told_here() -> None:
     delivery.install()
     assert module.Deserializer is delivery._Received
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"), [(FileError("here", "is full"), "here: is full"), (KeyError("x"), "KeyError: 'x'")]
+)
+def test_what_cannot_be_made_aside_is_told_whatever_it_was(error: Exception, sentence: str) -> None:
+    def make() -> None:
+        raise error
+
+    document, said = Document(), []
+    delivery.aside(document, make, lambda _: said.append("made"), said.append)
+    until(lambda: bool(document.session_callbacks))
+    for waiting in document.session_callbacks:
+        waiting.callback()
+    assert said == [sentence]
