@@ -361,7 +361,7 @@ def test_a_table_that_cannot_be_written_is_told_of(bench: Bench, monkeypatch: py
     monkeypatch.setitem(WRITERS, "CSV", fail)
     bench.press("CSV")
     bench.later()
-    assert told == ["no space left"]
+    assert told == ["OSError: no space left"]
 
 
 def untouched(bench: Bench) -> None:
