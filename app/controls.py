@@ -80,6 +80,32 @@ def responsive(widget: Any) -> Any:
     return widget
 
 
+class Picker:
+    """A drop-down list that follows what happens elsewhere; only what a person picks is acted on.
+
+    Parameters
+    ----------
+    widget : panel_material_ui.Select
+        The list.
+    act : callable
+        Gets what was picked.
+    """
+
+    def __init__(self, widget: Any, act: Callable[[Any], None]) -> None:
+        self._widget, self._act, self._shown = responsive(widget), act, widget.value
+        widget.param.watch(self._moved, "value")
+
+    def show(self, value: Any, **look: Any) -> None:
+        """Show `value`, and whatever else of the list changes with it."""
+        self._shown = value
+        self._widget.param.update(value=value, **look)
+
+    def _moved(self, change: Any) -> None:
+        if change.new != self._shown:
+            self._shown = change.new
+            self._act(change.new)
+
+
 class Controls:
     """All widgets of the sidebar.
 

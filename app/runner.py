@@ -210,11 +210,11 @@ class Runner:
             self._tell_gone("" if exit_code is None else f" (exit code {exit_code})")
 
     def _tell_gone(self, why: str = "") -> None:
+        for number in list(self._open):
+            self._take_answer(number, None, PCMLabError(GONE.format(why)))
         if not self._stopped:
             self.notices.append(GONE.format(why))
             self._publish(running=False, speed=0.0)
-        for number in list(self._open):
-            self._take_answer(number, None, PCMLabError(GONE.format(why)))
 
     def _publish(self, **changes: Any) -> None:
         before = self.latest

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import panel as pn
 import panel_material_ui as pmui
 
-from app.controls import NAMING_TIP, responsive
+from app.controls import NAMING_TIP, Picker, responsive
 from app.runner import Runner
 from app.shot import Shot
+from training.config import RunConfig
 from training.presets import PRESETS
 
 TEMPOS = {"full speed": 0.0, "30 trials/s": 30.0, "10 trials/s": 10.0, "3 trials/s": 3.0, "1 trial/s": 1.0}
@@ -53,14 +54,17 @@ class Header:
     ----------
     preset : str
         The preset shown at first.
+    config : RunConfig
+        The settings shown at first; see `show_preset`.
     page : Acts
         Does what is asked.
     """
 
-    def __init__(self, preset: str, page: Acts) -> None:
+    def __init__(self, preset: str, config: RunConfig, page: Acts) -> None:
         self._running = False
-        self.preset = self._select("Preset", list(PRESETS), preset, 168)
-        self.preset.param.watch(lambda change: page.choose_preset(change.new), "value")
+        self.preset = self._select("Preset", list(PRESETS), preset, 196)
+        self._presets = Picker(self.preset, page.choose_preset)
+        self.show_preset(preset, config)
         self.play = self._button("Play", "play_arrow", page.toggle)
         self.step = self._button("Step", "skip_next", page.runner.step)
         self.reset = self._button("Reset", "restart_alt", page.reset)
@@ -79,6 +83,14 @@ class Header:
             sizing_mode="stretch_width", margin=0, align="center",
         )  # fmt: skip
         self._large = False
+
+    def show_preset(self, name: str, config: RunConfig) -> None:
+        """Name the preset that the settings are told from; where they differ, that too, and it can be picked anew."""
+        if config == PRESETS[name].config:
+            self._presets.show(name, label="Preset", options=list(PRESETS))
+        else:
+            changed = f"{name} *"
+            self._presets.show(changed, label="Preset, changed", options=[changed, *PRESETS])
 
     def follow(self, shot: Shot) -> None:
         """Let the play button say what a click would do."""

@@ -64,11 +64,11 @@ class Live:
         self._problems, self._changed_at = link.problems, 0.0
         self.requests, self.attention = Requests(self.runner), Attention(idle)
         self.settings = Settings(link.config)
-        self.header = Header(link.preset, self)
+        self.header = Header(link.preset, link.config, self)
         self.bringing = DataDialog(self, self.runner.folder)
         controls = Controls(self.settings, self.warn)
-        self.sidebar = Sidebar(self.settings, controls, self.requests.fast_forward, self.bringing.open)
-        self.sidebar.twin.param.watch(lambda change: self.requests.pair(change.new or None), "value")
+        asked = self.requests
+        self.sidebar = Sidebar(self.settings, controls, asked.fast_forward, asked.pair, self.bringing.open)
         self.board = Board(dark=False, page=self.requests)
         self.address, self.downloads = Address(), Downloads(self.board.figures())
         self.exporting, self.helping = ExportDialog(self, self.downloads), HelpDialog()
@@ -171,12 +171,15 @@ class Live:
 
     def draw(self, turn: int | None) -> dict[str, Any]:
         """Bring the page up to date; see `app.stream.Stream`."""
+        pairing = self.requests.pairing  # Before the shot: a twin is published before it is answered.
         shot = self.runner.latest
         self._report(shot)
         self.board.draw(shot, turn)
         self.header.follow(shot)
         if turn in (None, 0):
             self._draw_sidebar(shot)
+        if not pairing:
+            self.sidebar.show_twin(shot.twin)
         trial = -1 if shot.record is None else shot.record.trial
         return {"config_version": [shot.config_version], "trial": [trial], "run": [shot.run]}
 
@@ -262,7 +265,8 @@ class Live:
         self.runner.reset(config, self._version)
 
     def _take(self, config: RunConfig) -> None:
-        self._config, self._version, self._changed_at = config, self._version + 1, time.monotonic()
+        self._version += 1
+        self._hold(config)
         self.stream.expect()
 
     def _load(self, config: RunConfig) -> None:
@@ -272,7 +276,11 @@ class Live:
             self.settings.load(config)
         finally:
             self._loading = False
+        self._hold(config)
+
+    def _hold(self, config: RunConfig) -> None:
         self._config, self._changed_at = config, time.monotonic()
+        self.header.show_preset(self.preset, config)
 
     def _build_page(self) -> pmui.Page:
         carrier = self.board.views["activity"].figures["raster"]

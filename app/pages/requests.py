@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from operator import methodcaller
+from typing import Any
 
 from app.runner import Runner
 
@@ -18,6 +20,12 @@ class Requests:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._paired: Future[Any] | None = None
+
+    @property
+    def pairing(self) -> bool:
+        """Whether the twin that was asked for last is still to come."""
+        return self._paired is not None and not self._paired.done()
 
     def look(self) -> None:
         """Have the devices' state published."""
@@ -37,7 +45,7 @@ class Requests:
 
     def pair(self, name: str | None) -> None:
         """Let a twin without the named non-ideality go beside the run; None ends it."""
-        self._ask("pair", name)
+        self._paired = self._ask("pair", name)
 
     def fast_forward(self, seconds: float) -> None:
         """Leave the chip alone for `seconds`."""
@@ -47,5 +55,5 @@ class Requests:
         """Compare e-prop with backpropagation through time."""
         self._ask("compare_gradients")
 
-    def _ask(self, method: str, *arguments: object) -> None:
-        self._runner.ask(methodcaller(method, *arguments))
+    def _ask(self, method: str, *arguments: object) -> Future[Any]:
+        return self._runner.ask(methodcaller(method, *arguments))

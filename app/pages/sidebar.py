@@ -20,10 +20,12 @@ from app.controls import (
     TIMES,
     WIDE,
     Controls,
+    Picker,
     heading,
     responsive,
 )
 from app.settings import Settings, device_presets, label
+from app.shot import Twin
 from app.views.status import duration
 from app.words import Words
 from training.aging import SPANS, Aging
@@ -64,27 +66,33 @@ class Sidebar:
         Builds and binds them.
     age : callable
         Leaves the chip alone for so many seconds.
+    pair : callable
+        Lets a twin without the named non-ideality go beside the run, or none.
     bring : callable
         Asks for data of the person's own.
     """
 
     def __init__(
-        self, settings: Settings, controls: Controls, age: Callable[[float], None], bring: Callable[[], None]
+        self,
+        settings: Settings,
+        controls: Controls,
+        age: Callable[[float], object],
+        pair: Callable[[str | None], object],
+        bring: Callable[[], None],
     ) -> None:
         self._settings, self._controls, self._age, self._bring = settings, controls, age, bring
         twins = {f"without {known.label.lower()}": name for name, known in NON_IDEALITIES.items()}
-        self.twin = responsive(
-            pmui.Select(
-                label="Twin",
-                options={"none": NO_TWIN, **twins},
-                value=NO_TWIN,
-                size="small",
-                sizing_mode="stretch_width",
-                margin=(9, 0, 3, 0),
-                stylesheets=[STYLE],
-                description="Runs beside the run from now on: same state, same random numbers, one non-ideality off.",
-            )
+        self.twin = pmui.Select(
+            label="Twin",
+            options={"none": NO_TWIN, **twins},
+            value=NO_TWIN,
+            size="small",
+            sizing_mode="stretch_width",
+            margin=(9, 0, 3, 0),
+            stylesheets=[STYLE],
+            description="Runs beside the run from now on: same state, same random numbers, one non-ideality off.",
         )
+        self._twins = Picker(self.twin, lambda name: pair(name or None))
         self.aged = Words(html="", sizing_mode="stretch_width", margin=0, stylesheets=[AGED])
         self.ages: list[Any] = []
         self._hint = pn.pane.HTML(
@@ -232,6 +240,10 @@ class Sidebar:
     def show_meters(self, lines: Mapping[str, str]) -> None:
         """What each setting does right now, below its control."""
         self._controls.show(lines)
+
+    def show_twin(self, twin: Twin | None) -> None:
+        """The twin that goes beside the run, if any does."""
+        self._twins.show(NO_TWIN if twin is None else twin.name)
 
     def show_aging(self, aging: Aging | None) -> None:
         """What the latest fast-forward left of the accuracy."""

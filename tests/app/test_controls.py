@@ -135,13 +135,13 @@ def test_an_energy_is_asked_for_and_answered_in_the_unit_that_is_shown(
 
 
 def test_widgets_that_restart_are_marked(controls: Controls) -> None:
-    Sidebar(controls._settings, controls, age=print, bring=print).complete()
+    Sidebar(controls._settings, controls, age=print, pair=print, bring=print).complete()
     marked = {name for name, widget in controls.widgets.items() if "restart" in widget.css_classes}
     assert marked == {name for name, setting in SETTINGS.items() if setting.about.structural} & set(controls.widgets)
 
 
 def test_the_digital_scheme_disables_every_device_widget_and_no_other(controls: Controls, settings: Settings) -> None:
-    Sidebar(settings, controls, age=print, bring=print).complete()
+    Sidebar(settings, controls, age=print, pair=print, bring=print).complete()
     settings.cores = True
     settings.scheme = "float32"
     assert {name for name, widget in controls.widgets.items() if widget.disabled} == set(ANALOG)
@@ -153,7 +153,7 @@ CONVERTING = {"adc_range", "adc_bits", "dac_bits", "mvm_noise", "converter_sprea
 
 
 def test_converters_have_no_widgets_until_cores_are_on(controls: Controls, settings: Settings) -> None:
-    sidebar = Sidebar(settings, controls, age=print, bring=print)
+    sidebar = Sidebar(settings, controls, age=print, pair=print, bring=print)
     sidebar.complete()
     assert not CONVERTING & set(controls.widgets)
     assert not sidebar._converting.visible
@@ -171,7 +171,7 @@ def test_converters_have_no_widgets_until_cores_are_on(controls: Controls, setti
 
 def test_converter_widgets_move_their_settings(controls: Controls, settings: Settings) -> None:
     settings.cores = True
-    Sidebar(settings, controls, age=print, bring=print).complete()
+    Sidebar(settings, controls, age=print, pair=print, bring=print).complete()
     widgets = controls.widgets
     widgets["adc_range"].value, widgets["adc_bits"].value, widgets["calibration"].value = -1.0, "exact", "off"
     widgets["converter_spread"].value, widgets["wire_resistance"].value = 0.1, 2.0
@@ -192,14 +192,14 @@ def test_every_button_of_bits_is_allowed(name: str, controls: Controls, settings
 
 @pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "ideal", "hermes"])
 def test_only_the_drift_of_the_device_is_seen(preset: str, controls: Controls, settings: Settings) -> None:
-    Sidebar(settings, controls, age=print, bring=print).complete()
+    Sidebar(settings, controls, age=print, pair=print, bring=print).complete()
     settings.device_preset = preset
     seen = [name for name in ("drift_exponent", "drift_scale") if controls.widgets[name].visible]
     assert seen == [settings.drift_name]
 
 
 def test_every_preset_is_shown_by_the_widgets_and_not_changed_by_them(controls: Controls, settings: Settings) -> None:
-    Sidebar(settings, controls, age=print, bring=print).complete()
+    Sidebar(settings, controls, age=print, pair=print, bring=print).complete()
     for preset in PRESETS.values():
         settings.load(preset.config)
         assert settings.config() == preset.config

@@ -19,6 +19,7 @@ from app import url
 from app.controls import DEBOUNCE_MS
 from app.pages.live import Live
 from app.stream import TURNS
+from training.presets import PRESETS
 
 LATER = {"classes", "window", "pin0", "pin1", "pin2", "pin3", "twin", "picked", "reference", "ghosts", "names"}
 """Sources that fill when somebody pins, picks, twins, or when the reference has begun."""
@@ -149,6 +150,64 @@ def test_presets_load_all_controls(live: Live, said: list[str]) -> None:
     live.draw(None)
     assert all(words.visible for words in live.board.covers)
     assert np.isfinite(live.board.views["crossbar"].sources["weights"].data["image"][0]).all()
+
+
+def test_the_preset_list_tells_of_changes_and_takes_the_same_preset_again(live: Live, said: list[str]) -> None:
+    listed = live.header.preset
+    live.settings.write_noise = 2.0
+    assert (listed.value, listed.label) == ("mixed-precision *", "Preset, changed")
+    assert listed.options == ["mixed-precision *", *PRESETS]
+    live.settings.write_noise = 1.0
+    assert (listed.value, listed.label, listed.options) == ("mixed-precision", "Preset", list(PRESETS))
+    live.settings.threshold = 0.3
+    until(lambda: live.runner.latest.config_version == 3)
+    assert (live.runner.latest.run, listed.value) == (1, "mixed-precision *")
+    listed.value = "mixed-precision"
+    until(lambda: live.runner.latest.run == 2)
+    assert live.runner.latest.config == PRESETS["mixed-precision"].config
+    assert (listed.value, listed.label, listed.options) == ("mixed-precision", "Preset", list(PRESETS))
+    live.begin(PRESETS["sign"].config)
+    until(lambda: live.runner.latest.run == 3)
+    live.draw(None)
+    assert listed.value == "mixed-precision *"
+
+
+def test_the_preset_list_follows_what_the_run_refused(live: Live, said: list[str]) -> None:
+    live.settings.hidden = 4096
+    assert live.header.preset.value == "mixed-precision"
+    assert len(said) == 1
+
+
+def pairing(live: Live, chosen: str) -> list[str]:
+    """What the list of twins shows, and the run has, once it is answered; first, what it shows before that."""
+    live.sidebar.twin.value = chosen
+    live.draw(None)
+    shown = [live.sidebar.twin.value]
+    until(lambda: not live.requests.pairing)
+    live.draw(None)
+    return [*shown, live.sidebar.twin.value, live.runner.latest.twin and live.runner.latest.twin.name]
+
+
+def test_the_twin_list_follows_the_run(live: Live, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pairing(live, "drift") == ["drift", "drift", "drift"]
+    live.runner._process.kill()
+    until(lambda: not live.runner.alive)
+    live.reset()
+    until(lambda: live.runner.latest.run == 2)
+    live.draw(None)
+    assert (live.sidebar.twin.value, live.runner.latest.twin) == ("", None)
+    assert pairing(live, "drift") == ["drift", "drift", "drift"]
+    live.reset()
+    until(lambda: live.runner.latest.run == 3)
+    live.draw(None)
+    assert (live.sidebar.twin.value, live.runner.latest.twin.name) == ("drift", "drift")
+
+
+def test_a_twin_that_is_refused_is_not_listed(live: Live, said: list[str]) -> None:
+    live.sidebar.twin.options = {**live.sidebar.twin.options, "without gravity": "gravity"}
+    assert pairing(live, "read-noise")[1:] == ["read-noise", "read-noise"]
+    assert pairing(live, "gravity") == ["gravity", "read-noise", "read-noise"]
+    assert "gravity" in said[0]
 
 
 def test_a_refused_change_is_told_and_controls_go_back(

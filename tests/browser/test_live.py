@@ -162,6 +162,14 @@ def test_preset_from_the_list_and_from_the_address(visit) -> None:
     live.select("Preset", "ideal-4bit")
     live.says("ideal-4bit:")
     live.wait("run === 2 && trial === 0")
+    shown = live.page.get_by_role("combobox", name=re.compile("^Preset"))
+    expect(shown).to_have_text("ideal-4bit")
+    live.slider("Firing threshold").focus()
+    live.page.keyboard.press("Home")
+    expect(shown).to_have_text("ideal-4bit *")
+    live.select("Preset", "ideal-4bit")
+    live.wait("run === 3 && trial === 0")
+    expect(shown).to_have_text("ideal-4bit")
 
 
 def test_tempo_limits_the_run(stay) -> None:
