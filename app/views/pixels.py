@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from bokeh.models import ColumnDataSource, CustomJS, ImageRGBA
+from bokeh.core.property.vectorization import Expr
+from bokeh.models import ColumnDataSource, CustomJSExpr, ImageRGBA
 from bokeh.plotting import figure
 
 from app.theme import rgba
@@ -19,16 +20,14 @@ from training.spikes import Spikes, times
 COLUMNS, MOST_ROWS = 500, 128
 
 UNPACK = """
-const {bits, across, colour, dw} = cb_obj.data
-pixels.data.dw = dw
-pixels.data.image = bits.map((words, i) => {
+const {bits, across, colour} = this.data
+return bits.map((words, i) => {
   const [rows, stride] = words.shape, width = across[i]
   const image = new words.constructor(rows * width, [rows, width])
   for (let row = 0; row < rows; row++) for (let column = 0; column < width; column++)
     image[row * width + column] = (words[row * stride + (column >> 5)] >>> (column & 31) & 1) * colour[i]
   return image
 })
-pixels.change.emit()
 """
 
 
@@ -47,13 +46,10 @@ def drawn(plot: figure, low: Sequence[float], height: Sequence[float]) -> Column
     ColumnDataSource
         For what `packed` gives, the width ``dw`` and the number of ``neurons`` of each picture.
     """
-    empty, same = [np.zeros((1, 1), np.uint32) for _ in low], {"dw": [1.0 for _ in low]}
-    pixels = ColumnDataSource({"image": empty, "x": [0.0 for _ in low], "y": low, "dh": height, **same})
-    plot.add_glyph(pixels, ImageRGBA(image="image", x="x", y="y", dw="dw", dh="dh"))
-    ones = [1 for _ in low]
-    source = ColumnDataSource({"bits": empty, "across": ones, "colour": [0 for _ in low], "neurons": ones, **same})
-    source.js_on_change("data", CustomJS(args={"pixels": pixels}, code=UNPACK))
-    plot.tags = [source]  # No glyph draws from it: this makes it part of the page.
+    ones, zeros = [1 for _ in low], [0 for _ in low]
+    empty = {"bits": [np.zeros((1, 1), np.uint32) for _ in low], "across": ones, "colour": zeros}
+    source = ColumnDataSource({**empty, "neurons": ones, "x": zeros, "y": low, "dw": ones, "dh": height})
+    plot.add_glyph(source, ImageRGBA(image=Expr(CustomJSExpr(code=UNPACK)), x="x", y="y", dw="dw", dh="dh"))
     return source
 
 

@@ -24,9 +24,9 @@ RASTER = """(neurons) => {
   const r = view.el.getBoundingClientRect(), f = view.frame.bbox
   return [r.x + f.left, r.y + f.top, f.width, f.height]
 }"""
-PIXELS = """() => [...Bokeh.documents[0]._all_models.values()]
-  .find((m) => m.type === 'GlyphRenderer' && m.glyph.type === 'ImageRGBA')
-  .data_source.data.image.map((image) => [...image.shape, ...image])"""
+PIXELS = """() => [...Bokeh.index.all_views()]
+  .find((v) => v.model.type === 'GlyphRenderer' && v.model.glyph.type === 'ImageRGBA')
+  .glyph.image.array.map((image) => [...image.shape, ...image])"""
 WEIGHTS = """() => {
   const map = [...Bokeh.documents[0]._all_models.values()].find((m) => m.data?.dw && m.data.kind)
   return [...map.data.image[0]]
@@ -126,14 +126,16 @@ def test_the_layer_shown_is_the_layer_picked(visit) -> None:
     check_cell(live, inspection.cell(session, "input", inputs - 1, 3))
 
 
-def test_the_raster_has_a_pixel_where_a_neuron_spiked(stay) -> None:
-    live = stay(f"?preset={PRESET}")
-    live.step_to(LATER)
-    session, records = trained(LATER, PRESET)
+@pytest.mark.parametrize("trial", [0, LATER])
+def test_the_raster_has_a_pixel_where_a_neuron_spiked_from_the_first_picture_on(visit, trial: int) -> None:
+    live = visit(f"?preset={PRESET}")
+    live.step_to(trial)
+    session, records = trained(trial, PRESET)
     trains = (records[-1].hidden, LIGHT.spikes), (records[-1].inputs, LIGHT.inputs)
     sizes = session.config.network.hidden, session.sampler.inputs
     images = [raster(train, size) * rgba(ink) for (train, ink), size in zip(trains, sizes, strict=True)]
-    assert all(image.any() for image in images)
+    assert images[1].any()
+    assert images[0].any() == (trial > 0)  # Before it has learned, the network is silent here.
     live.becomes(lambda: live.page.evaluate(PIXELS), [[*image.shape, *image.ravel().tolist()] for image in images])
 
 
