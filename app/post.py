@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from app.shot import Shot, Twin
+from pcmsim.errors import PCMLabError, sentence
 from training.records import TrialRecord
 
 SPACING = 0.025
@@ -69,7 +70,7 @@ class Post:
     def answer(self, number: int, future: Future[Any]) -> None:
         """Tell of the end of something that was asked for."""
         error = future.exception()
-        self._send("answer", number, None if error is not None else future.result(), error)
+        self._send("answer", number, None if error is not None else future.result(), _fit_to_travel(error))
 
     def _is_news(self, name: str, shot: Shot) -> bool:
         return self._sent is None or getattr(shot, name) is not getattr(self._sent, name)
@@ -89,6 +90,11 @@ def _is_next_trial(before: Shot | None, shot: Shot) -> bool:
     if before is None or shot.record is before.record:
         return False
     return before.running and shot.running and (before.run, before.config_version) == (shot.run, shot.config_version)
+
+
+def _fit_to_travel(error: BaseException | None) -> BaseException | None:
+    """Ours as it is, any other in words: what cannot be put together again would silence the page for good."""
+    return error if error is None or isinstance(error, PCMLabError) else PCMLabError(sentence(error))
 
 
 def _light(value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.priority import MODEST
-from pcmsim.errors import PCMLabError
+from pcmsim.errors import PCMLabError, sentence
 from training.race import Entry, LaneReport, Race, values
 from training.racing import Racing, new_name
 from training.ranking import Standing, rank
@@ -163,8 +163,8 @@ class Racer:
             self._keep(racing)
             for report in racing:
                 self._take(racing, report)
-        except PCMLabError as error:
-            self.notices.append(str(error))
+        except Exception as error:
+            self.notices.append(sentence(error))
         finally:
             self._end(racing)
 

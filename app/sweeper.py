@@ -17,7 +17,7 @@ from app.cells import Cells
 from app.priority import MODEST, be_modest
 from app.scout import Draft, check
 from app.shelves import InStore, Shelf
-from pcmsim.errors import PCMLabError
+from pcmsim.errors import sentence
 from training.jobs import Outcome
 from training.store import Store, row
 from training.sweep import Sweep
@@ -175,9 +175,9 @@ class Sweeper:
         be_modest()
         try:
             self._do(me, text, means)
-        except PCMLabError as error:
+        except Exception as error:
             if not self._stopped(me):
-                self.complain(str(error))
+                self.complain(sentence(error))
         finally:
             self._end(me)
 

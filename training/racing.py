@@ -94,7 +94,7 @@ class Racing:
         yield from map(self._noted, self._from_store())
         try:
             self._crews += [_Crew(share, self._nice, going=self._going) for share in self._shares]
-            self._go(self._going)
+            self._tell()
             while self._crews and not self._stopped:
                 for crew in wait_for(self._crews):
                     yield from map(self._noted, self._told_by(crew))
@@ -119,8 +119,11 @@ class Racing:
 
     def _go(self, going: bool) -> None:
         self._going = going
-        for crew in self._crews:
-            crew.go(going)
+        self._tell()
+
+    def _tell(self) -> None:
+        for crew in list(self._crews):  # Another thread may end or replace one meanwhile.
+            crew.go(self._going)
 
     def _from_store(self) -> Iterator[LaneReport]:
         for entry, job in self._kept.items():
@@ -154,6 +157,7 @@ class Racing:
         self._deaths += 1
         if self._deaths <= MOST_DEATHS:
             self._crews.append(_Crew(crew.jobs, self._nice, going=self._going))
+            self._tell()
             return
         why = f"its process has ended {self._deaths} times (exit code {crew.process.exitcode})"
         yield from (LaneReport(entry, status=FAILED, message=why) for entry in crew.jobs)

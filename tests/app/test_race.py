@@ -105,6 +105,18 @@ def test_a_paused_race_rests_and_a_stopped_one_is_over():
     until(lambda: not [p for p in multiprocessing.active_children() if p.name == racing.NAME])
 
 
+def test_a_race_that_ends_as_nobody_foresaw_says_so(store, monkeypatch):
+    def fail(racing):
+        raise KeyError("x")
+
+    monkeypatch.setattr("app.racer.Racing.__iter__", fail)
+    racer = Racer()
+    racer.begin(tiny("sign", seeds=(1,), trials=10))
+    until(lambda: racer.latest.over)
+    assert list(racer.notices) == ["KeyError: 'x'"]
+    assert not racer.latest.running
+
+
 def test_a_race_that_cannot_be_kept_is_run_all_the_same(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PCMLAB_STORE", str(tmp_path / "file"))

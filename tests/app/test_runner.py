@@ -114,6 +114,25 @@ def test_a_failure_comes_back_as_it_was_raised_and_is_one_notice(runner: Runner)
     assert list(runner.notices) == [str(raised.value)]
 
 
+class DemandingError(Exception):
+    """One that cannot be put together again from its text, as many libraries have."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def demand(trainer: Trainer) -> None:
+    raise DemandingError("this", "that")
+
+
+def test_a_failure_that_cannot_travel_comes_back_in_words_and_the_page_hears_on(runner: Runner) -> None:
+    with pytest.raises(PCMLabError, match="^DemandingError: this and that$"):
+        runner.ask(demand).result(20.0)
+    runner.step()
+    until(lambda: trial(runner) == 1)
+    assert list(runner.notices) == ["DemandingError: this and that"]
+
+
 @pytest.mark.parametrize(
     "error",
     [

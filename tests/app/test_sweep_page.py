@@ -274,6 +274,18 @@ def test_what_fails_is_told_in_the_librarys_words(text, means, said, tmp_path, m
     assert said in sweeper.notices[0]
 
 
+def test_a_failure_that_nobody_foresaw_is_told_too(store, monkeypatch):
+    def fail(self, *_):
+        raise KeyError("x")
+
+    monkeypatch.setattr(Sweeper, "_do", fail)
+    sweeper = Sweeper(files=True)
+    sweeper.begin(TEXT, Means(str(store)))
+    until(lambda: bool(sweeper.notices))
+    until(lambda: not sweeper.latest.running)
+    assert list(sweeper.notices) == ["KeyError: 'x'"]
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
