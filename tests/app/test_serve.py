@@ -13,7 +13,9 @@ from unittest.mock import PropertyMock
 
 import panel as pn
 import pytest
+from bokeh.application import Application
 from bokeh.document import Document
+from bokeh.server.tornado import BokehTornado
 from panel.io.state import set_curdoc
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
@@ -142,6 +144,16 @@ def test_serving_hands_the_limits_on_and_watches_its_loop(asked: dict[str, objec
     ((path, _, options),) = asked["extra_patterns"]
     assert path == "/health"
     assert options["report"] == host.health
+
+
+def test_the_server_looks_for_closed_tabs_as_often_and_waits_for_silent_ones_as_long_as_it_is_told(
+    asked: dict[str, object],
+) -> None:
+    """Under a name that nobody reads both would be taken without a word."""
+    serve.serve(port=0)
+    tornado = BokehTornado({"/": Application()}, **{name: asked[name] for name in asked if "unused" in name})
+    assert tornado._check_unused_sessions_milliseconds == serve.CHECK_MS
+    assert tornado._unused_session_lifetime_milliseconds == serve.UNUSED_LIFETIME_MS
 
 
 def test_serving_asks_the_environment(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
