@@ -35,6 +35,7 @@ VIEWS = {
     "budget": budget,
 }
 KINDS = {kind.label: name for name, kind in crossbar.KINDS.items()}
+PLAIN = {label: name for label, name in KINDS.items() if name == "weight"}
 CORES = "cores"
 """What the crossbar's card shows beside the kinds of heat map, while there are cores."""
 
@@ -147,7 +148,7 @@ class Board:
             return
         layer, g_max = shot.snapshot[self.layer.value], shot.config.device.model(None).g_max
         if turn in (None, CROSSBAR_TURN):
-            self._offer_cores(shot.config.core.enabled and not shot.chip)
+            self._offer(shot)
             self._draw_array(layer, g_max, shot)
         if turn in (None, CONDUCTANCE_TURN):
             shown = conductance.columns(layer, conductance.right_edge(layer, g_max))
@@ -158,11 +159,14 @@ class Board:
             self.views["asked"].show(shown)
             asked.fit(self.views["asked"], shown)
 
-    def _offer_cores(self, enabled: bool) -> None:
-        """Cores are shown once they are switched on, until they are switched off; a chip's are its own affair."""
-        options = KINDS | {CORES: CORES} if enabled else KINDS
-        if options != self.kind.options:
-            self.kind.param.update(options=options, value=CORES if enabled else "weight")
+    def _offer(self, shot: Shot) -> None:
+        """What there is to see: of digital weights no devices; cores once they are on, a chip's are its own affair."""
+        cores = {CORES: CORES} if shot.config.core.enabled and not shot.chip else {}
+        options = (PLAIN if shot.config.scheme.digital else KINDS) | cores
+        known, value = self.kind.options, self.kind.value
+        if options != known:
+            stays = value if value in options.values() else "weight"
+            self.kind.param.update(options=options, value=stays if cores.items() <= known.items() else CORES)
 
     def _draw_array(self, layer: LayerSnapshot, g_max: float, shot: Shot) -> None:
         kind = self.kind.value

@@ -38,7 +38,14 @@ class Comparison:
         self.ideal = responsive(pmui.Switch(label="Ideal weights", value=True, margin=(2, 0, 0, 4), **look))
         self.smoothing = responsive(
             pmui.IntSlider(
-                label="Smoothing", value=round(SMOOTHING), start=1, end=200, width=88, margin=(0, 12, 0, 6), **look
+                label="Smoothing",
+                value=round(SMOOTHING),
+                start=1,
+                end=200,
+                width=88,
+                margin=(0, 12, 0, 6),
+                tooltips=False,
+                **look,
             )
         )
         for widget in (self.ideal, self.smoothing):

@@ -157,6 +157,23 @@ def test_cores_are_shown_once_they_are_on_and_gone_once_they_are_off() -> None:
     assert "cores" not in board.figures()
 
 
+def test_of_digital_weights_no_devices_are_offered() -> None:
+    devices = RunConfig().with_values(SMALL)
+    digital = devices.with_values({"scheme": "float32"})
+    board = Board(dark=False, page=Nobody())
+    board.draw(shot_of(devices, 0), None)
+    board.kind.value = "age"
+    board.draw(shot_of(digital, 1), None)
+    assert (list(board.kind.options), board.kind.value) == (["weight"], "weight")
+    board.draw(shot_of(digital.with_values({"core.enabled": True}), 2), None)
+    assert (list(board.kind.options), board.kind.value) == (["weight", CORES], CORES)
+    board.draw(shot_of(devices.with_values({"core.enabled": True}), 3), None)
+    assert board.kind.value == CORES
+    board.kind.value = "G+"
+    board.draw(shot_of(devices, 4), None)
+    assert (list(board.kind.options), board.kind.value) == (list(KINDS), "G+")
+
+
 @pytest.mark.parametrize("preset", ["nandakumar2018", "joshi2020", "hermes"])
 def test_a_synapse_at_its_devices_maximum_is_saturated(preset: str) -> None:
     config = RunConfig().with_values({**SMALL, "device.preset": preset})
