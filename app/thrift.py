@@ -32,6 +32,14 @@ SPARE = """
   const plot = Bokeh.require("models/plots/plot_canvas").PlotView.prototype
   const {_after_resize} = part
   part._after_resize = function() { if (this.layout != null || this.is_layout_root) _after_resize.call(this) }
+  // What surrounds a plot may have taken note of its new box already, so that does not tell whether it fits.
+  plot.after_resize = function() {
+    this._resized = true
+    this.update_bbox()
+    const {width, height} = this.layout.bbox
+    if (width !== this.bbox.width || height !== this.bbox.height) this.compute_layout()
+    this.finish()
+  }
   plot.compute_layout = function() {
     this.measure_layout()
     this.update_bbox()

@@ -215,7 +215,7 @@ class LayoutDOMView {
   compute_layout() { written.push('page') }
 }
 class PlotView extends LayoutDOMView {}
-for (const step of ['measure_layout', 'update_bbox', '_compute_layout', 'after_layout'])
+for (const step of ['measure_layout', 'update_bbox', '_compute_layout', 'after_layout', 'finish'])
   PlotView.prototype[step] = () => written.push(step)
 const parts = {
   'core/dom': {InlineStyleSheet}, 'models/renderers/glyph_renderer': {GlyphRendererView},
@@ -268,16 +268,31 @@ def test_a_plot_is_laid_out_anew_when_labels_grow_or_become_much_smaller(flat: b
 def test_only_the_plot_that_changed_is_laid_out_anew() -> None:
     written = spared("""
 new LayoutDOMView({layout: null, is_layout_root: false})._after_resize()
-new PlotView({layout: {}, is_layout_root: false})._after_resize()
+new PlotView({layout: {}, is_layout_root: false}).compute_layout()
 new LayoutDOMView({layout: null, is_layout_root: true})._after_resize()
 console.log(JSON.stringify(written))
 """)
     assert written == ["measure_layout", "update_bbox", "_compute_layout", "after_layout", "page"]
 
 
+@pytest.mark.parametrize(("height", "anew"), [(157, False), (123, True)])
+def test_a_plot_that_no_longer_fits_its_box_is_laid_out_anew_whoever_noticed_first(height: int, anew: bool) -> None:
+    view = {"layout": {"bbox": {"width": 400, "height": 157}}, "bbox": {"width": 400, "height": height}}
+    written = spared(f"""
+new PlotView({json.dumps(view)}).after_resize()
+console.log(JSON.stringify(written))
+""")
+    steps = ["measure_layout", "update_bbox", "_compute_layout", "after_layout"] if anew else []
+    assert written == ["update_bbox", *steps, "finish"]
+
+
 @pytest.mark.parametrize(
     ("name", "method"),
     [
+        (
+            "UIElementView",
+            r"\n        after_resize\(\) \{\s*this\._resized = true;\s*if \(this\.update_bbox\(\)\) \{\s*this\._after_resize\(\);\s*\}\s*this\.finish\(\);\s*\}",
+        ),
         ("LayoutDOMView", r"_after_resize\(\) \{.*?this\.compute_layout\(\);"),
         (
             "LayoutDOMView",
