@@ -206,6 +206,8 @@ def test_a_twin_that_is_refused_is_not_listed(live: Live, said: list[str]) -> No
     live.sidebar.twin.options = {**live.sidebar.twin.options, "without gravity": "gravity"}
     assert paired(live, "read-noise") == ("read-noise", "read-noise")
     assert paired(live, "gravity") == ("read-noise", "read-noise")
+    until(lambda: live.runner.notices or said)
+    live.draw(None)
     assert "gravity" in said[0]
 
 
