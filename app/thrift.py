@@ -37,7 +37,7 @@ SPARE = """
     this._resized = true
     this.update_bbox()
     const {width, height} = this.layout.bbox
-    if (width !== this.bbox.width || height !== this.bbox.height) this.compute_layout()
+    if (width !== this.bbox.width || height !== this.bbox.height) this._after_resize()
     this.finish()
   }
   plot.compute_layout = function() {
