@@ -35,7 +35,7 @@ class Comparison:
         self._reference: Reference | None = None
         self._of: RunConfig | None = None
         look: dict[str, Any] = {"size": "small", "stylesheets": [SMALL]}
-        self.ideal = responsive(pmui.Switch(label="Ideal weights", value=True, margin=(2, 0, 0, 4), **look))
+        self.ideal = responsive(pmui.Switch(label="Ideal", value=True, margin=(2, 0, 0, 4), **look))
         self.smoothing = responsive(
             pmui.IntSlider(
                 label="Smoothing",
@@ -43,7 +43,7 @@ class Comparison:
                 start=1,
                 end=200,
                 width=88,
-                margin=(0, 12, 0, 6),
+                margin=(0, 6),
                 tooltips=False,
                 **look,
             )

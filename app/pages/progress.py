@@ -26,7 +26,7 @@ CALM = 100.0
 """Trials over which accuracies are smoothed at first: single decisions are right or wrong."""
 
 LOSS_KEY = '<i class="run">━━ run</i> &nbsp; ╍╍ silent'
-ACCURACY_KEY = '<i class="run">━━ {}</i> &nbsp; <i class="plus">━━ held out {}</i>'
+ACCURACY_KEY = '<i class="run">━ {}</i> <i class="plus">━ unseen {}</i>'
 
 
 class Progress:
@@ -55,7 +55,7 @@ class Progress:
         self.comparison = Comparison(self.redraw)
         self._head = head("Learning", LOSS_KEY)
         self.kind = pmui.Select(
-            options=[ACCURACY, LOSS, CONFUSION, EXAMPLES], value=LOSS, size="small", label="Learning view", width=104,
+            options=[ACCURACY, LOSS, CONFUSION, EXAMPLES], value=LOSS, size="small", label="Learning view", width=94,
             margin=0, stylesheets=[CHOICE], visible=False,
         )  # fmt: skip
         responsive(self.kind).param.watch(lambda _: self.redraw(), "value")

@@ -103,7 +103,7 @@ def rows(content: bytes) -> dict[str, list[str]]:
 
 def test_tables_hold_what_the_library_gives_for_the_same_run(stay) -> None:
     live = stay(QUERY)
-    live.page.get_by_role("switch", name="Ideal weights").click()
+    live.page.get_by_role("switch", name="Ideal").click()
     live.step_to(4)
     session, records = trained(CONFIG, 5)
     curve, drift = Curve(), Drift()

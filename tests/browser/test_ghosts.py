@@ -98,7 +98,7 @@ def test_the_reference_is_the_run_on_ideal_weights_and_can_be_hidden(visit) -> N
     expected = smoothed(learned(ideal(CONFIG.with_values({"seed": 11})), 40), SMOOTHING)
     assert shown["trial"][:40] == expected["trial"].tolist()
     assert shown["smooth"][:40] == near(expected["smooth"])
-    switch = live.page.get_by_role("switch", name="Ideal weights")
+    switch = live.page.get_by_role("switch", name="Ideal")
     switch.click()
     live.becomes(lambda: line(live, LIGHT.target)["trial"], [])
     switch.click()
