@@ -101,7 +101,8 @@ class Picker:
         self._widget.param.update(value=value, **look)
 
     def _moved(self, change: Any) -> None:
-        if change.new != self._shown:
+        """A browser may send what the list does not offer, or no longer: that is nobody's choice."""
+        if change.new != self._shown and change.new in self._widget.values:
             self._shown = change.new
             self._act(change.new)
 

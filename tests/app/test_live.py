@@ -173,6 +173,12 @@ def test_the_preset_list_tells_of_changes_and_takes_the_same_preset_again(live: 
     assert listed.value == "mixed-precision *"
 
 
+@pytest.mark.parametrize("sent", ["sign *", "/etc/passwd", None])
+def test_a_preset_that_is_not_offered_begins_nothing(live: Live, said: list[str], sent: str | None) -> None:
+    live.header.preset.value = sent
+    assert (live.preset, live._version, said) == ("mixed-precision", 0, [])
+
+
 def test_the_preset_list_follows_what_the_run_refused(live: Live, said: list[str]) -> None:
     live.settings.hidden = 4096
     assert live.header.preset.value == "mixed-precision"

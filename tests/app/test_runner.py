@@ -122,6 +122,7 @@ class DemandingError(Exception):
 
 
 def demand(trainer: Trainer) -> None:
+    """Fail as such a library does."""
     raise DemandingError("this", "that")
 
 

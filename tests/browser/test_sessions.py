@@ -27,10 +27,10 @@ from training.session import Session
 pytestmark = pytest.mark.browser
 
 SERVE = "from app.serve import serve; serve({port}, open_browser=False, max_sessions={most!r}, idle_minutes={idle!r})"
-LEAVE = 60.0
+LEAVE = 45.0
 """Seconds within which a visitor must find the place of a closed tab, and within which nothing of such tabs is left.
 
-On a busy machine a tab's goodbye is lost where the server writes to it before it reads: then it waits half a minute.
+On a busy machine a tab may go without a goodbye: then the server waits half a minute for it to come back.
 """
 
 
