@@ -58,14 +58,13 @@ def test_a_watched_run_equals_the_librarys_to_the_bit(runner: Runner) -> None:
     while trial(runner) < 60:
         runner.ask_snapshot()
         time.sleep(0.003)
-    runner.pause()
-    until(lambda: not runner.latest.running)
+    runner.pause()  # The pause is told of at once, the snapshot of where it stopped thereafter.
+    until(lambda: not runner.latest.running and runner.latest.snapshot_of == runner.latest.moment)
     shot, alone = runner.latest, Session(TINY)
     records = list(alone.run(trial(runner) + 1))
     assert shot.curve.columns()["loss"].tolist() == [record.loss for record in records]
     assert np.array_equal(shot.record.probe, records[-1].probe)
     assert np.array_equal(shot.record.hidden.neuron, records[-1].hidden.neuron)
-    assert shot.snapshot_of == shot.moment
     for layer, snapshot in alone.snapshot().items():
         assert np.array_equal(shot.snapshot[layer].weights, snapshot.weights)
         assert np.array_equal(shot.snapshot[layer].conductance, snapshot.conductance)
