@@ -27,25 +27,44 @@ SPARE = """
     const spare = flat ? this.bbox.height - height : this.bbox.width - width
     return spare < 0 || spare > 16
   }
-  // The browser arranges the page: a plot that changes concerns no other, a widget that does concerns none.
-  const part = Bokeh.require("models/layouts/layout_dom").LayoutDOMView.prototype
+  // The browser arranges the page: a widget that changes concerns no plot, and a plot no other. So what surrounds
+  // a plot may arrange itself as often as it likes: the plot is laid out anew for changes of its own, or of its size.
+  Bokeh.require("models/layouts/layout_dom").LayoutDOMView.prototype._after_resize = function() {}
+  const box = Bokeh.require("models/layouts/flex_box").FlexBoxView.prototype, arrange = box._update_layout
+  box._update_layout = function() {
+    arrange.call(this)
+    delete this.layout
+  }
   const plot = Bokeh.require("models/plots/plot_canvas").PlotView.prototype
-  const {_after_resize} = part
-  part._after_resize = function() { if (this.layout != null || this.is_layout_root) _after_resize.call(this) }
-  // What surrounds a plot may have taken note of its new box already, so that does not tell whether it fits.
+  const {render, update_layout, measure_layout, _compute_layout, after_layout, invalidate_layout} = plot
+  plot.render = function() {
+    render.call(this)
+    this._laid = null
+  }
+  plot.compute_layout = function() {
+    measure_layout.call(this)
+    this.update_bbox()
+    _compute_layout.call(this)
+    after_layout.call(this)
+    this._layout_computed = true
+    this._laid = this.bbox
+  }
+  plot.invalidate_layout = function() {
+    invalidate_layout.call(this)
+    update_layout.call(this)
+    this.compute_layout()
+  }
+  plot.update_layout = function() { if (this._laid == null) update_layout.call(this) }
+  plot.measure_layout = plot.after_layout = function() {}
+  plot._compute_layout = function() {
+    const {width, height} = this.bbox
+    if (this._laid == null || this._laid.width !== width || this._laid.height !== height) this.compute_layout()
+  }
   plot.after_resize = function() {
     this._resized = true
     this.update_bbox()
-    const {width, height} = this.layout.bbox
-    if (width !== this.bbox.width || height !== this.bbox.height) this._after_resize()
-    this.finish()
-  }
-  plot.compute_layout = function() {
-    this.measure_layout()
-    this.update_bbox()
     this._compute_layout()
-    this.after_layout()
-    this._layout_computed = true
+    this.finish()
   }
 }
 """

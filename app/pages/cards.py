@@ -15,13 +15,15 @@ CARD = """
   overflow: hidden; min-width: 0; min-height: 0; position: relative; align-self: stretch !important }
 """
 HEAD = """
+:host { container-type: inline-size }
 .head { display: flex; align-items: baseline; gap: 10px; padding: 6px 8px 0 12px; white-space: nowrap; height: 22px }
 .head h2 { font-size: calc(13px * var(--text, 1)); font-weight: 700; margin: 0; flex: none;
   color: var(--panel-on-surface-color) }
 .head .note { font-size: calc(11.5px * var(--text, 1));
   color: var(--panel-on-secondary-color); overflow: hidden; text-overflow: ellipsis }
 .head .note + .note { margin-left: auto }
-.head i { font-style: normal; font-weight: 500 }
+.head i { font-style: normal; font-weight: 500 } .head b { font-weight: inherit }
+@container (max-width: 150px) { .head { gap: 6px; padding-right: 0 } .head b { display: none } }
 .head i.run { color: var(--run) } .head i.twin { color: var(--twin) }
 .head a.lane { margin-right: 12px; font-weight: 500; text-decoration: none }
 .head a.lane:hover { text-decoration: underline }
@@ -40,6 +42,10 @@ BOARD = """
   position: relative; grid-template-columns: repeat(60, minmax(0, 1fr));
   grid-template-rows: minmax(0, 1.25fr) minmax(0, 1fr) minmax(172px, .76fr) auto;
   background: var(--panel-background-color) }
+@media (min-height: 800px) {  /* Large text has room for its words below a plot. */
+  :host(.board) { grid-template-rows: minmax(0, 1.25fr) minmax(0, 1fr)
+    minmax(calc(172px + 300px * (var(--text, 1) - 1)), .76fr) auto }
+}
 :host(.board) > [style*="grid-area: a"] { grid-area: 1 / 1 / 2 / 36 !important }
 :host(.board) > [style*="grid-area: l"] { grid-area: 1 / 36 / 2 / 61 !important }
 :host(.board) > [style*="grid-area: x"] { grid-area: 2 / 1 / 3 / 23 !important }

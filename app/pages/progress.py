@@ -26,7 +26,8 @@ CALM = 100.0
 """Trials over which accuracies are smoothed at first: single decisions are right or wrong."""
 
 LOSS_KEY = '<i class="run">━━ run</i> &nbsp; ╍╍ silent'
-ACCURACY_KEY = '<i class="run">━ {}</i> <i class="plus">━ unseen {}</i>'
+ACCURACY_KEY = '<i class="run"><b>━ </b>{}</i> <i class="plus"><b>━ unseen </b>{}</i>'
+"""What is in bold is left out where there is no room for it."""
 
 
 class Progress:

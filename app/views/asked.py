@@ -114,6 +114,6 @@ def honesty(compared: Honesty | None) -> str:
     layers = ", ".join(f"{layer} <b>{value:.2f}</b>" for layer, value in compared.cosine.items())
     symmetric = ", ".join(f"{value:.2f}" for value in compared.symmetric.values())
     return (
-        f'<p class="honesty">Cosine of e-prop with BPTT, trial {compared.trial:,}: {layers}. '
-        f"With symmetric feedback: {symmetric}.</p>"
+        f'<p class="honesty">Cosine with BPTT, trial {compared.trial:,}: {layers}; '
+        f"with symmetric feedback {symmetric}.</p>"
     )

@@ -150,5 +150,5 @@ def test_the_comparison_with_backpropagation_in_words() -> None:
     text = re.sub("<[^>]*>", "", asked.honesty(compared))
     assert "trial 1,234" in text
     assert "input 0.12, recurrent -0.46, output 1.00" in text
-    assert "symmetric feedback: 0.50, 0.25, 1.00" in text
+    assert "symmetric feedback 0.50, 0.25, 1.00" in text
     assert asked.honesty(None) == ""

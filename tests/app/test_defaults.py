@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
+from bokeh.core.has_props import HasProps
 from bokeh.core.property.descriptors import PropertyDescriptor
 from bokeh.document import Document
 from bokeh.model import Model
@@ -14,14 +13,13 @@ from bokeh.themes import Theme
 from app import defaults, theme
 from app.views import activity
 
-INSTALLED = PropertyDescriptor._get_default
-
 
 @pytest.fixture
-def looked_up() -> Iterator[None]:
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner, name in ((PropertyDescriptor, "_get_default"), (PropertyDescriptor, "has_unstable_default")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(HasProps, "themed_values", HasProps.themed_values)
     defaults.install()
-    yield
-    PropertyDescriptor._get_default = INSTALLED
 
 
 def models() -> list[Model]:
@@ -48,6 +46,19 @@ def test_every_default_of_every_model_is_the_same() -> None:
 
 
 @pytest.mark.usefixtures("looked_up")
+def test_whether_a_model_has_a_default_of_its_own_is_the_same() -> None:
+    found = set()
+    for model in models():
+        for name in sorted(model.properties()):
+            descriptor = model.lookup(name)
+            if isinstance(descriptor, PropertyDescriptor):
+                expected = defaults._original_unstable(descriptor, model)
+                assert [descriptor.has_unstable_default(model) for _ in range(2)] == [expected] * 2
+                found.add(expected)
+    assert found == {True, False}
+
+
+@pytest.mark.usefixtures("looked_up")
 def test_defaults_that_may_change_are_each_models_own() -> None:
     first, second = Range1d(), Range1d()
     first.tags.append("mine")
@@ -63,3 +74,5 @@ def test_a_theme_goes_before() -> None:
     document.add_root(themed)
     assert themed.start == -1
     assert Range1d(end=2).start == 0
+    document.theme = Theme(json={})
+    assert themed.start == 0

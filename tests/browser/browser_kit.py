@@ -24,6 +24,15 @@ FLAGS = [
 WAIT = 45_000
 expect.set_options(timeout=WAIT)
 COLUMN = "Bokeh.documents[0].get_model_by_name('{}').data.{}[0]"
+UNFIT = """() => [...Bokeh.index.all_views()].filter((v) => v.model.type === 'Figure' && v.bbox.width > 0)
+  .filter((v) => {
+    const {width, height} = v.el.getBoundingClientRect(), canvas = v.canvas_view.bbox, {layout} = v
+    const tracks = (axis) => getComputedStyle(v.el)[`gridTemplate${axis}`].split(' ').map(parseFloat)
+    const off = [layout.bbox.height - height, layout.bbox.width - width, canvas.height - height, canvas.width - width]
+    return off.some((pixels) => Math.abs(pixels) >= 1) || layout.bottom_panel.bbox.height > tracks('Rows')[2]
+      || layout.left_panel.bbox.width > tracks('Columns')[0]
+  }).map((v) => v.model.below[0]?.axis_label ?? v.model.left[0]?.axis_label ?? 'raster')"""
+"""Plots that do not fill their places, or have less room for their axes than these take: both would be cut."""
 FIND = """(label) => {
   const view = [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure'
     && v.model.below.some((axis) => axis.axis_label === label))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from browser_kit import WAIT
+from browser_kit import UNFIT, WAIT
 from library_kit import trained
 from playwright.sync_api import expect
 
@@ -42,12 +42,6 @@ def test_points_and_cosine_are_those_of_the_snapshot(stay) -> None:
         expect(live.page.get_by_text(f"cosine {cosine:.2f}", exact=True)).to_be_visible(timeout=WAIT)
 
 
-UNFIT = """() => [...Bokeh.index.all_views()].filter((v) => v.model.type === 'Figure' && v.bbox.width > 0)
-  .filter((v) => Math.abs(v.layout.bbox.height - v.el.getBoundingClientRect().height) >= 1)
-  .map((v) => v.model.below[0]?.axis_label ?? 'raster')"""
-"""Plots that are drawn higher or lower than their places, so that they would meet the text below."""
-
-
 def test_nothing_has_been_asked_without_learning(visit) -> None:
     live = visit("?learning.lr_input=0&learning.lr_recurrent=0&learning.lr_output=0")
     live.step_to(1)
@@ -65,7 +59,7 @@ def test_backpropagation_is_asked_about_the_next_trial(stay) -> None:
     symmetric = ", ".join(f"{value:.2f}" for value in compared.symmetric.values())
     live.button("Compare with BPTT").click()
     expect(live.page.locator(".honesty")).to_have_text(
-        f"Cosine of e-prop with BPTT, trial {TRIAL + 1}: {cosines}. With symmetric feedback: {symmetric}.", timeout=WAIT
+        f"Cosine with BPTT, trial {TRIAL + 1}: {cosines}; with symmetric feedback {symmetric}.", timeout=WAIT
     )
     assert compared.cosine["output"] == pytest.approx(1.0)
     live.becomes(lambda: live.page.evaluate(UNFIT), [])

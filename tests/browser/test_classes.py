@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_accuracy_is_the_share_of_right_decisions_and_chance_is_marked(digits: L
     digits.becomes(read, [round(float(np.float32(np.average(right, weights=weights))), 5)])
     [chance] = [line for line in digits.drawn("Line", "trial", "baseline") if line["baseline"][:1] == [0.1]]
     assert chance["baseline"] == [0.1, 0.1]
+
+
+def test_both_accuracies_are_read_whole_on_a_laptop_too(digits: Live) -> None:
+    whole = r"^(━ )?\d+% (━ unseen )?(\d+%|–)$"
+    for size in ({"width": 1280, "height": 720}, {"width": 1440, "height": 900}):
+        digits.page.set_viewport_size(size)
+        told = digits.page.locator(".head .note").filter(has_text="unseen")
+        digits.becomes(lambda told=told: told.evaluate("(el) => el.scrollWidth <= el.clientWidth"), True)
+        expect(told).to_have_text(re.compile(whole), use_inner_text=True)
 
 
 def test_evidence_of_each_class_is_drawn_and_the_decision_told(digits: Live) -> None:

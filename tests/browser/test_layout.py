@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from browser_kit import WAIT, Live
+from browser_kit import UNFIT, WAIT, Live
 from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
@@ -58,6 +58,8 @@ NEIGHBOURS = f"""() => {{ {EVERY}
   return inRow.flatMap((host) => parts(host).flatMap((part) => beside(host)
     .filter((el) => meets(part.getBoundingClientRect(), el.getBoundingClientRect())).map(() => text(part))))
 }}"""
+LABEL = """() => [...Bokeh.index.all_views()].find((v) => v.model.type === 'Figure' && v.model.below.length)
+  .model.below[0].axis_label_text_font_size"""
 PLOTS = """() => [...Bokeh.index.all_views()].filter((v) => v.model.type === 'Figure' && v.el.getClientRects().length)
   .map((v) => {
     v.el.scrollIntoView({block: 'nearest'})
@@ -141,3 +143,16 @@ def test_no_two_cards_overlap(screen: Live) -> None:
 
 def test_no_control_lies_over_the_title_of_its_card(screen: Live) -> None:
     assert screen.page.evaluate(NEIGHBOURS) == []
+
+
+def test_plots_fill_their_places_in_large_text_too(devices: dict[bool, Live]) -> None:
+    live = devices[False]
+    sizes = []
+    for name in ("desk", "projector"):
+        live.page.set_viewport_size(dict(zip(("width", "height"), SCREENS[name], strict=True)))
+        for _ in range(2):
+            live.button("Large text").click()
+            settle(live)
+            live.becomes(lambda: live.page.evaluate(UNFIT), [])
+            sizes.append(live.page.evaluate(LABEL))
+    assert sizes == ["17px", "12px"] * 2
