@@ -14,6 +14,8 @@ from training.inspection import CellReport, Device
 MARKS = {False: "circle", True: "x"}
 """A write that only SET, and one that RESET first."""
 
+WRITTEN, UNWRITTEN = "trial of each write, × with RESET", "not written so far"
+
 JITTER = 0.32
 
 
@@ -32,7 +34,7 @@ def build(palette: Palette) -> View:
     """
     view = View({}, {})
     height = Range1d(0.0, 2.0)
-    _figure(view, "writes", height, "trial", {"trial": [], "conductance": [], "colour": [], "marker": []})
+    _figure(view, "writes", height, UNWRITTEN, {"trial": [], "conductance": [], "colour": [], "marker": []})
     _figure(view, "reads", height, "G+      reads now      G−", {"place": [], "conductance": [], "colour": []})
     view.figures["writes"].add_glyph(
         view.sources["writes"],
@@ -100,6 +102,7 @@ def fit(view: View, shown: Columns, trial: int) -> None:
     """Move the axes to hold what is shown; `trial` is the latest one."""
     heights = [*shown["writes"]["conductance"], *shown["reads"]["conductance"], *shown["now"]["conductance"]]
     writes = view.figures["writes"]
+    writes.xaxis[0].axis_label = WRITTEN if len(shown["writes"]["trial"]) else UNWRITTEN
     _, end = follow(span_of(writes.y_range), 0.0, max([1.0, *map(float, heights)]), margin=0.08, slack=2.5)
     move(writes.y_range, (0.0, end))
     first = float(min(shown["writes"]["trial"], default=0.0))

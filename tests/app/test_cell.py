@@ -121,6 +121,16 @@ def test_axes_hold_all_writes_and_reads_and_stay_while_they_can(report: CellRepo
     assert view.figures["reads"].y_range is view.figures["writes"].y_range
 
 
+def test_an_axis_without_a_write_says_so(report: CellReport) -> None:
+    view, shown = cell.build(LIGHT), cell.columns(report, LIGHT)
+    fresh = {**shown, "writes": {name: [] for name in shown["writes"]}}
+    labels = []
+    for columns in (fresh, shown, fresh):
+        cell.fit(view, columns, TRIALS)
+        labels.append(view.figures["writes"].xaxis[0].axis_label)
+    assert labels == [cell.UNWRITTEN, cell.WRITTEN, cell.UNWRITTEN]
+
+
 def test_the_numbers_are_those_of_the_synapse(session: Session, place: tuple[int, int], report: CellReport) -> None:
     told, watch = listed(cell.table(report)), session.updates.watch["input"]
     assert float(told["weight now"]) == pytest.approx(float(session.snapshot()["input"].weights[place]), abs=5.1e-4)
