@@ -214,13 +214,15 @@ class LayoutDOMView {
   _after_resize() { this.compute_layout() }
   compute_layout() { written.push('page') }
 }
+class FlexBoxView extends LayoutDOMView { _update_layout() { written.push('arrange'); this.layout = {} } }
 class PlotView extends LayoutDOMView {}
-for (const step of ['measure_layout', 'update_bbox', '_compute_layout', 'after_layout', 'finish'])
-  PlotView.prototype[step] = () => written.push(step)
+for (const step of ['render', 'invalidate_layout', 'update_layout', 'measure_layout', 'update_bbox', '_compute_layout',
+  'after_layout', 'finish']) PlotView.prototype[step] = () => written.push(step)
 const parts = {
   'core/dom': {InlineStyleSheet}, 'models/renderers/glyph_renderer': {GlyphRendererView},
   'core/visuals/visual': {VisualProperties}, 'core/layout/side_panel': {SideLayout},
   'models/layouts/layout_dom': {LayoutDOMView}, 'models/plots/plot_canvas': {PlotView},
+  'models/layouts/flex_box': {FlexBoxView},
 }
 const Bokeh = {require: (name) => parts[name]}
 """
@@ -265,25 +267,54 @@ def test_a_plot_is_laid_out_anew_when_labels_grow_or_become_much_smaller(flat: b
     assert spared(program) is anew
 
 
-def test_only_the_plot_that_changed_is_laid_out_anew() -> None:
+LAID = ["measure_layout", "update_bbox", "_compute_layout", "after_layout"]
+"""What a plot does to be laid out."""
+
+
+def test_what_surrounds_plots_arranges_itself_and_keeps_no_layout_of_theirs() -> None:
     written = spared("""
-new LayoutDOMView({layout: null, is_layout_root: false})._after_resize()
-new PlotView({layout: {}, is_layout_root: false}).compute_layout()
-new LayoutDOMView({layout: null, is_layout_root: true})._after_resize()
+const box = new FlexBoxView({})
+box._update_layout()
+box._after_resize()
+new LayoutDOMView({is_layout_root: true})._after_resize()
+console.log(JSON.stringify([written, 'layout' in box]))
+""")
+    assert written == [["arrange"], False]
+
+
+@pytest.mark.parametrize(
+    ("change", "steps"),
+    [
+        ("for (const step of ['update_layout', 'measure_layout', '_compute_layout', 'after_layout']) plot[step]()", []),
+        ("plot.bbox = {width: 400, height: 156}; plot._compute_layout()", LAID),
+        ("plot.bbox = {width: 401, height: 157}; plot._compute_layout()", LAID),
+        ("plot.compute_layout()", LAID),
+        ("plot.invalidate_layout()", ["invalidate_layout", "update_layout", *LAID]),
+        ("plot.render(); plot.update_layout(); plot._compute_layout()", ["render", "update_layout", *LAID]),
+    ],
+)
+def test_a_plot_is_laid_out_anew_for_changes_of_its_own_alone(change: str, steps: list[str]) -> None:
+    written = spared(f"""
+const plot = new PlotView({{bbox: {{width: 400, height: 157}}}})
+plot.update_layout()
+plot._compute_layout()
+written.push('change')
+{change}
 console.log(JSON.stringify(written))
 """)
-    assert written == ["measure_layout", "update_bbox", "_compute_layout", "after_layout", "page"]
+    assert written == ["update_layout", *LAID, "change", *steps]
 
 
 @pytest.mark.parametrize(("height", "anew"), [(157, False), (123, True)])
 def test_a_plot_that_no_longer_fits_its_box_is_laid_out_anew_whoever_noticed_first(height: int, anew: bool) -> None:
-    view = {"layout": {"bbox": {"width": 400, "height": 157}}, "bbox": {"width": 400, "height": height}}
     written = spared(f"""
-new PlotView({json.dumps(view)}).after_resize()
+const plot = new PlotView({{bbox: {{width: 400, height: 157}}}})
+plot.compute_layout()
+plot.bbox = {{width: 400, height: {height}}}
+plot.after_resize()
 console.log(JSON.stringify(written))
 """)
-    steps = ["measure_layout", "update_bbox", "_compute_layout", "after_layout"] if anew else []
-    assert written == ["update_bbox", *steps, "finish"]
+    assert written == [*LAID, "update_bbox", *(LAID if anew else []), "finish"]
 
 
 @pytest.mark.parametrize(
@@ -298,6 +329,15 @@ console.log(JSON.stringify(written))
             "LayoutDOMView",
             r"\n        compute_layout\(\) \{.*?this\.measure_layout\(\);\s*this\.update_bbox\(\);\s*this\._compute_layout\(\);\s*this\.after_layout\(\);",
         ),
+        (
+            "LayoutDOMView",
+            r"\n        update_layout\(\) \{.*?child_view\.update_layout\(\);\s*\}\s*this\._update_layout\(\);",
+        ),
+        ("LayoutDOMView", r"\n        measure_layout\(\) \{.*?child_view\.measure_layout\(\);"),
+        ("LayoutDOMView", r"\n        _compute_layout\(\) \{.*?\} *\n *else \{.*?child_view\._compute_layout\(\);"),
+        ("LayoutDOMView", r"\n        after_layout\(\) \{.*?child_view\.after_layout\(\);"),
+        ("LayoutDOMView", r"\n        invalidate_layout\(\) \{.*?this\.parent\.invalidate_layout\(\);"),
+        ("FlexBoxView", r"_update_layout\(\) \{.*?this\.layout = new .*?delete this\.layout;"),
         ("InlineStyleSheet", r"_update\(css\) \{\s*this\.el\.textContent = css;\n"),
         ("VisualProperties", r"_get_css_value\(name\) \{"),
         ("RendererView", r"update_position\(\) \{"),
