@@ -82,7 +82,7 @@ def test_the_ranking_is_handed_out_as_it_stands(race: Live) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_grave(race: Live, dark: bool) -> None:
     race.darken(dark)
-    assert race.grave() == []
+    race.becomes(race.grave, [])
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)], ids=str)

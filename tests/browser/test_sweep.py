@@ -102,7 +102,7 @@ def test_the_table_of_cells_and_the_text_are_handed_out(sweep: Live) -> None:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_grave(sweep: Live, dark: bool) -> None:
     sweep.darken(dark)
-    assert sweep.grave() == []
+    sweep.becomes(sweep.grave, [])
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1024, 768)], ids=str)
