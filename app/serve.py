@@ -40,6 +40,12 @@ WORKERS = (runner.NAME, racing.NAME, pools.NAME)
 View = pmui.Page | pn.pane.HTML
 UNUSED_LIFETIME_MS = 30_000
 CHECK_MS = 2_000
+QUIET = 30.0
+"""Seconds that a connection may be without a request.
+
+Tornado waits an hour, and what waits is forgotten only after its time: of a visitor who left, little things that lie
+between those of others and keep the Python heap's megabytes around them from the system.
+"""
 LARGEST_MESSAGE = 100 * 2**20
 """Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
 
@@ -218,6 +224,7 @@ def _listen(house: Host, **where: Any) -> None:
         unused_session_lifetime_milliseconds=UNUSED_LIFETIME_MS,
         check_unused_sessions_milliseconds=CHECK_MS,
         websocket_max_message_size=LARGEST_MESSAGE,
+        http_server_kwargs={"idle_connection_timeout": QUIET},
         extra_patterns=[("/health", Health, {"report": house.health})],
         **where,
     )

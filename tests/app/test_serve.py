@@ -17,6 +17,7 @@ from bokeh.application import Application
 from bokeh.document import Document
 from bokeh.server.tornado import BokehTornado
 from panel.io.state import set_curdoc
+from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
@@ -154,6 +155,12 @@ def test_the_server_looks_for_closed_tabs_as_often_and_waits_for_silent_ones_as_
     tornado = BokehTornado({"/": Application()}, **{name: asked[name] for name in asked if "unused" in name})
     assert tornado._check_unused_sessions_milliseconds == serve.CHECK_MS
     assert tornado._unused_session_lifetime_milliseconds == serve.UNUSED_LIFETIME_MS
+
+
+def test_a_connection_without_a_request_is_given_up_long_before_an_hour(asked: dict[str, object]) -> None:
+    serve.serve(port=0)
+    listening = HTTPServer(lambda request: None, **asked["http_server_kwargs"])
+    assert listening.conn_params.header_timeout == serve.QUIET < 60.0
 
 
 def test_serving_asks_the_environment(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
