@@ -124,7 +124,6 @@ class Host:
         self.visitors = Visitors(limits.sessions)
         self.monitor = LoopMonitor()
         self.vitals = Vitals(self.monitor)
-        self.tidying = tidy.Tidying()
 
     def watch(self) -> None:
         """Measure the running loop's lag; from now on a browser that goes in the middle of a frame is no error."""
@@ -173,12 +172,8 @@ class Host:
     def _attached(self, served: Served, document: Document) -> pmui.Page:
         """A page, streaming into its document."""
         served.attach(document)
-        document.on_session_destroyed(lambda _: self._end(document, served.page))
+        document.on_session_destroyed(lambda _: _forget(document, served.page))
         return served.page
-
-    def _end(self, document: Document, page: pmui.Page) -> None:
-        _forget(document, page)
-        self.tidying.soon()
 
 
 def page() -> View:

@@ -9,9 +9,12 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
+import panel.io.document as panel_documents
 import pytest
+from bokeh.document import Document
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.testing import bind_unused_port
@@ -99,23 +102,44 @@ def test_a_connection_is_closed_once(connection, closed):
     assert len(calls) == closed
 
 
-def test_memory_is_given_back_once_for_all_sessions_that_ended(monkeypatch):
-    calls = []
-    monkeypatch.setattr(tidy, "give_back", lambda: calls.append(1))
+@pytest.fixture
+def tidied(monkeypatch):
+    """What is done after the end of sessions, in order; it does not take long here."""
+    done = []
+    monkeypatch.setattr(tidy.gc, "collect", lambda: done.append("collected"))
+    monkeypatch.setattr(tidy, "give_back", lambda: done.append("given back"))
     monkeypatch.setattr(tidy, "PATIENCE", 0.05)
+    return done
 
+
+def test_garbage_is_collected_before_its_memory_is_given_back_once_for_all_sessions_that_ended(tidied):
     async def ends():
         tidying = tidy.Tidying()
         for _ in range(3):
             tidying.soon()
         await asyncio.sleep(0.2)
-        first = len(calls)
+        first = list(tidied)
         tidying.soon()
         await asyncio.sleep(0.2)
         return first
 
-    assert asyncio.run(ends()) == 1
-    assert len(calls) == 2
+    assert asyncio.run(ends()) == ["collected", "given back"]
+    assert tidied == ["collected", "given back"] * 2
+
+
+def test_every_document_that_panel_destroys_is_tidied_up_after(tidied, monkeypatch):
+    monkeypatch.setattr(panel_documents, "GC_DEBOUNCE", 0.05)
+    monkeypatch.setattr(panel_documents, "_garbage_collect", None)
+    tidy.tidy_after_documents()
+
+    async def ends():
+        document = Document()
+        document.destroy = partial(panel_documents._destroy_document, document)
+        document.destroy(None)
+        await asyncio.sleep(0.3)
+
+    asyncio.run(ends())
+    assert tidied == ["collected", "given back"]
 
 
 def test_freed_memory_goes_back():
