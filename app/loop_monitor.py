@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import statistics
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import psutil
 from tornado.web import RequestHandler
 
@@ -49,7 +48,9 @@ class LoopMonitor:
 
     def __init__(self, period: float = PERIOD, span: float = SPAN) -> None:
         self.period, self.span = period, span
-        self._notes: deque[tuple[float, float]] = deque(maxlen=round(span / period))
+        # Not in objects: fifty a second, kept for a minute, they would keep the memory around them from being freed.
+        self._moments, self._late = np.full((2, round(span / period)), -np.inf)
+        self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         # An empty one: the present one may hold a visitor's document, and the timer never ends.
         self._context = contextvars.Context()
@@ -65,7 +66,7 @@ class LoopMonitor:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop = loop
-            self._notes.clear()
+            self._moments.fill(-np.inf)
             self._set(loop)
 
     def lag(self) -> Lag:
@@ -73,10 +74,8 @@ class LoopMonitor:
         if self._loop is None:
             return Lag(0.0, 0.0, 0.0)
         oldest = self._loop.time() - self.span
-        late = sorted(lateness for moment, lateness in tuple(self._notes) if moment >= oldest)
-        if not late:
-            return Lag(0.0, 0.0, 0.0)
-        return Lag(statistics.median(late), late[int(0.95 * (len(late) - 1))], late[-1])
+        late = self._late[self._moments >= oldest]
+        return Lag(*np.quantile(late, (0.5, 0.95, 1.0)).tolist()) if late.size else Lag(0.0, 0.0, 0.0)
 
     def _set(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + self.period
@@ -85,8 +84,13 @@ class LoopMonitor:
     def _went_off(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if loop is self._loop:
             now = loop.time()
-            self._notes.append((now, max(0.0, now - due)))
+            self._note(now, max(0.0, now - due))
             self._set(loop)
+
+    def _note(self, moment: float, lateness: float) -> None:
+        place = self._count % len(self._moments)
+        self._moments[place], self._late[place] = moment, lateness
+        self._count += 1
 
 
 class Vitals:

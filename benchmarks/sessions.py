@@ -327,8 +327,12 @@ async def come_and_go(server: Server, visits: int, together: int, stay: float, p
 
 
 def at_rest(server: Server) -> dict[str, Any]:
-    """Health once every session that nobody uses should have ended."""
-    time.sleep(LIFETIME + 15.0)
+    """Health once every session that nobody uses has ended and its memory was given back.
+
+    A tab whose goodbye got lost is given up up to two seconds after its lifetime, and two waits of five seconds follow:
+    Panel's, after which it lets go of a document, and that of giving memory back.
+    """
+    time.sleep(LIFETIME + 30.0)
     return server.health()
 
 

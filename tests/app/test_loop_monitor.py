@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from bokeh.application import Application
@@ -80,8 +81,8 @@ def test_only_the_last_span_counts_and_the_ring_is_bounded(monkeypatch: pytest.M
     lag = monitor.lag()
     assert lag.max == pytest.approx(late[-1])
     assert late[0] <= lag.median <= late[-1]
-    assert lag.p95 == pytest.approx(late[8])
-    assert len(monitor._notes) == 10
+    assert late[-2] <= lag.p95 <= late[-1]
+    assert len(monitor._late) == 10
     loop.now += 10.0
     assert monitor.lag() == NOTHING
 
@@ -99,7 +100,7 @@ def test_it_follows_to_another_loop() -> None:
     async def live() -> int:
         monitor.start()
         await asyncio.sleep(0.1)
-        return len(monitor._notes)
+        return int((monitor._moments > -np.inf).sum())
 
     assert asyncio.run(live()) > 2
     assert asyncio.run(live()) > 2
