@@ -193,7 +193,7 @@ def _disagree(s: Situation) -> Words | None:
     if type(s.config.scheme) not in PROMPT or cosine is None or cosine >= DISAGREE:
         return None
     return Words(
-        f"What the devices do hardly follows what e-prop asks: the cosine between the two is {cosine:.2f}.",
+        f"What the devices do hardly follows what e-prop asks: the cosine between the two is {cosine:z.2f}.",
         'The weights wander instead of descending. Try another "Scheme", such as Mixed precision.',
         "Scheme",
     )

@@ -144,9 +144,21 @@ def _first_trials(s: Situation) -> Words | None:
     )
 
 
+@rule("forgotten", PROGRESS)
+def _forgotten(s: Situation) -> Words | None:
+    if not s.forgotten:
+        return None
+    return Words(
+        f"The error was down to {s.best:.2g} and is {s.loss:.2g}, a silent network makes {s.silence:.2g}: "
+        "what was learned is lost again.",
+        'One large change can undo much, and the next trials may mend it. If it comes back, lower "Learning rates".',
+        "Learning rates",
+    )
+
+
 def _progress(name: str, over: float, upto: float, text: str, advice: str, control: str = "") -> None:
     def look(s: Situation) -> Words | None:
-        if s.trials < FIRST or not over < s.share <= upto:
+        if s.trials < FIRST or s.forgotten or not over < s.share <= upto:
             return None
         learned = text.format(way=percent(1.0 - s.share))
         return Words(f"The error is {s.loss:.2g}, a silent network makes {s.silence:.2g}: {learned}", advice, control)

@@ -14,6 +14,9 @@ from training.records import TrialRecord, finite
 ALARM, OBSTACLE, NOTICE, PROGRESS = 3, 2, 1, 0
 """Severities: the run is broken; it cannot learn; something stands in its way; how far it is."""
 
+HELD = 0.7
+"""Error over that of a silent network below which a run has learned something that it can lose."""
+
 FIRST = 3
 """Trials before causes are named: meters of recent updates need some."""
 
@@ -39,6 +42,8 @@ class Situation:
         Trials done.
     baseline : float, optional
         Mean error of a silent network; that of the latest trial if left out.
+    best : float, optional
+        Lowest smoothed error so far; not known if left out.
     """
 
     record: TrialRecord
@@ -47,6 +52,7 @@ class Situation:
     loss: float
     trials: int
     baseline: float | None = None
+    best: float | None = None
 
     @property
     def silence(self) -> float:
@@ -57,6 +63,12 @@ class Situation:
     def share(self) -> float:
         """Smoothed error over that of a silent network."""
         return finite(self.loss) / max(self.silence, 1e-12)
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the run does not learn now, but had learned something."""
+        had = self.best is not None and self.best < HELD * self.silence
+        return had and self.trials >= FIRST and self.share > LEARNING
 
     @property
     def struggling(self) -> bool:

@@ -90,7 +90,7 @@ def cosine(layer: LayerSnapshot) -> float | None:
 def note(layer: LayerSnapshot) -> str:
     """The cosine in words."""
     value = cosine(layer)
-    return "no change yet" if value is None else f"cosine {value:.2f}"
+    return "no change yet" if value is None else f"cosine {value:z.2f}"
 
 
 def fit(view: View, shown: Columns) -> None:
@@ -111,8 +111,8 @@ def honesty(compared: Honesty | None) -> str:
     """The latest comparison of e-prop with backpropagation through time, as HTML."""
     if compared is None:
         return ""
-    layers = ", ".join(f"{layer} <b>{value:.2f}</b>" for layer, value in compared.cosine.items())
-    symmetric = ", ".join(f"{value:.2f}" for value in compared.symmetric.values())
+    layers = ", ".join(f"{layer} <b>{value:z.2f}</b>" for layer, value in compared.cosine.items())
+    symmetric = ", ".join(f"{value:z.2f}" for value in compared.symmetric.values())
     return (
         f'<p class="honesty">Cosine with BPTT, trial {compared.trial:,}: {layers}; '
         f"with symmetric feedback {symmetric}.</p>"

@@ -125,7 +125,7 @@ def draw(view: View, plot: figure) -> None:
         x="x", y="y", text="text", y_offset=-1, text_align={"field": "align"}, text_baseline="bottom",
         text_font=value(FONT), text_color=colour, background_fill_alpha=0.7, padding=1,
     )  # fmt: skip
-    plot.add_glyph(view.sources["names"], name)
+    plot.add_glyph(view.sources["names"], name, level="annotation")  # readable over the curve of the run
     view.colours += [
         (mapper, "palette", shades),
         (name, "text_font_size", lambda colours: colours.text_size),

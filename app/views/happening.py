@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+import numpy as np
+
+from app.history import SMOOTHING, Table
 from app.shot import Shot
 from training import rules
 from training.meters import Meters
@@ -18,7 +21,8 @@ def findings(shot: Shot) -> list[Finding]:
     table = shot.curve.columns()
     meters = Meters() if shot.look is None else shot.look.meters
     loss, trials = float(table["smooth"][-1]), int(table["trial"][-1]) + 1
-    situation = Situation(shot.record, meters, shot.config, loss, trials, float(table["baseline"][-1]))
+    silence = float(table["baseline"][-1])
+    situation = Situation(shot.record, meters, shot.config, loss, trials, silence, _best(table))
     return rules.findings(situation)[:MOST]
 
 
@@ -29,6 +33,12 @@ def html(shot: Shot) -> str:
     alarm = " alarm" if shot.record.status != "ok" else ""
     said = "".join(_paragraph(finding, first=place == 0) for place, finding in enumerate(findings(shot)))
     return f'<div class="happening{alarm}" role="status" tabindex="0">{said}</div>'
+
+
+def _best(table: Table) -> float:
+    """The lowest smoothed error; the first points, means of few trials, may be low by luck."""
+    smooth = table["smooth"][table["trial"] >= SMOOTHING]
+    return float(smooth.min(where=np.isfinite(smooth), initial=np.inf))
 
 
 def _paragraph(finding: Finding, first: bool) -> str:

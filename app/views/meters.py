@@ -9,7 +9,7 @@ from training.config import RunConfig
 from training.meters import Meters
 
 SAYINGS: dict[str, tuple[Callable[[Meters], float | None], str]] = {
-    "scheme": (lambda m: m.cosine, "asked and applied change: cosine {:.2f}"),
+    "scheme": (lambda m: m.cosine, "asked and applied change: cosine {:z.2f}"),
     "weight_bits": (lambda m: m.rounding, "rounding misses the asked change by {:.0%}"),
     "mismatch": (lambda m: m.mismatch, "this chip: SD {:z.1%} of the SET step"),
     "write_noise": (lambda m: m.write_error, "writes miss the asked step by {:.0%}"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.history import Curve
+from app.history import Curve, Point
 from app.shot import Shot
 from app.views import happening
 from training import rules
@@ -64,3 +64,29 @@ def test_hostile_words_are_only_words(shot: Shot, monkeypatch: pytest.MonkeyPatc
     bad = "<script>alert(1)</script>"
     monkeypatch.setattr(rules, "findings", lambda situation: [Finding(bad, 3, bad, bad, bad)])
     assert "<script>" not in happening.html(shot)
+
+
+def test_what_was_learned_and_lost_again_is_said_but_not_of_luck_in_the_first_trials(shot: Shot) -> None:
+    """Trials of error 0 come first, or later, before those of a silent network."""
+    assert said_last(shot, [0.0] * 5 + [1.0] * 300) == "nothing-yet"
+    assert said_last(shot, [1.0] * 100 + [0.0] * 100 + [1.0] * 300) == "forgotten"
+
+
+def said_last(shot: Shot, losses: list[float]) -> str:
+    curve = Curve()
+    for trial, loss in enumerate(losses):
+        curve.append(Point(trial, loss * shot.record.baseline, shot.record.baseline, 10.0, True))
+    return re.findall(r'data-rule="([^"]+)"', happening.html(replace(shot, curve=curve)))[-1]
+
+
+def test_a_network_that_learned_and_was_silenced_has_lost_it(shot: Shot) -> None:
+    session, curve = Session(TINY.with_values({"scheme": "float32", "precision.weight_bits": None})), Curve()
+    for record in session.run(300):
+        curve.append(record)
+    learning = replace(shot, record=record, curve=curve, config=session.config)
+    assert happening.findings(learning)[-1].name in ("learning", "learned")
+    session.configure(session.config.with_values({"network.threshold": 500.0}))
+    for record in session.run(150):
+        curve.append(record)
+    silenced = replace(shot, record=record, curve=curve, config=session.config)
+    assert [finding.name for finding in happening.findings(silenced)] == ["silent", "forgotten"]

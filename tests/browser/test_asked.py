@@ -39,7 +39,7 @@ def test_points_and_cosine_are_those_of_the_snapshot(stay) -> None:
         ends = [asked[changed].min(), asked[changed].max()]
         assert [pick(wanted for wanted, made in drawn if made) for pick in (min, max)] == ends
         cosine = asked @ applied / np.linalg.norm(asked) / np.linalg.norm(applied)
-        expect(live.page.get_by_text(f"cosine {cosine:.2f}", exact=True)).to_be_visible(timeout=WAIT)
+        expect(live.page.get_by_text(f"cosine {cosine:z.2f}", exact=True)).to_be_visible(timeout=WAIT)
 
 
 def test_nothing_has_been_asked_without_learning(visit) -> None:
@@ -55,8 +55,8 @@ def test_backpropagation_is_asked_about_the_next_trial(stay) -> None:
     live.step_to(TRIAL)
     session, _ = trained(TRIAL)
     compared = honesty.compare(session)
-    cosines = ", ".join(f"{layer} {value:.2f}" for layer, value in compared.cosine.items())
-    symmetric = ", ".join(f"{value:.2f}" for value in compared.symmetric.values())
+    cosines = ", ".join(f"{layer} {value:z.2f}" for layer, value in compared.cosine.items())
+    symmetric = ", ".join(f"{value:z.2f}" for value in compared.symmetric.values())
     live.button("Compare with BPTT").click()
     expect(live.page.locator(".honesty")).to_have_text(
         f"Cosine with BPTT, trial {TRIAL + 1}: {cosines}; with symmetric feedback {symmetric}.", timeout=WAIT

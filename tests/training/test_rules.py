@@ -50,11 +50,13 @@ def moment(
     values: dict[str, Any] | None = None,
     share: float = 1.0,
     trials: int = 100,
+    best: float | None = None,
     **about: Any,
 ) -> Situation:
-    """A run that does not learn, and in which nothing else is wrong."""
-    shown = dataclasses.replace(ALL_QUIET, **(meters or {}))
-    return Situation(record(**about), shown, RunConfig().with_values(values or {}), share * BASELINE, trials)
+    """A run that does not learn, and in which nothing else is wrong; `best` over that of a silent network."""
+    shown, changed = dataclasses.replace(ALL_QUIET, **(meters or {})), RunConfig().with_values(values or {})
+    lowest = None if best is None else best * BASELINE
+    return Situation(record(**about), shown, changed, share * BASELINE, trials, best=lowest)
 
 
 def names(seen: Situation) -> set[str]:
@@ -133,6 +135,19 @@ def test_how_far_it_is_is_said_last_and_always(share: float, trials: int, name: 
         found = findings(moment({"stuck": 0.5}, share=share, trials=trials, status=status))
         assert [finding.name for finding in found if finding.severity == 0] == [name]
         assert found[-1].name == name
+
+
+@pytest.mark.parametrize(("best", "share", "trials", "name"), [
+    (0.69, 0.91, 99, "forgotten"), (0.69, 5.0, 99, "forgotten"), (0.0, math.nan, 99, "forgotten"),
+    (0.69, 0.9, 99, "learning"), (0.1, 0.2, 99, "learned"), (0.69, 1.0, 2, "first-trials"),
+    (0.71, 1.0, 99, "nothing-yet"), (0.71, 5.0, 99, "worse-than-silence"), (math.inf, 1.0, 99, "nothing-yet"),
+    (None, 1.0, 99, "nothing-yet"),
+])  # fmt: skip
+def test_what_had_been_learned_is_lost_only_where_it_had_been(
+    best: float | None, share: float, trials: int, name: str
+) -> None:
+    found = findings(moment(share=share, trials=trials, best=best))
+    assert [finding.name for finding in found if finding.severity == 0] == [name]
 
 
 def test_the_error_is_held_against_the_mean_baseline_where_there_is_one() -> None:
@@ -234,6 +249,7 @@ TEXTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("first-trials", {"trials": 1}, "error 0.2; a silent network would make 0.2.", ""),
     ("learned", {"share": 0.1}, "The error is 0.02, a silent network makes 0.2: the network has learned most", "Scheme"),
     ("learning", {"share": 0.6}, "The error is 0.12, a silent network makes 0.2: the network is learning, 40 % of the way.", ""),
+    ("forgotten", {"share": 1.0, "best": 0.4}, "The error was down to 0.08 and is 0.2, a silent network makes 0.2: what was learned is lost again.", "Learning rates"),
     ("nothing-yet", {"share": 1.0}, "The error is 0.2, a silent network makes 0.2: nothing learned yet.", "Learning rates"),
     ("worse-than-silence", {"share": 3.0}, "The error is 0.6, a silent network makes 0.2: the output is still worse", "Learning rates"),
 ]  # fmt: skip
