@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -43,7 +44,7 @@ class Situation:
     baseline : float, optional
         Mean error of a silent network; that of the latest trial if left out.
     best : float, optional
-        Lowest smoothed error so far; not known if left out.
+        Lowest smoothed error so far; infinite if left out: nothing learned that is known of.
     """
 
     record: TrialRecord
@@ -52,7 +53,7 @@ class Situation:
     loss: float
     trials: int
     baseline: float | None = None
-    best: float | None = None
+    best: float = math.inf
 
     @property
     def silence(self) -> float:
@@ -67,8 +68,7 @@ class Situation:
     @property
     def forgotten(self) -> bool:
         """Whether the run does not learn now, but had learned something."""
-        had = self.best is not None and self.best < HELD * self.silence
-        return had and self.trials >= FIRST and self.share > LEARNING
+        return self.best < HELD * self.silence and self.trials >= FIRST and self.share > LEARNING
 
     @property
     def struggling(self) -> bool:

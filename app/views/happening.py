@@ -36,8 +36,8 @@ def html(shot: Shot) -> str:
 
 
 def _best(table: Table) -> float:
-    """The lowest smoothed error; the first points, means of few trials, may be low by luck."""
-    smooth = table["smooth"][table["trial"] >= SMOOTHING]
+    """The lowest smoothed error; a curve's first points, means of few trials, may be low by luck."""
+    smooth = table["smooth"][table["trial"] >= table["trial"][0] + SMOOTHING]
     return float(smooth.min(where=np.isfinite(smooth), initial=np.inf))
 
 

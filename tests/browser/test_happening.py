@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser_kit import WAIT
 from library_kit import smooth, trained
+from playwright.sync_api import expect
 
 from training import meters, rules
 from training.rules import Finding, Situation
@@ -78,3 +80,17 @@ def test_the_first_trials_say_how_to_go_on_and_silence_is_told_while_it_lasts(vi
         live.becomes(lambda: sentences(live), told(found(session, records)))
         assert live.page.locator(".happening.alarm").count() == (records[-1].status != "ok")
         assert sentences(live)[0].startswith("None of the 100 hidden neurons spiked: 0 Hz.") == (key == "End")
+
+
+def test_what_was_learned_and_is_lost_is_told_until_it_is_mended(visit) -> None:
+    """A network on floating-point weights learns, is silenced, and is let go on."""
+    live = visit("?preset=float32-mixed&network.hidden=20&network.threshold=0.02")
+    last = live.page.locator(".happening p").last
+    live.button("Play").click()
+    expect(last).to_have_attribute("data-rule", re.compile("learning|learned"), timeout=WAIT)
+    live.slider("Firing threshold").focus()
+    live.page.keyboard.press("End")
+    expect(last).to_have_attribute("data-rule", "forgotten", timeout=WAIT)
+    assert re.match(
+        r"The error was down to 0\.\d+ and is 0\.\d+, .* what was learned is lost again\.", sentences(live)[-1]
+    )

@@ -50,13 +50,12 @@ def moment(
     values: dict[str, Any] | None = None,
     share: float = 1.0,
     trials: int = 100,
-    best: float | None = None,
+    best: float = math.inf,
     **about: Any,
 ) -> Situation:
     """A run that does not learn, and in which nothing else is wrong; `best` over that of a silent network."""
     shown, changed = dataclasses.replace(ALL_QUIET, **(meters or {})), RunConfig().with_values(values or {})
-    lowest = None if best is None else best * BASELINE
-    return Situation(record(**about), shown, changed, share * BASELINE, trials, best=lowest)
+    return Situation(record(**about), shown, changed, share * BASELINE, trials, best=best * BASELINE)
 
 
 def names(seen: Situation) -> set[str]:
@@ -141,10 +140,9 @@ def test_how_far_it_is_is_said_last_and_always(share: float, trials: int, name: 
     (0.69, 0.91, 99, "forgotten"), (0.69, 5.0, 99, "forgotten"), (0.0, math.nan, 99, "forgotten"),
     (0.69, 0.9, 99, "learning"), (0.1, 0.2, 99, "learned"), (0.69, 1.0, 2, "first-trials"),
     (0.71, 1.0, 99, "nothing-yet"), (0.71, 5.0, 99, "worse-than-silence"), (math.inf, 1.0, 99, "nothing-yet"),
-    (None, 1.0, 99, "nothing-yet"),
 ])  # fmt: skip
 def test_what_had_been_learned_is_lost_only_where_it_had_been(
-    best: float | None, share: float, trials: int, name: str
+    best: float, share: float, trials: int, name: str
 ) -> None:
     found = findings(moment(share=share, trials=trials, best=best))
     assert [finding.name for finding in found if finding.severity == 0] == [name]
