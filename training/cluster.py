@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from distributed import Client
 from distributed.core import rpc
 from distributed.scheduler import KilledWorker
+from distributed.utils import LoopRunner
 
 from pcmsim.errors import PCMLabError
 from training.pools import Pool, UnfitWorkerError, WorkerDiedError
@@ -86,9 +87,12 @@ class ClusterPool(Pool):
 
 
 def _find(address: str) -> None:
-    """Ask the scheduler for its workers, before anything is built on it."""
+    """Ask the scheduler for its workers, before anything is built on it.
+
+    In a loop of its own thread, as Dask's synchronous client has it: a notebook's thread runs a loop already.
+    """
     try:
-        found = asyncio.run(_asked(address))
+        found = LoopRunner().run_sync(_asked, address)
     except Exception as error:  # whatever was typed: no such scheme, name, port; something else that answers there
         reason = "no answer" if isinstance(error, TimeoutError) else str(error).split("\n")[0]
         raise PCMLabError(f"scheduler {address}: cannot be reached ({reason}); expected HOST:PORT of one") from error

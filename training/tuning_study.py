@@ -188,9 +188,17 @@ def _stillborn(trial: FrozenTrial) -> bool:
 def hand_back(study: optuna.Study, lost: Callable[[FrozenTrial], bool]) -> None:
     """Have somebody else do the evaluations under way whose workers are no more."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if lost(trial):
-            study.tell(trial.number, state=TrialState.FAIL)
+        if lost(trial) and _failed(study, trial):
             _again(study, trial)
+
+
+def _failed(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """End an evaluation as failed; whether nobody else has ended it meanwhile."""
+    try:
+        study.tell(trial.number, state=TrialState.FAIL)
+    except (ValueError, UpdateFinishedTrialError):  # Optuna's errors for one that has ended
+        return False
+    return True
 
 
 def _again(study: optuna.Study, trial: FrozenTrial) -> None:

@@ -63,9 +63,13 @@ def _await(server: subprocess.Popen[bytes], port: int) -> None:
     raise AssertionError("the server did not answer within three minutes")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; missing, it fails where nobody is there to install it, and skips elsewhere."""
+    """One browser for a module; missing, it fails where nobody is there to install it, and skips elsewhere.
+
+    For a module alone: Playwright's event loop runs in this thread as long as its driver lives, and nothing else here may
+    then run one. Another driver and browser take a second.
+    """
     chromium = os.environ.get("PCMLAB_CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("Debian's chromium is not installed")

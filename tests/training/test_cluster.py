@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import re
@@ -14,11 +15,12 @@ import pandas as pd
 import pytest
 
 from pcmsim.errors import PCMLabError
-from training import cluster
+from training import cluster, sweep
 from training.config import RunConfig
 from training.jobs import Job, perform
 from training.loading import configuration
 from training.store import MOMENT, Store
+from training.sweep import Sweep
 from training.workers import UnfitWorkerError, performed, pool
 
 SMALL = RunConfig().with_values({"network.hidden": 10, "task": {"name": "pattern", "inputs": 10, "duration": 0.1}})
@@ -86,6 +88,18 @@ def test_killed_dask_workers_cost_no_run_and_repeat_none(running, tmp_path):
 def test_a_run_that_cannot_be_made_says_so_from_afar(running):
     with pool(scheduler=running.address) as workers, pytest.raises(PCMLabError, match="unknown preset 'best'"):
         workers.submit(configuration, "best").result()
+
+
+def test_a_sweep_on_a_cluster_runs_inside_an_event_loop_as_in_a_notebook(running, tmp_path):
+    store = Store(tmp_path)
+    small = {"network.hidden": 10, "task": {"name": "pattern", "inputs": 10, "duration": 0.1}}
+    asked = Sweep(set=small, seeds=(1, 2), trials=2, every=1)
+
+    async def cell():
+        with pool(scheduler=running.address) as workers:
+            return [outcome.job.key for outcome in sweep.run(asked, store, workers)]
+
+    assert set(asyncio.run(cell())) == store.keys() == {job.key for job in asked.jobs()}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -69,6 +70,15 @@ def test_lanes_that_differ_in_their_scheme_alone_begin_from_the_same_devices():
             assert torch.equal(mine.stored_weights(), theirs.stored_weights())
         records = first.fork().step(), other.fork().step()
         assert np.array_equal(records[0].output, records[1].output)  # the same read noise, too
+
+
+def test_a_race_runs_inside_an_event_loop_as_in_a_notebook():
+    race = small("sign", seeds=(1,))
+
+    async def cell():
+        return [report.outcome for report in Racing(race, workers=1) if report.over]
+
+    assert list(map(timeless, asyncio.run(cell()))) == [timeless(perform(job)) for job in race.jobs().values()]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 100])

@@ -18,7 +18,7 @@ from training.spaces import SPACES, Among, Between, range_of
 from training.store import Store
 from training.tuning import KEYS, TRAINED, VALUES, evaluate
 from training.tuning_record import differences, importance, keep, record, tuned
-from training.tuning_study import DONE, _storage, finished, opened, work
+from training.tuning_study import DONE, _storage, finished, hand_back, opened, work
 
 SMALL = PRESETS["mixed-precision"].config.with_values({"network.hidden": 6, "task.duration": 0.1})
 FIELDS = {"learning.lr_input": Between(1e-5, 1e-2, log=True), "device.scale": Between(5.0, 50.0, log=True)}
@@ -281,3 +281,18 @@ def test_an_evaluation_whose_worker_died_at_once_is_somebody_elses_in_time(url, 
     list(work(search, study))
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
     assert study.trials[1].params == dict(search.first)
+
+
+def test_two_who_hand_back_the_same_evaluation_have_it_done_once(url):
+    """Both have seen that its worker is lost; the other one has told it meanwhile."""
+    study = opened(small(evaluations=1, seeds=1), url)
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask()
+    other = opened(small(evaluations=1, seeds=1), url)
+
+    def lost_to_both(trial):
+        hand_back(other, lambda theirs: theirs.number == trial.number)
+        return True
+
+    hand_back(study, lost_to_both)
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
