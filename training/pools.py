@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
 import threading
 import traceback
 from abc import abstractmethod
@@ -14,6 +13,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple, TypeVar
 
 from pcmsim.errors import PCMLabError
+from training.interrupts import leave_to_parent
 from training.processes import PROCESSES, end_with_parent, without_main
 
 T = TypeVar("T")
@@ -161,8 +161,8 @@ class _Worker:
 
 
 def _answer(pipe: Any, nice: int) -> None:
-    """What a process does; Ctrl-C is for its parent, which ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """What a process does; signals are for its parent, which ends it."""
+    leave_to_parent()
     end_with_parent()
     if nice and hasattr(os, "nice"):
         os.nice(nice)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from pcmsim.errors import sentence
+from training.interrupts import leave_to_parent
 from training.jobs import Job
 from training.processes import PROCESSES, without_main
 from training.race import FAILED, Entry, LaneReport, Race, Runner, kept
@@ -233,7 +233,7 @@ def work(connection: Connection, jobs: Jobs, nice: int, going: bool) -> None:
     going : bool
         Whether to begin at once.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who iterates, and takes this process with it.
+    leave_to_parent()
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
     if nice and hasattr(os, "nice"):

@@ -1,20 +1,28 @@
-"""A run's folder: configuration, one line per trial, checkpoint."""
+"""A run's folder: configuration, one line per trial, checkpoint; whoever is killed, it goes on from its checkpoint.
+
+Lines go on the disk first, then the checkpoint replaces the one before in one step: no line of a trial that the
+checkpoint has can be missing, and lines of later trials are cut off when the run goes on.
+"""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
-import io
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pcmsim.errors import FileError
 from training.evaluation import Evaluation
-from training.records import SCALARS
+from training.files.interval import Interval
+from training.files.tables import Row, Table
+from training.interrupts import undisturbed
+from training.records import SCALARS, TrialRecord
 from training.session import Session
-from training.writing import replacing
+from training.support.locks import alone
+from training.writing import clear_leftovers, onto_disk, replacing
 
 CONFIG, TRIALS, CHECKPOINT = "config.yaml", "trials.csv", "checkpoint.safetensors"
 EVALUATIONS = "evaluations.csv"
@@ -22,51 +30,156 @@ JUDGED = ("trial", *(f.name for f in dataclasses.fields(Evaluation) if f.name !=
 """Columns of the table of evaluations."""
 
 
-TABLES = {TRIALS: tuple(SCALARS), EVALUATIONS: JUDGED}
-"""Their columns."""
+class RunFolder:
+    """The folder of a run, while this process writes to it.
 
-Rows = list[dict[str, Any]]
-
-
-class Folder(NamedTuple):
-    """Where a run's results go.
+    Nothing is written before `begin` or `take_up`; a folder that is neither begins with the first `keep`.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The folder.
-    earlier : dict of str to list of dict
-        By table, the lines in it that a resumed run keeps.
-    """
+    interval : Interval
+        How often the run is kept.
 
-    path: Path
-    earlier: dict[str, Rows]
-
-
-def prepare(folder: str | Path, first: int = 0) -> Folder:
-    """Make sure that results can be written to `folder`, before anything is computed.
-
-    Parameters
+    Attributes
     ----------
-    folder : str or Path
-        Made if need be.
-    first : int
-        The first trial that will be done: what the folder's tables say of the trials before it is kept.
-
-    Raises
-    ------
-    FileError
-        If the folder cannot be made or written to, or a table in it cannot be read or is none of ours.
+    trials, evaluations : Table
+        Its tables.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise FileError(folder, f"cannot be written to ({error.strerror}); expected a writable folder") from error
-    trials, evaluations = (_read(folder / name, columns) for name, columns in TABLES.items())
-    return Folder(folder, {TRIALS: _until(first - 1, trials), EVALUATIONS: _until(first, evaluations)})
+
+    def __init__(self, path: str | Path, interval: Interval | None = None) -> None:
+        self.path, self._interval = Path(path), interval or Interval()
+        self.trials = Table(self.path / TRIALS, tuple(SCALARS))
+        self.evaluations = Table(self.path / EVALUATIONS, JUDGED)
+        self._noted, self._judged = list[Row](), list[Row]()
+        self._open, self._begun = contextlib.ExitStack(), False
+        self._kept_at, self._kept_trial = time.monotonic(), 0
+
+    def __enter__(self) -> RunFolder:
+        self.lock()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def lock(self) -> None:
+        """Make the folder, and be the only one who writes there.
+
+        Raises
+        ------
+        FileError
+            If it cannot be made or written to, or another process writes there.
+        """
+        _writable(self.path)
+        self._open.enter_context(alone(self.path))
+        for name in (CONFIG, CHECKPOINT):
+            clear_leftovers(self.path / name)
+
+    def close(self) -> None:
+        """Let others write there."""
+        self._open.close()
+
+    def begin(self, session: Session) -> None:
+        """A new run takes the folder over: its tables are empty, and it can go on from where it begins.
+
+        Raises
+        ------
+        FileError
+            If a table that is there cannot be read or is none of ours, or something cannot be written.
+        """
+        there = [table for table in (self.trials, self.evaluations) if table.check()]
+        with undisturbed():
+            _replace(self.path / CONFIG, session.config.to_yaml())
+            self._forget_checkpoint()
+            for table in there:
+                table.path.unlink()
+            self.trials.begin()
+            self._begun = True
+            self._save(session)
+
+    def take_up(self, session: Session) -> Iterator[dict[str, str]]:
+        """Go on with the run: the lines of its trials; lines after its checkpoint are cut off once they are read.
+
+        Raises
+        ------
+        FileError
+            If trials that the checkpoint has are missing from the table, or a table is damaged.
+        """
+        due = -1
+        for row in self.trials.rows(session.trial - 1):
+            trial = int(row["trial"])
+            if due not in (-1, trial):
+                raise self._missing(session.trial, f"{trial} where {due} was due")
+            due = trial + 1
+            yield row
+        if due != session.trial and session.trial > 0 and (due >= 0 or (self.path / CHECKPOINT).exists()):
+            raise self._missing(session.trial, f"{due - 1} as the last" if due >= 0 else "none")
+        with undisturbed():
+            self._goes_on(session)
+
+    def judged_before(self, trial: int) -> list[dict[str, str]]:
+        """The evaluations up to a trial; later ones are cut off."""
+        rows = list(self.evaluations.rows(trial))
+        self.evaluations.cut()
+        return rows
+
+    def note(self, record: TrialRecord) -> None:
+        """Take down a trial."""
+        self._noted.append(record.scalars())
+
+    def judge(self, row: Row) -> None:
+        """Take down an evaluation, from `judged`."""
+        self._judged.append(row)
+
+    def due(self, trial: int) -> bool:
+        """Whether so many trials, or seconds, have passed since the run was kept that it should be again."""
+        trials, seconds = self._interval.trials, time.monotonic() - self._kept_at
+        return seconds >= self._interval.seconds or (trials is not None and trial - self._kept_trial >= trials)
+
+    def keep(self, session: Session) -> None:
+        """Write down what was done: the lines first, then the checkpoint.
+
+        Raises
+        ------
+        FileError
+            If a file cannot be written.
+        """
+        if not self._begun:
+            self.begin(session)
+        with undisturbed():
+            self.keep_lines()
+            self._save(session)
+
+    def keep_lines(self) -> None:
+        """Write down the lines alone, of a run that broke off in the middle of a trial."""
+        for table, rows in ((self.trials, self._noted), (self.evaluations, self._judged)):
+            table.append(rows)
+            rows.clear()
+
+    def _save(self, session: Session) -> None:
+        session.save(self.path / CHECKPOINT)
+        self._kept_at, self._kept_trial = time.monotonic(), session.trial
+
+    def _forget_checkpoint(self) -> None:
+        """Before the tables: the checkpoint of another run must not meet ours."""
+        try:
+            (self.path / CHECKPOINT).unlink(missing_ok=True)
+            onto_disk(self.path)
+        except OSError as error:
+            raise FileError(self.path / CHECKPOINT, f"cannot be written ({error.strerror})") from error
+
+    def _goes_on(self, session: Session) -> None:
+        self.trials.cut()
+        if not self.trials.check():
+            self.trials.begin()
+        _replace(self.path / CONFIG, session.config.to_yaml())
+        self._begun, self._kept_trial = True, session.trial
+
+    def _missing(self, trials: int, came: str) -> FileError:
+        return FileError(
+            self.trials.path, f"lacks trials that the checkpoint has; expected all up to {trials - 1}, got {came}"
+        )
 
 
 def judged(trial: int, evaluation: Evaluation) -> dict[str, Any]:
@@ -74,59 +187,13 @@ def judged(trial: int, evaluation: Evaluation) -> dict[str, Any]:
     return {"trial": trial, **{name: getattr(evaluation, name) for name in JUDGED[1:]}}
 
 
-def write(folder: Folder, session: Session, trials: Rows, evaluations: Sequence[dict[str, Any]] = ()) -> None:
-    """Write checkpoint, configuration, trials, and evaluations if there are any, each atomically.
-
-    Parameters
-    ----------
-    folder : Folder
-        From `prepare`.
-    session : Session
-        Where the run stands.
-    trials : list of dict
-        Scalars of the finished trials (`TrialRecord.scalars`), below the earlier ones.
-    evaluations : sequence of dict
-        From `judged`, likewise. Where there are none, a table of another run's goes.
-
-    Raises
-    ------
-    FileError
-        If a file cannot be written.
-    """
-    session.save(folder.path / CHECKPOINT)
-    _replace(folder.path / CONFIG, session.config.to_yaml())
-    _replace(folder.path / TRIALS, _table(TRIALS, [*folder.earlier[TRIALS], *trials]))
-    if asked := [*folder.earlier[EVALUATIONS], *evaluations]:
-        _replace(folder.path / EVALUATIONS, _table(EVALUATIONS, asked))
-    else:
-        (folder.path / EVALUATIONS).unlink(missing_ok=True)
-
-
-def _read(path: Path, columns: Sequence[str]) -> Rows:
-    """The lines of a table, if it is there."""
+def _writable(folder: Path) -> None:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise FileError(path, f"cannot be read ({reason}); expected a table of {path.stem}, or none") from error
-    if any(list(row) != list(columns) for row in rows):
-        raise FileError(path, f"is not a table of {path.stem}; expected the columns {', '.join(columns)}")
-    return rows
-
-
-def _until(last: int, rows: Rows) -> Rows:
-    return [row for row in rows if row["trial"].isdecimal() and int(row["trial"]) <= last]
-
-
-def _table(name: str, rows: Rows) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=TABLES[name], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FileError(folder, f"cannot be written to ({error.strerror}); expected a writable folder") from error
 
 
 def _replace(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pcmsim.errors import RestartRequiredError
+from pcmsim.errors import PCMLabError, RestartRequiredError
 from pcmsim.streams import Streams
 from training import checkpoint, eprop, memory, spikes
 from training.batch import Batch
@@ -85,6 +85,12 @@ class Session:
         self.updates = Updater(self.arrays, self.feedback, config, streams=self.streams)
         self.batch = Batch([array.shape for array in self.arrays], config.learning.batch)
         self._probed = memory.probed_devices(self.arrays.recurrent, streams=self.streams)
+        self._within = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it stands between trials, and not where something broke a trial off."""
+        return not self._within
 
     def run(self, trials: int | None = None) -> Iterator[TrialRecord]:
         """Train, one record per trial; endlessly if `trials` is None.
@@ -98,8 +104,16 @@ class Session:
 
     @undisturbed()
     def step(self) -> TrialRecord:
-        """Train on one trial; Ctrl-C comes before it or after it."""
+        """Train on one trial; what ends the program comes before it or after it.
+
+        Raises
+        ------
+        PCMLabError
+            If a trial was broken off, by a lost chip or a second Ctrl-C: the run goes on from its checkpoint alone.
+        """
         began = time.perf_counter()
+        self._check_whole()
+        self._within = True
         sample = self.sampler.sample(self.trial)
         start = self.device_time + self.config.device.update_interval - self.config.task.duration
         noise = self._read_noise()
@@ -112,6 +126,7 @@ class Session:
             self._link.chip.wait(self.device_time)
         record = self._record(sample, learned, began)
         self.trial += 1
+        self._within = False
         return record
 
     def configure(self, config: RunConfig) -> None:
@@ -322,7 +337,12 @@ class Session:
             window=(sample.window[0], min(sample.window[1], self.sampler.steps)),
         )
 
+    def _check_whole(self) -> None:
+        if self._within:
+            raise PCMLabError(f"run: trial {self.trial} was broken off; expected it resumed from its checkpoint")
+
     def _progress(self) -> Progress:
+        self._check_whole()
         return Progress(self.trial, self.device_time, self.updates.sets, self.updates.resets)
 
     def _tensors(self) -> dict[str, torch.Tensor]:

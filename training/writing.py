@@ -1,9 +1,12 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, also after a power cut."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,8 @@ from pcmsim.errors import FileError
 def replacing(path: Path) -> Iterator[Path]:
     """A file to be written beside its final place, which it takes in one step; if that fails, nothing is left of it.
 
-    It stands in a folder of its own, so that whoever writes it makes it, with the permissions of any new file.
+    It stands in a folder of its own, so that whoever writes it makes it, with the permissions of any new file. It is
+    on the disk before it takes its place, and its place before this is over: a power cut leaves the old or the new.
 
     Raises
     ------
@@ -25,6 +29,28 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
             yield (made := Path(beside) / path.name)
+            onto_disk(made)
             os.replace(made, path)
+            onto_disk(path.parent)
     except OSError as error:
         raise FileError(path, f"cannot be written ({error.strerror})") from error
+
+
+def onto_disk(path: Path) -> None:
+    """Force a file's content, or the names in a folder, onto the disk, where the file system knows how."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what processes left beside a file that were killed while they wrote it; who calls is its only writer."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")
+    for found in path.parent.iterdir():
+        if left.fullmatch(found.name) and found.is_dir():
+            shutil.rmtree(found, ignore_errors=True)

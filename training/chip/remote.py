@@ -12,6 +12,7 @@ from pcmsim.plan import Plan
 from training.chip import wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, ChipLostError, LayerRead
 from training.chip.extra import grpc
+from training.interrupts import asked_to_end
 from training.neurons import Floats
 from training.spikes import Spikes
 
@@ -121,7 +122,7 @@ class RemoteChip(Chip):
 
 
 class PatientChip(Chip):
-    """A chip that is waited for when it is lost, for as long as it takes.
+    """A chip that is waited for when it is lost, for as long as it takes, unless the program is asked to end.
 
     Parameters
     ----------
@@ -168,6 +169,8 @@ class PatientChip(Chip):
             try:
                 answer = call()
             except ChipLostError as error:
+                if asked_to_end():
+                    raise
                 self._turn(True, f"{error}; the run waits for it")
             else:
                 self._turn(False, "the chip is back; the run goes on")

@@ -1,0 +1,48 @@
+"""How often a run is kept while it trains."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from training.benchmark import count
+
+SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often a run is kept: at whichever comes first.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall time.
+    trials : int or None
+        Trials; None for no such limit.
+    """
+
+    seconds: float = SECONDS
+    trials: int | None = None
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say it."""
+    text = f"keep what is done every S seconds (default {SECONDS:g}): who is killed goes on from there"
+    parser.add_argument("--checkpoint-seconds", type=_seconds, default=SECONDS, metavar="S", help=text)
+    parser.add_argument("--checkpoint-trials", type=count, metavar="N", help="and every N trials of a run")
+
+
+def asked(options: argparse.Namespace) -> Interval:
+    """What the options say."""
+    return Interval(options.checkpoint_seconds, options.checkpoint_trials)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0.0:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds >= 0, got {text!r}")
+    return seconds

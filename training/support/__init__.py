@@ -1,0 +1,1 @@
+"""What all of training rests on: signals, files that are whole, locks."""
