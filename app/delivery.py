@@ -44,6 +44,35 @@ def promptly(document: Document) -> None:
         connection._socket.set_nodelay(True)
 
 
+def let_go_of_others(document: Document) -> None:
+    """Close all connections of a session but the one that speaks: the tab that came last has it.
+
+    Parameters
+    ----------
+    document : bokeh.document.Document
+        The document of a served session, while a message of its browser is being answered.
+    """
+    session = document.session_context.session
+    speaking = session._current_patch_connection
+    for connection in tuple(session._subscribed_connections):
+        if speaking not in (None, connection):
+            connection._socket.close()
+
+
+def once_ready(document: Document, call: Callable[[], Any]) -> None:
+    """Have something done when a browser has the page for the first time; after a reload it is ready once more.
+
+    Parameters
+    ----------
+    document : bokeh.document.Document
+        The document of a served session.
+    call : callable
+        What to do.
+    """
+    calls = [call]
+    document.on_event("document_ready", lambda _: calls.pop()() if calls else None)
+
+
 def soon(document: Document | None, callback: Callable[[], None]) -> None:
     """Have something done in the session's next turn; any thread may ask. Once the session has ended, nothing is.
 

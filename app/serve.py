@@ -22,11 +22,14 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from app import defaults, delivery, processes, runner, thrift, tidy
+from app.browser import link
 from app.chips import ChipPlace, connected
 from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, Vitals
 from app.pages.frame import Served, is_dark
 from app.pages.register import PAGES, Entry, Visit, built
+from app.patches import bokeh_connection
+from app.server import sessions
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page
 from pcmsim.errors import PCMLabError
@@ -38,7 +41,6 @@ WORKERS = (runner.NAME, racing.NAME, pools.NAME)
 """Names of the processes that train."""
 
 View = pmui.Page | pn.pane.HTML
-UNUSED_LIFETIME_MS = 30_000
 CHECK_MS = 2_000
 QUIET = 30.0
 """Seconds that a connection may be without a request.
@@ -50,6 +52,7 @@ LARGEST_MESSAGE = 100 * 2**20
 """Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
 
 SWITCH_INTERVAL = 0.001
+SCRIPTS = {"link": link.SCRIPT, "connection": bokeh_connection.SCRIPT, "thrift": thrift.SCRIPT}
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
 """Plots show as soon as they are drawn: the spinner that would veil them takes time from drawing them."""
 
@@ -62,6 +65,7 @@ def serve(
     *,
     max_sessions: int | str | None = None,
     idle_minutes: float | str | None = None,
+    keep_minutes: float | str | None = None,
     chip: str | None = None,
     chip_token: str | None = None,
 ) -> None:
@@ -82,6 +86,9 @@ def serve(
     idle_minutes : float or str, optional
         Minutes without a key or a click after which a run pauses, 0 for never; else
         ``PCMLAB_IDLE_MINUTES``, else 120.
+    keep_minutes : float or str, optional
+        Minutes, at least half of one, for which a session whose browser has gone waits for it, paused, unless its
+        place is needed; else ``PCMLAB_KEEP_MINUTES``, else 5.
     chip : str, optional
         ``host:port`` of a chip that holds the weights; it serves one session at a time.
     chip_token : str, optional
@@ -93,7 +100,7 @@ def serve(
         If a limit is not a number in its range, the address cannot be listened on, or the chip does not answer.
     """
     chip_place = None if chip is None else ChipPlace(chip, chip_token)
-    limits = Limits.asked(max_sessions if chip_place is None else 1, idle_minutes)
+    limits = Limits.asked(max_sessions if chip_place is None else 1, idle_minutes, keep_minutes)
     house = Host(limits, chip_place, trusted=host in LOOPBACK and not allow_origin)
     if chip_place is not None:
         connected(chip_place, print)
@@ -172,6 +179,7 @@ class Host:
     def _attached(self, served: Served, document: Document) -> pmui.Page:
         """A page, streaming into its document."""
         served.attach(document)
+        sessions.end_unless_used(document)
         document.on_session_destroyed(lambda _: _forget(document, served.page))
         return served.page
 
@@ -181,8 +189,8 @@ def page() -> View:
     return _host().page(linked=False)
 
 
-ROUTES = [("/health", Health, {"report": lambda: _host().health()})]
-"""For ``panel serve --plugins app.serve app/main.py``: the same ``/health``."""
+ROUTES = [("/health", Health, {"report": lambda: _host().health()}), sessions.ROUTE]
+"""For ``panel serve --plugins app.serve app/main.py``: the same ``/health`` and ``/session``."""
 
 
 @functools.cache
@@ -216,11 +224,11 @@ def _listen(house: Host, **where: Any) -> None:
         title={entry.path: f"{entry.title} · {TITLE}" for entry in PAGES},
         location=False,
         verbose=False,
-        unused_session_lifetime_milliseconds=UNUSED_LIFETIME_MS,
+        unused_session_lifetime_milliseconds=round(1000 * max(sessions.SECONDS_UNUSED, 60.0 * house.limits.keep)),
         check_unused_sessions_milliseconds=CHECK_MS,
         websocket_max_message_size=LARGEST_MESSAGE,
         http_server_kwargs={"idle_connection_timeout": QUIET},
-        extra_patterns=[("/health", Health, {"report": house.health})],
+        extra_patterns=[("/health", Health, {"report": house.health}), sessions.ROUTE],
         **where,
     )
 
@@ -232,7 +240,7 @@ def prepare() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL)
     # Its further threads would wait for the next product at full speed, on the processor that paints the page.
     threadpool_limits(1, user_api="blas")
-    pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files={"thrift": thrift.SCRIPT})
+    pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files=SCRIPTS)
     delivery.install()
     defaults.install()
     processes.prepare()

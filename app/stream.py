@@ -18,7 +18,7 @@ from bokeh.document import Document
 from bokeh.models import ColumnDataSource, CustomJS
 from tornado.ioloop import PeriodicCallback
 
-from app.delivery import promptly, soon, together
+from app.delivery import let_go_of_others, promptly, soon, together
 
 MOST_OUTSTANDING = 2
 PATIENCE = 2.0
@@ -133,7 +133,7 @@ class Stream:
         self._drawn_at = self._painted_at = -math.inf
         self._effort = 0.0
         self._called = self._held_until = -math.inf
-        self._ready = False
+        self._ready = self._visited = False
 
     def start(self, document: Document) -> None:
         """Look for news regularly, on the server's loop; the document is locked only when there are any.
@@ -151,8 +151,7 @@ class Stream:
     @property
     def deserted(self) -> bool:
         """Whether a browser was here and has gone; it may come back after a lost connection."""
-        context = self._document.session_context
-        return self._ready and context is not None and context.session.connection_count == 0
+        return self._visited and self._document.session_context is not None and self._alone()
 
     def expect(self) -> None:
         """A person has asked for something: a frame that shows it should not meet a browser that paints another."""
@@ -165,6 +164,8 @@ class Stream:
 
     def look(self) -> None:
         """Have a frame sent if there is news and the browser has painted what it got."""
+        if self._ready and self.deserted:
+            self._forsaken()
         now = time.monotonic()
         if now - self._called > ANSWER and self._due(now):
             self._called = now
@@ -192,8 +193,17 @@ class Stream:
         if self._ready:
             answer = self._answer() != self._answered
             return (answer or now >= self._held_until) and self.gate.open(now, urgent=answer)
+        return not self._visited and self._alone()
+
+    def _alone(self) -> bool:
+        """Whether no browser is connected; without a server there never is one."""
         context = self._document.session_context
         return context is None or (context.session is not None and context.session.connection_count == 0)
+
+    def _forsaken(self) -> None:
+        """What was on its way is lost; whoever comes back asks for the whole document."""
+        self._ready = False
+        self.gate.acknowledge(self.gate.sent)
 
     def _draw_frame(self, now: float, version: int) -> None:
         """Draw and number a frame; the number goes last, so that it is seen when all is there.
@@ -220,8 +230,10 @@ class Stream:
 
     def _connected(self, event: Any) -> None:
         """From here on the browser sees what is sent, and can acknowledge it."""
+        let_go_of_others(self._document)
         promptly(self._document)
-        self._ready = True
+        self._forsaken()
+        self._ready = self._visited = True
         self._drawn = self._complete = -1
         self._painted_at = -math.inf
 

@@ -8,7 +8,7 @@ dozen times per frame. That is most of a frame's time.
 
 from __future__ import annotations
 
-import base64
+from app.browser.link import script
 
 SPARE = """
 {
@@ -69,5 +69,5 @@ SPARE = """
 }
 """
 
-SCRIPT = "data:text/javascript;base64," + base64.b64encode(SPARE.encode()).decode()
+SCRIPT = script(SPARE)
 """Address of a script for the page's head, to be run after Bokeh's and before anything is drawn."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import socket
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,14 +12,9 @@ import panel.io.document
 from bokeh.server.protocol_handler import ProtocolHandler
 from bokeh.server.views.ws import WSHandler
 from tornado.ioloop import IOLoop
-from tornado.iostream import IOStream
 
 PATIENCE = 5.0
 """Seconds from the end of a session until nothing uses its memory any more."""
-GOING_AWAY = 1001
-"""What a browser says when a tab is closed, reloaded or leads elsewhere (RFC 6455, section 7.4.1)."""
-MOMENT = 1.0
-"""Seconds in which what a lost connection still holds can be read."""
 ARENAS_MOST = -8
 """``M_ARENA_MAX`` of glibc's ``malloc.h``."""
 
@@ -93,45 +86,13 @@ def _unless_gone(handle: Handle) -> Handle:
 
 
 def _closing_once(close: Callable[[WSHandler], None]) -> Callable[[WSHandler], None]:
-    """A connection that was let go already is closed without complaint; with a tab that says goodbye its session ends.
-
-    A browser that falls silent may have lost its network: it has a while to come back.
-    """
+    """A connection that was let go already is closed without complaint."""
 
     def closed(handler: WSHandler) -> None:
-        if _gone(handler.connection):
-            return
-        if handler.connection is not None and handler.close_code == GOING_AWAY:
-            handler.connection.session.request_expiration()
-        close(handler)
+        if not _gone(handler.connection):
+            close(handler)
 
     return closed
-
-
-def _hearing_out(write: Callable[[IOStream, memoryview], int]) -> Callable[[IOStream, memoryview], int]:
-    """A tab that says goodbye and is gone before the server writes to it again is heard all the same.
-
-    Tornado gives a connection up at the first write that fails, whatever waits to be read: here, if something does, it
-    is told for a moment to try again later, and reads before it does.
-    """
-
-    def written(stream: IOStream, data: memoryview) -> int:
-        try:
-            return write(stream, data)
-        except (BrokenPipeError, ConnectionResetError):
-            stream.given_up = getattr(stream, "given_up", time.monotonic() + MOMENT)
-            if time.monotonic() < stream.given_up and _speaks(stream.socket):
-                raise BlockingIOError from None
-            raise
-
-    return written
-
-
-def _speaks(connection: socket.socket) -> bool:
-    """Whether something waits to be read."""
-    with contextlib.suppress(OSError):
-        return bool(connection.recv(1, socket.MSG_PEEK))
-    return False
 
 
 def install() -> None:
@@ -140,4 +101,3 @@ def install() -> None:
     tidy_after_documents()
     ProtocolHandler.handle = _unless_gone(ProtocolHandler.handle)
     WSHandler.on_close = _closing_once(WSHandler.on_close)
-    IOStream.write_to_fd = _hearing_out(IOStream.write_to_fd)

@@ -18,6 +18,7 @@ from app.attention import IDLE_MINUTES
 from pcmsim.errors import FieldError
 
 MOST_SESSIONS = 12
+KEEP_MINUTES = 5.0
 LARGEST = 1000
 
 
@@ -31,13 +32,22 @@ class Limits:
         Live sessions at the same time.
     idle : float
         Minutes without a key or a click after which a run pauses; 0 is never.
+    keep : float
+        Minutes, at least half of one, for which a session waits for a browser that has gone.
     """
 
     sessions: int = MOST_SESSIONS
     idle: float = IDLE_MINUTES
+    keep: float = KEEP_MINUTES
 
     @classmethod
-    def asked(cls, sessions: object = None, idle: object = None, environment: Mapping[str, str] = os.environ) -> Limits:
+    def asked(
+        cls,
+        sessions: object = None,
+        idle: object = None,
+        keep: object = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> Limits:
         """From the command line, else from the environment, else the defaults.
 
         Parameters
@@ -46,6 +56,8 @@ class Limits:
             Value of ``--max-sessions``, a number or its text; None asks ``PCMLAB_MAX_SESSIONS``.
         idle : object
             Value of ``--idle-minutes``; None asks ``PCMLAB_IDLE_MINUTES``.
+        keep : object
+            Value of ``--keep-minutes``; None asks ``PCMLAB_KEEP_MINUTES``.
         environment : mapping of str to str
             The environment.
 
@@ -54,7 +66,11 @@ class Limits:
         FieldError
             If a value is not a number in its range; names the option or the variable.
         """
-        return cls(int(_SESSIONS.value(sessions, environment)), _IDLE.value(idle, environment))
+        return cls(
+            int(_SESSIONS.value(sessions, environment)),
+            _IDLE.value(idle, environment),
+            _KEEP.value(keep, environment),
+        )
 
 
 @dataclass(frozen=True)
@@ -98,10 +114,18 @@ _SESSIONS = _Option(
     "--max-sessions", "PCMLAB_MAX_SESSIONS", MOST_SESSIONS, f"a whole number from 1 to {LARGEST}", _count
 )
 _IDLE = _Option("--idle-minutes", "PCMLAB_IDLE_MINUTES", IDLE_MINUTES, "a number of minutes >= 0", _minutes)
+_KEEP = _Option("--keep-minutes", "PCMLAB_KEEP_MINUTES", KEEP_MINUTES, "a number of minutes >= 0", _minutes)
 
 
-def _stays() -> bool:
-    return False
+class Guest:
+    """Somebody with a place, who stays."""
+
+    def away(self) -> float | None:
+        """Seconds since the browser has gone; None while it is there, or yet to come."""
+        return None
+
+    def leave(self) -> None:
+        """End it: somebody else gets the place."""
 
 
 class Visitors:
@@ -131,7 +155,7 @@ class Visitors:
         if most < 1:
             raise FieldError("Visitors.most", ">= 1", most)
         self.most = most
-        self._inside: dict[str, Callable[[], bool]] = {}
+        self._inside: dict[str, Guest] = {}
         self._lock = threading.Lock()
 
     @property
@@ -139,16 +163,16 @@ class Visitors:
         """Sessions that hold a place."""
         return len(self._inside)
 
-    def admit(self, key: str, leaves: Callable[[], bool] = _stays) -> bool:
+    def admit(self, key: str, guest: Guest | None = None) -> bool:
         """Give a session a place, if there is one; a session that has a place keeps it.
 
         Parameters
         ----------
         key : str
             Identity of the session.
-        leaves : callable
-            Asked when a later session finds no place: whether this one's browser has gone, so that
-            its place is free. It must answer at once and must not call this object.
+        guest : Guest, optional
+            Asked when a later session finds no place: the one whose browser has been away for longest leaves.
+            It must answer at once and must not call this object.
 
         Returns
         -------
@@ -157,11 +181,16 @@ class Visitors:
         """
         with self._lock:
             if key not in self._inside and len(self._inside) >= self.most:
-                self._inside = {other: asked for other, asked in self._inside.items() if not asked()}
+                self._make_room()
             admitted = key in self._inside or len(self._inside) < self.most
             if admitted:
-                self._inside[key] = leaves
+                self._inside[key] = guest or Guest()
             return admitted
+
+    def _make_room(self) -> None:
+        away = {key: seconds for key, guest in self._inside.items() if (seconds := guest.away()) is not None}
+        if away:
+            self._inside.pop(max(away, key=away.__getitem__)).leave()
 
     def release(self, key: str) -> None:
         """Take a session's place back; without one nothing happens."""
@@ -171,11 +200,11 @@ class Visitors:
     def welcome(self, document: Document) -> bool:
         """`admit` the session of a served document; its place is free again when the session is destroyed.
 
-        Until then a session whose browser has connected and gone leaves as soon as somebody needs its place.
+        Until then a session whose browser has connected and gone is kept, and leaves when somebody needs its place.
         A refused page tries once more by itself if it was reloaded, see `RETRY`.
         """
         key = document.session_context.id
-        admitted = self.admit(key, _Departure(document))
+        admitted = self.admit(key, _Session(document))
         if admitted:
             document.on_session_destroyed(lambda _: self.release(key))
         else:
@@ -183,20 +212,23 @@ class Visitors:
         return admitted
 
 
-class _Departure:
-    """Sees whether the browser of a session has gone; the session then ends at the server's next look."""
+class _Session(Guest):
+    """A session as a guest."""
 
     def __init__(self, document: Document) -> None:
         self._context = document.session_context
         self._connected = False
         document.on_event("document_ready", self._arrived)
 
-    def __call__(self) -> bool:
+    def away(self) -> float | None:
+        """Seconds since its last connection was lost."""
         session = self._context.session
         gone = self._connected and session is not None and session.connection_count == 0
-        if gone:
-            session.request_expiration()
-        return gone
+        return session.milliseconds_since_last_unsubscribe / 1e3 if gone else None
+
+    def leave(self) -> None:
+        """Have it end at the server's next look."""
+        self._context.session.request_expiration()
 
     def _arrived(self, _: Any) -> None:
         self._connected = True

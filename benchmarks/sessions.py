@@ -38,12 +38,13 @@ from streaming import PROBE, ROOT, TRIAL, _await_server, free_port
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from app.tidy import GOING_AWAY
 from training.benchmark import count, machine
 
 MEGABYTE = 1e6
+GOING_AWAY = 1001
+"""What a browser says when a tab is closed, reloaded or leads elsewhere (RFC 6455, section 7.4.1)."""
 LIFETIME = 30.0
-"""Seconds that the server keeps a session whose browser has gone."""
+"""Seconds that the server keeps a session whose browser has gone: less than usual, so that the wait is short."""
 GONE = "Failed sending message as connection was closed"
 """What Bokeh logs when a tab is closed in the middle of a frame."""
 SHOWN = 20
@@ -87,7 +88,8 @@ class Server:
 def served(most: int) -> Iterator[Server]:
     """A server for so many visitors, as long as the block lasts."""
     server = Server(free_port(), Path(tempfile.mkdtemp()) / "stderr")
-    code = f"from app.serve import serve; serve(port={server.port}, open_browser=False, max_sessions={most})"
+    limits = f"max_sessions={most}, keep_minutes={LIFETIME / 60.0}"
+    code = f"from app.serve import serve; serve(port={server.port}, open_browser=False, {limits})"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with server.log.open("w") as log:
         process = subprocess.Popen(

@@ -155,6 +155,9 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--idle-minutes", metavar="M", help="pause a run that nobody touches; 0 for never (default 120)"
     )
+    parser.add_argument(
+        "--keep-minutes", metavar="M", help="keep a run whose page was lost or closed for a reload (default 5)"
+    )
     chip_command.add_run_options(parser)
 
 
@@ -196,6 +199,7 @@ def _serve(options: argparse.Namespace) -> None:
         allow_origin=options.allow_origin,
         max_sessions=options.max_sessions,
         idle_minutes=options.idle_minutes,
+        keep_minutes=options.keep_minutes,
         chip=options.chip,
         chip_token=options.chip_token,
     )

@@ -16,6 +16,7 @@ from panel.custom import JSComponent
 from panel.util import edit_readonly
 
 from app import theme
+from app.delivery import once_ready
 from app.keyboard import Keyboard
 from app.stream import Stream
 from app.url import Arguments
@@ -181,7 +182,7 @@ def attach(
     document.theme = theme.OWN
     stream.start(document)
     keyboard.listen(document)
-    document.on_event("document_ready", lambda _: [warn(problem, LONGER) for problem in problems])
+    once_ready(document, lambda: [warn(problem, LONGER) for problem in problems])
     document.on_session_destroyed(lambda _: close())
 
 

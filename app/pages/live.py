@@ -15,6 +15,7 @@ from app.address import Address
 from app.attention import IDLE_MINUTES, Attention
 from app.chips import ChipPlace
 from app.controls import Controls
+from app.delivery import once_ready
 from app.download import Downloads
 from app.keyboard import Keyboard
 from app.limits import check_size
@@ -92,7 +93,7 @@ class Live:
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
         # The page is on the screen: add what could wait.
-        document.on_event("document_ready", lambda _: self.sidebar.complete())
+        once_ready(document, self.sidebar.complete)
         frame.attach(document, self.stream, self.keyboard, self.close, self._problems)
         self.stream.painted.on_change("data", lambda attr, old, new: self.attention.painted())
         document.add_periodic_callback(self._attend, 1000)

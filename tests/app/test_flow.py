@@ -22,19 +22,64 @@ from app.stream import ANSWER, CALM, PATIENCE, SPACING, FrameGate, Stream
 class Socket:
     """Stands in for a websocket; remembers how it was set."""
 
-    nodelay = False
+    nodelay, closed = False, False
 
     def set_nodelay(self, value: bool) -> None:
         self.nodelay = value
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def served() -> tuple[Document, list[Socket]]:
     """A document as the server has it, and the sockets of its browser."""
     document, sockets = Document(), [Socket(), Socket()]
     connections = [SimpleNamespace(_socket=s) for s in sockets]
-    context = SimpleNamespace(session=SimpleNamespace(_subscribed_connections=connections, connection_count=0))
+    session = SimpleNamespace(
+        _subscribed_connections=connections, _current_patch_connection=connections[-1], connection_count=0
+    )
+    context = SimpleNamespace(session=session)
     document._session_context = lambda: context
     return document, sockets
+
+
+def arrive(document: Document) -> None:
+    """A browser has the page."""
+    document.session_context.session.connection_count += 1
+    document.callbacks.trigger_event(DocumentReady())
+
+
+def go(document: Document) -> None:
+    """It is lost."""
+    document.session_context.session.connection_count = 0
+
+
+def test_a_browser_that_is_lost_gets_no_frames_and_one_that_comes_back_gets_all_at_once(
+    stream: Stream, clock: Clock, news: SimpleNamespace, drawn: list[int | None]
+) -> None:
+    document, sockets = served()
+    stream.start(document)
+    arrive(document)
+    assert not stream.deserted
+    for _ in range(2):
+        news.version += 1
+        clock.now += 1.0
+        stream.tick()
+    assert stream.gate.outstanding == 2
+    go(document)
+    stream.look()
+    assert stream.deserted
+    assert stream.gate.outstanding == 0
+    before = len(drawn)
+    news.version += 1
+    clock.now += 1.0
+    stream.tick()
+    assert len(drawn) == before
+    arrive(document)
+    assert not stream.deserted
+    stream.tick()
+    assert drawn[before:] == [None]
+    assert [socket.closed for socket in sockets] == [True, False]  # The tab that came last has the session.
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -112,7 +157,7 @@ def test_nothing_changes_while_the_document_is_on_its_way(
     news.version += 1
     stream.tick()
     assert drawn == [None]
-    document.callbacks.trigger_event(DocumentReady())
+    arrive(document)
     stream.tick()
     assert drawn == [None, None]
 
@@ -124,7 +169,7 @@ def test_the_browsers_arrival_draws_everything_again_and_counts_from_there(
     stream.start(document)
     stream.tick()
     assert stream.frames.data["frame"] == [0]
-    document.callbacks.trigger_event(DocumentReady())
+    arrive(document)
     assert all(socket.nodelay for socket in sockets)
     clock.now += 1.0
     stream.tick()
@@ -138,7 +183,7 @@ def test_an_acknowledgement_lets_the_next_frame_leave_without_waiting_for_the_ti
     async def run() -> None:
         document, _ = served()
         stream.start(document)
-        document.callbacks.trigger_event(DocumentReady())
+        arrive(document)
         stream.tick()
         news.version += 1
         clock.now += 2 * SPACING
@@ -157,7 +202,7 @@ def test_once_its_session_has_ended_a_stream_asks_for_nothing(
     """A tab that closes in the middle of a frame leaves a look behind that was due."""
     document, _ = served()
     stream.start(document)
-    document.callbacks.trigger_event(DocumentReady())
+    arrive(document)
     document.on_change(print)
     document.destroy(print)
     news.version += 1
@@ -172,7 +217,7 @@ def test_the_document_is_locked_only_when_there_is_something_to_send(
     async def run() -> None:
         document, _ = served()
         stream.start(document)
-        document.callbacks.trigger_event(DocumentReady())
+        arrive(document)
         stream.tick()
         stream.painted.data = {"frame": [1]}
         for _ in range(5):
@@ -197,7 +242,7 @@ def test_a_hidden_tab_gets_a_whole_picture_when_it_returns(
 ) -> None:
     document, _ = served()
     stream.start(document)
-    document.callbacks.trigger_event(DocumentReady())
+    arrive(document)
     for _ in range(400):
         clock.now += 0.025
         news.version += 1
@@ -218,7 +263,7 @@ def test_ticks_with_and_without_news_leave_the_busy_flag_alone(
     watcher = pn.state.param.watch(lambda change: seen.append(change.new), "busy")
     document, _ = served()
     stream.start(document)
-    document.callbacks.trigger_event(DocumentReady())
+    arrive(document)
     try:
         for _ in range(10):
             clock.now += 0.1

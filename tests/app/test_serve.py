@@ -23,6 +23,7 @@ from tornado.websocket import WebSocketClosedError
 
 from app import serve, url
 from app.pages import frame, register
+from app.server import sessions
 from app.visitors import Limits
 from pcmsim.errors import FieldError, PCMLabError
 from training.presets import PRESETS
@@ -120,7 +121,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
     """What the server is asked for, instead of a server."""
     options: dict[str, object] = {}
     loop = SimpleNamespace(add_callback=lambda call: options.update(first=call))
-    for variable in ("PCMLAB_MAX_SESSIONS", "PCMLAB_IDLE_MINUTES"):
+    for variable in ("PCMLAB_MAX_SESSIONS", "PCMLAB_IDLE_MINUTES", "PCMLAB_KEEP_MINUTES"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(serve, "prepare", lambda: None)
     monkeypatch.setattr(serve.IOLoop, "current", lambda: loop)
@@ -142,19 +143,21 @@ def test_serving_hands_the_limits_on_and_watches_its_loop(asked: dict[str, objec
     assert host.limits == Limits(3, 5.0)
     assert host.visitors.most == 3
     assert asked["first"] == host.watch
-    ((path, _, options),) = asked["extra_patterns"]
+    (path, _, options), kept = asked["extra_patterns"]
     assert path == "/health"
+    assert kept == sessions.ROUTE
     assert options["report"] == host.health
 
 
-def test_the_server_looks_for_closed_tabs_as_often_and_waits_for_silent_ones_as_long_as_it_is_told(
-    asked: dict[str, object],
+@pytest.mark.parametrize(("minutes", "lifetime"), [(None, 300_000), ("1.5", 90_000), (0, 30_000)])
+def test_the_server_looks_for_closed_tabs_as_often_and_keeps_them_for_as_long_as_it_is_told(
+    asked: dict[str, object], minutes: str | None, lifetime: int
 ) -> None:
     """Under a name that nobody reads both would be taken without a word."""
-    serve.serve(port=0)
+    serve.serve(port=0, keep_minutes=minutes)
     tornado = BokehTornado({"/": Application()}, **{name: asked[name] for name in asked if "unused" in name})
     assert tornado._check_unused_sessions_milliseconds == serve.CHECK_MS
-    assert tornado._unused_session_lifetime_milliseconds == serve.UNUSED_LIFETIME_MS
+    assert tornado._unused_session_lifetime_milliseconds == lifetime
 
 
 def test_a_connection_without_a_request_is_given_up_long_before_an_hour(asked: dict[str, object]) -> None:
@@ -239,8 +242,8 @@ def test_the_plugin_route_is_the_same_and_takes_its_limits_from_the_environment(
 ) -> None:
     monkeypatch.setenv("PCMLAB_MAX_SESSIONS", "9")
     serve._host.cache_clear()
-    ((path, _, options),) = serve.ROUTES
-    assert path == "/health"
+    (path, _, options), kept = serve.ROUTES
+    assert (path, kept) == ("/health", sessions.ROUTE)
     assert asyncio.run(options["report"]())["max_sessions"] == 9
     serve._host.cache_clear()
 

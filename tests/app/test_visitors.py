@@ -11,7 +11,7 @@ import pytest
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 
-from app.visitors import Limits, Visitors, full_page
+from app.visitors import Guest, Limits, Visitors, full_page
 from pcmsim.errors import FieldError
 
 
@@ -20,7 +20,9 @@ class Served:
 
     def __init__(self, key: str) -> None:
         self.asked_to_end = False
-        self.session = SimpleNamespace(connection_count=0, request_expiration=self._end)
+        self.session = SimpleNamespace(
+            connection_count=0, request_expiration=self._end, milliseconds_since_last_unsubscribe=0.0
+        )
         self.context = SimpleNamespace(id=key, session=self.session)
         self.document = Document()
         self.document._session_context = lambda: self.context
@@ -35,6 +37,19 @@ class Served:
 
     def _end(self) -> None:
         self.asked_to_end = True
+
+
+class Gone(Guest):
+    """Somebody who has been away for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.left = seconds, False
+
+    def away(self) -> float:
+        return self.seconds
+
+    def leave(self) -> None:
+        self.left = True
 
 
 def test_so_many_and_no_more() -> None:
@@ -66,12 +81,22 @@ def test_a_place_is_given_back_once() -> None:
 
 def test_who_leaves_makes_room_only_when_room_is_needed() -> None:
     visitors = Visitors(most=2)
-    visitors.admit("gone", lambda: True)
-    visitors.admit("here", lambda: False)
+    visitors.admit("gone", Gone(1.0))
+    visitors.admit("here", Guest())
     assert visitors.live == 2
     assert visitors.admit("next")
     assert visitors.live == 2
     assert not visitors.admit("too many")
+
+
+def test_who_has_been_away_for_longest_leaves_alone() -> None:
+    visitors, guests = Visitors(most=3), [Gone(1.0), Gone(200.0), Gone(30.0)]
+    for number, guest in enumerate(guests):
+        visitors.admit(str(number), guest)
+    assert visitors.admit("next")
+    assert [guest.left for guest in guests] == [False, True, False]
+    assert visitors.admit("1") is True  # It has to find a place anew.
+    assert [guest.left for guest in guests] == [False, True, True]
 
 
 def test_threads_never_get_more_places_than_there_are() -> None:
@@ -145,9 +170,9 @@ def test_limits_without_a_word_are_the_defaults() -> None:
 
 
 def test_the_command_line_goes_before_the_environment() -> None:
-    environment = {"PCMLAB_MAX_SESSIONS": "3", "PCMLAB_IDLE_MINUTES": "0.5"}
-    assert Limits.asked(environment=environment) == Limits(3, 0.5)
-    assert Limits.asked("7", 0, environment) == Limits(7, 0.0)
+    environment = {"PCMLAB_MAX_SESSIONS": "3", "PCMLAB_IDLE_MINUTES": "0.5", "PCMLAB_KEEP_MINUTES": "2"}
+    assert Limits.asked(environment=environment) == Limits(3, 0.5, 2.0)
+    assert Limits.asked("7", 0, "1", environment) == Limits(7, 0.0, 1.0)
     assert Limits.asked(7, environment={"PCMLAB_MAX_SESSIONS": "nonsense"}).sessions == 7
 
 
@@ -160,14 +185,15 @@ def test_a_bad_number_of_sessions_is_refused_in_words(value: str, ask: str) -> N
 
 
 @pytest.mark.parametrize("value", ["-1", "inf", "1e400", "nan", "two hours"])
+@pytest.mark.parametrize("name", ["idle", "keep"])
 @pytest.mark.parametrize("ask", ["option", "variable"])
-def test_bad_minutes_are_refused_in_words(value: str, ask: str) -> None:
-    source = {"option": "--idle-minutes", "variable": "PCMLAB_IDLE_MINUTES"}[ask]
+def test_bad_minutes_are_refused_in_words(value: str, ask: str, name: str) -> None:
+    source = {"option": f"--{name}-minutes", "variable": VARIABLES[name]}[ask]
     with pytest.raises(FieldError, match=f"^{source}: must be a number of minutes >= 0, got '{value}'$"):
-        ASK[ask]("idle", value)
+        ASK[ask](name, value)
 
 
-VARIABLES = {"sessions": "PCMLAB_MAX_SESSIONS", "idle": "PCMLAB_IDLE_MINUTES"}
+VARIABLES = {"sessions": "PCMLAB_MAX_SESSIONS", "idle": "PCMLAB_IDLE_MINUTES", "keep": "PCMLAB_KEEP_MINUTES"}
 ASK: dict[str, Callable[[str, str], Limits]] = {
     "option": lambda name, value: Limits.asked(**{name: value}, environment={}),
     "variable": lambda name, value: Limits.asked(environment={VARIABLES[name]: value}),

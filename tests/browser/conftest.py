@@ -39,7 +39,8 @@ def address() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "training.cli", "serve", "--port", str(port), "--no-browser"]
+    limits = ["--keep-minutes", "0"]  # Else the workers of closed pages would wait for a reload.
+    command = [sys.executable, "-m", "training.cli", "serve", "--port", str(port), "--no-browser", *limits]
     with SAID.open("w", encoding="utf-8") as log:
         kept = {**os.environ, "PCMLAB_STORE": str(SAID.parent / "runs")}
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=kept)
