@@ -29,6 +29,7 @@ from app.processes import PROCESSES, without_main
 from app.shot import Shot
 from app.trainer import Trainer
 from app.worker import work
+from pcmsim import confinement
 from pcmsim.errors import PCMLabError
 from training.config import RunConfig
 
@@ -74,7 +75,8 @@ class Runner:
         self._lock = threading.Lock()
         self._limit, self._stopped = 0.0, False
         self.folder = Path(tempfile.mkdtemp(prefix="pcmlab-"))
-        self._clear = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        confinement.admit(self.folder)
+        self._clear = weakref.finalize(self, _remove, self.folder)
         self._begin(config)
 
     @property
@@ -162,9 +164,10 @@ class Runner:
     def _begin(self, config: RunConfig) -> None:
         """A worker, and a thread that listens to it for as long as this runner is held."""
         self._connection, theirs = multiprocessing.Pipe()
+        folders = (str(self.folder),) if confinement.confined() else None
         with without_main():
             self._process = PROCESSES.Process(
-                target=work, args=(theirs, config, self.latest.run, self._place), name=NAME, daemon=True
+                target=work, args=(theirs, config, self.latest.run, self._place, folders), name=NAME, daemon=True
             )
             self._process.start()
         theirs.close()
@@ -221,6 +224,11 @@ class Runner:
         self.latest = replace(before, version=before.version + 1, **changes)
         if self.latest.config_version != before.config_version:
             self.answered()
+
+
+def _remove(folder: Path) -> None:
+    confinement.dismiss(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _listen(owner: weakref.ref[Runner], connection: Connection, process: BaseProcess) -> None:

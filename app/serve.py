@@ -32,6 +32,7 @@ from app.patches import bokeh_connection
 from app.server import sessions
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page
+from pcmsim import confinement
 from pcmsim.errors import PCMLabError
 from training import pools, racing
 
@@ -102,6 +103,8 @@ def serve(
     chip_place = None if chip is None else ChipPlace(chip, chip_token)
     limits = Limits.asked(max_sessions if chip_place is None else 1, idle_minutes, keep_minutes)
     house = Host(limits, chip_place, trusted=host in LOOPBACK and not allow_origin)
+    if not house.trusted:
+        confinement.confine()
     if chip_place is not None:
         connected(chip_place, print)
     port = _bindable(host, port)
@@ -195,6 +198,7 @@ ROUTES = [("/health", Health, {"report": lambda: _host().health()}), sessions.RO
 
 @functools.cache
 def _host() -> Host:
+    confinement.confine()
     return Host(Limits.asked())
 
 

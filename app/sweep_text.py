@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
-from pcmsim.errors import FieldError, PCMLabError, UnknownNameError
-from pcmsim.presets import DEVICES, parse_yaml
+from pcmsim.errors import FieldError, PCMLabError
+from pcmsim.presets import parse_yaml
 from training import grid
-from training.presets import PRESETS
 from training.sweep import Sweep
 
 EXAMPLE = """\
@@ -28,9 +27,6 @@ trials: 150
 metric: loss
 """
 LONGEST = 20_000
-FILES = ("folder", "spikes", "targets")
-"""Settings that name files of the computer that the page comes from."""
-
 MOST_VALUES = 1000
 """Values of all fields, once for each case: each is checked by itself, which takes a millisecond or two."""
 
@@ -43,7 +39,8 @@ def read(text: str, *, files: bool) -> Sweep:
     text : str
         YAML, see `training.sweep.Sweep`.
     files : bool
-        Whether it may name files, and use YAML's aliases: a few of them stand for more than a memory holds.
+        Whether it may use YAML's aliases: a few of them stand for more than a memory holds. Which files a text may
+        name is for `pcmsim.confinement` to say.
 
     Raises
     ------
@@ -59,10 +56,7 @@ def read(text: str, *, files: bool) -> Sweep:
         raise FieldError("sweep", f"at most {LONGEST} characters", len(text))
     if not files:
         _refuse_aliases(text)
-    data = _plain(text)
-    if not files:
-        _refuse_files(data)
-    _refuse_many(data)
+    _refuse_many(_plain(text))
     return Sweep.from_text(text)
 
 
@@ -117,23 +111,3 @@ def _refuse_many(data: Any) -> None:
     number = values * max(1, len(cases) if isinstance(cases, Mapping) else 0)
     if number > MOST_VALUES:
         raise FieldError("Sweep.fields", f"at most {MOST_VALUES} values on the page, counted for each case", number)
-
-
-def _refuse_files(data: Any) -> None:
-    for name, value in _entries(data):
-        if name in FILES:
-            raise FieldError(name, "left out here, as it names a file", value)
-        for one in (value if isinstance(value, list) else [value]) if name == "preset" else ():
-            if one not in (known := [*PRESETS, *DEVICES]):
-                raise UnknownNameError("preset", str(one), known)
-
-
-def _entries(data: Any) -> Iterator[tuple[str, Any]]:
-    """All names, however deep, by their last part, with what stands under them."""
-    if isinstance(data, list):
-        for one in data:
-            yield from _entries(one)
-    if isinstance(data, Mapping):
-        for names, value in data.items():
-            yield from ((name.strip().rsplit(".", 1)[-1], value) for name in str(names).split(","))
-            yield from _entries(value)

@@ -23,6 +23,7 @@ from app.post import Post
 from app.priority import be_modest
 from app.shot import Shot
 from app.trainer import Trainer
+from pcmsim import confinement
 from pcmsim.errors import sentence
 from training.config import RunConfig
 from training.session import Session
@@ -250,7 +251,13 @@ def _do(action: Callable[[Trainer], Any], trainer: Trainer, future: Future[Any])
         raise
 
 
-def work(connection: Connection, config: RunConfig, run: int, place: ChipPlace | None = None) -> None:
+def work(
+    connection: Connection,
+    config: RunConfig,
+    run: int,
+    place: ChipPlace | None = None,
+    folders: tuple[str, ...] | None = None,
+) -> None:
     """What a worker's process does: as it is told through `connection`, until that is closed.
 
     Parameters
@@ -259,7 +266,11 @@ def work(connection: Connection, config: RunConfig, run: int, place: ChipPlace |
         Brings the names of `Worker`'s methods with their arguments; `app.post.Post` tells what goes the other way.
     config, run, place : RunConfig, int, ChipPlace or None
         As in `Worker`.
+    folders : tuple of str, optional
+        In which alone a configuration may name files; without it, anywhere.
     """
+    if folders is not None:
+        confinement.confine(*folders)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which takes its workers with it.
     post = Post(connection)
     worker = Worker(config, run, post.shot, place)

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pcmsim import confinement
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.errors import FileError, UnknownNameError
 from pcmsim.hermes import HermesModel
@@ -135,9 +136,12 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 
     Raises
     ------
+    FieldError
+        If this process may not name it, see `pcmsim.confinement`.
     FileError
         If it is missing, unreadable, malformed, or not a mapping.
     """
+    confinement.check("file", path)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

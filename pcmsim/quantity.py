@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
+from pcmsim import confinement
 from pcmsim.errors import FieldError
 
 
@@ -38,6 +39,8 @@ class Quantity:
         Meaning, and where the default comes from.
     structural : bool
         Whether a change needs a new run.
+    path : callable, optional
+        Whether a text names a file or folder, of a ``str`` field that may; see `pcmsim.confinement`.
     """
 
     kind: type
@@ -50,6 +53,7 @@ class Quantity:
     doc: str = ""
     source: str = ""
     structural: bool = False
+    path: Callable[[str], bool] | None = None
 
     @property
     def allowed(self) -> str:
@@ -148,11 +152,14 @@ def check(instance: Any, path: str | None = None) -> None:
     Raises
     ------
     FieldError
-        Naming the field, what is allowed, and what came.
+        Naming the field, what is allowed, and what came; also if it names a file that it may not, see
+        `pcmsim.confinement`.
     """
     for name, about in quantities(instance).items():
-        value = getattr(instance, name)
+        value, field = getattr(instance, name), f"{path or type(instance).__name__}.{name}"
         if not about.accepts(value):
-            raise FieldError(f"{path or type(instance).__name__}.{name}", about.allowed, value)
+            raise FieldError(field, about.allowed, value)
+        if about.path is not None and about.path(value):
+            confinement.check(field, value)
         if value is not None:
             object.__setattr__(instance, name, about.kind(value))

@@ -93,25 +93,6 @@ def read(path: str | Path) -> tuple[RunConfig, Progress, dict[str, torch.Tensor]
     return *_parse(path, header), tensors
 
 
-def device_preset(path: str | Path) -> str:
-    """The device preset that a checkpoint names, without acting on it: it may be the path of a file.
-
-    Raises
-    ------
-    FileError
-        As `read`.
-    """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-        _check_header(path, header)
-        return str(json.loads(header["config"])["device"]["preset"])
-    except (OSError, SafetensorError) as error:
-        raise FileError(path, f"is damaged or not a checkpoint of pcmlab ({error})") from error
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise error if isinstance(error, FileError) else FileError(path, UNREADABLE) from error
-
-
 def restore(path: str | Path, mine: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> None:
     """Copy saved tensors over the session's own; all or nothing.
 

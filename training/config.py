@@ -20,7 +20,7 @@ from pcmsim.energy import EventCosts
 from pcmsim.errors import FieldError
 from pcmsim.mismatch import DeviceMismatch
 from pcmsim.model import DeviceModel
-from pcmsim.presets import device_model, read_mapping
+from pcmsim.presets import device_model, is_file, read_mapping
 from pcmsim.quantity import check, quantities, quantity
 from training import codec
 from training.neurons import NetworkConfig
@@ -184,6 +184,7 @@ class DeviceConfig:
     preset: str = quantity(
         "nandakumar2018",
         structural=True,
+        path=is_file,
         doc="Device model, or the path of a JSON or YAML file with constants",
         source="pcmsim.presets",
     )

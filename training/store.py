@@ -188,9 +188,9 @@ class Store:
         FileError
             If its file is damaged.
         """
-        path = self.folder / GROUPS / f"{name}.json"
-        if not path.exists():
-            raise UnknownNameError("group of runs", name, self.groups())
+        if name not in (known := self.groups()):  # nor one that leads elsewhere
+            raise UnknownNameError("group of runs", name, known)
+        path = self._group_file(name)
         try:
             held = json.loads(path.read_text("utf-8"))
             return Group(**{**held, "keys": tuple(held["keys"])})
@@ -210,9 +210,7 @@ class Store:
         FileError
             If it cannot be written, or the name is not a plain one.
         """
-        path = self.folder / GROUPS / f"{name}.json"
-        if path.parent != self.folder / GROUPS or name.startswith("."):
-            raise FileError(path, "is not a plain name")
+        path = self._group_file(name)
         group = Group(name, kind, _now(), about, tuple(job.key for job in jobs))
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(asdict(group), indent=1), encoding="utf-8")
@@ -220,7 +218,7 @@ class Store:
 
     def forget(self, name: str) -> None:
         """Take a group out of the store; its runs stay."""
-        (self.folder / GROUPS / f"{name}.json").unlink(missing_ok=True)
+        self._group_file(name).unlink(missing_ok=True)
 
     def remove(self, keys: Iterable[str]) -> int:
         """Take runs out of the store; how many there were."""
@@ -229,6 +227,13 @@ class Store:
             self._run(key).unlink()
             (self.folder / CURVES / f"{key}.parquet").unlink(missing_ok=True)
         return len(found)
+
+    def _group_file(self, name: str) -> Path:
+        """Where a group stands; no name leads out of its folder."""
+        path = self.folder / GROUPS / f"{name}.json"
+        if path.parent != self.folder / GROUPS or name.startswith("."):
+            raise FileError(path, "is not a plain name")
+        return path
 
     def _run(self, key: str) -> Path:
         return self.folder / RUNS / f"{key}.parquet"

@@ -24,7 +24,6 @@ from app.runner import Runner
 from app.tables import Curves
 from app.trainer import Trainer
 from pcmsim.errors import FileError, PCMLabError
-from pcmsim.presets import DEVICES
 from training import checkpoint, export
 from training.config import RunConfig
 from training.results import CHECKPOINT
@@ -194,7 +193,7 @@ def taken(path: Path) -> bytes:
 
 
 def resume(trainer: Trainer, path: Path, name: str) -> RunConfig:
-    """Go on with the run of an uploaded checkpoint; nothing of it makes the server open another file.
+    """Go on with the run of an uploaded checkpoint; the worker's bounds hold for the files that it names.
 
     Parameters
     ----------
@@ -211,8 +210,6 @@ def resume(trainer: Trainer, path: Path, name: str) -> RunConfig:
         If it is no checkpoint, is damaged, or is too large a run for the page; the old run goes on.
     """
     try:
-        if checkpoint.device_preset(path) not in DEVICES:
-            raise PCMLabError(f"{name}: its device comes from a file; resume it with pcmlab resume")
         check_size(checkpoint.read(path)[0])
         return trainer.resume(str(path))
     except FileError as error:

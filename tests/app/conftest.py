@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from pcmsim import confinement
+
 
 @pytest.fixture(scope="package", autouse=True)
 def _one_compute_thread() -> Iterator[None]:
@@ -14,3 +16,10 @@ def _one_compute_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _free_paths() -> Iterator[None]:
+    """What one test confines is free in the next."""
+    yield
+    confinement.release()

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from app_kit import until
 from bokeh.document import Document
 from bokeh.plotting import figure
@@ -29,7 +28,7 @@ from app.pages.exporting import WRITERS, ExportDialog
 from app.runner import Runner
 from app.tables import TABLES
 from app.worker import Worker
-from pcmsim import presets
+from pcmsim import confinement
 from training.config import RunConfig
 from training.export import command
 from training.session import Session
@@ -441,17 +440,22 @@ def test_tensors_that_do_not_fit_are_refused(
     untouched(bench)
 
 
-def test_no_upload_makes_the_server_open_a_file(
-    bench: Bench, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[object] = []
-    monkeypatch.setattr(presets, "read_mapping", lambda path: opened.append(path) or {})
-    (device := tmp_path / "device.yaml").write_text(yaml.safe_dump({"preset": "ideal"}))
-    for preset in (str(device), "/etc/passwd", "../secret.yaml", 5):
-        said = bench.refused(changed(saved, configured({"device.preset": preset})))
-        assert said == "run.safetensors: its device comes from a file; resume it with pcmlab resume"
-    assert opened == []
-    untouched(bench)
+@pytest.mark.parametrize("field", ["device.preset", "task.spikes"])
+def test_no_upload_makes_the_server_open_a_file(field: str, tmp_path: Path, saved: Path) -> None:
+    """In the worker's process, whose bounds are those of the session's folder."""
+    for name in ("other.yaml", "shadow.yaml"):
+        (tmp_path / name).write_text("secret,words\n1,2")
+    task = {"task": {"name": "csv", "targets": str(tmp_path / "other.yaml")}} if field == "task.spikes" else {}
+    confinement.confine()
+    bench = Bench()
+    try:
+        for path in (str(tmp_path / "shadow.yaml"), "../../etc/hostname.yaml", "/etc/passwd.yaml"):
+            said = bench.refused(changed(saved, configured({**task, field: path})))
+            assert "must be the path of a file that was uploaded here, got " in said
+            assert "secret" not in said
+        untouched(bench)
+    finally:
+        bench.page.runner.stop(timeout=20.0)
 
 
 def test_a_run_that_never_began_has_no_checkpoint_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

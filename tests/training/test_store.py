@@ -62,6 +62,11 @@ def test_groups_name_their_runs(store):
         store.group("second")
     with pytest.raises(FileError, match="plain name"):
         store.keep_group("../first", "sweep", {}, JOBS)
+    with pytest.raises(FileError, match="plain name"):
+        store.forget("../first")
+    (store.folder / "first.json").write_text("{}")
+    with pytest.raises(UnknownNameError, match=r"'\.\./first'"):
+        store.group("../first")
 
 
 def test_removed_runs_are_gone_with_their_curves(store):

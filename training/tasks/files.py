@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pcmsim import confinement
 from pcmsim.errors import FieldError, FileError
 from pcmsim.quantity import quantity
 
@@ -22,7 +23,7 @@ _clearings: list[Callable[[], None]] = []
 
 def path_field(doc: str, source: str = "") -> Any:
     """A task's field that names a file or folder; empty until the user names one."""
-    return quantity("", structural=True, doc=doc, source=source or "yours; nothing is downloaded")
+    return quantity("", structural=True, path=bool, doc=doc, source=source or "yours; nothing is downloaded")
 
 
 def folder(field: str, text: str, expected: str) -> Path:
@@ -106,6 +107,7 @@ def forget() -> None:
 def _named(field: str, text: str, expected: str) -> Path:
     if not text:
         raise FieldError(field, expected, text)
+    confinement.check(field, text)
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
