@@ -21,6 +21,7 @@ import numpy as np
 from pcmsim.errors import FieldError, FileError
 from pcmsim.registry import Registry
 from training.neurons import Floats
+from training.support import hdf5, limits
 from training.writing import replacing
 
 if TYPE_CHECKING:
@@ -91,10 +92,13 @@ def read(path: str | Path) -> NIRGraph:
     Raises
     ------
     FileError
-        If the file is missing, no HDF5, or no NIR graph of known nodes whose shapes fit.
+        If the file is missing, no HDF5 or one that `training.support.hdf5` refuses, or no NIR graph of known nodes
+        whose shapes fit.
     """
     if not Path(path).is_file():
         raise FileError(path, "does not exist; expected a NIR file")
+    limits.NIR_BYTES.check(Path(path), Path(path).stat().st_size)
+    hdf5.check(Path(path))
     try:
         return import_module("nir").read(path)
     except UNREADABLE as error:

@@ -439,7 +439,7 @@ def _task(path: Path) -> None:
     ("make", "reason"),
     [
         (lambda path: None, "does not exist; expected a NIR file"),
-        (_text, "cannot be read as a NIR graph"),
+        (_text, "cannot be read as HDF5"),
         (_empty, "cannot be read as a NIR graph"),
         (_other_node, "cannot be read as a NIR graph"),
         (_lone, "cannot be read as a NIR graph"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,6 +15,7 @@ from pcmsim.streams import Streams
 from training.coding import events
 from training.neurons import Floats
 from training.objectives import READOUTS, Sample
+from training.support import hdf5, limits
 from training.tasks import files
 from training.tasks.base import TASKS, Task
 from training.tasks.data import DataSampler, Indices, labelled, parts_with_validation, readout_field, validation_field
@@ -25,6 +25,11 @@ FILES = ("shd_train.h5", "shd_test.h5")
 EXPECTED = " and ".join(FILES)
 DATASETS = ("spikes/times", "spikes/units", "labels")
 AT_ONCE = 256
+"""Samples that are read together, of files so small that no sample can be large."""
+
+IN_MEMORY = 2**28
+"""Bytes that samples which are read together take at most, if each held as much as the whole file."""
+
 NAMES = (
     *("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"),
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
@@ -120,15 +125,9 @@ class ShdSampler(DataSampler):
 
 @files.remembered
 def _read(path: Path) -> Recordings:
-    h5py = import_module("h5py")
-    try:
-        with h5py.File(path, "r") as file:
-            times, units, labels = (_dataset(file.get(name), name, path) for name in DATASETS)
-            return _recordings(times, units, labels, path)
-    except FileError:
-        raise
-    except (OSError, RuntimeError, KeyError) as error:
-        raise FileError(path, f"cannot be read as HDF5 ({' '.join(str(error).split())})") from error
+    with hdf5.opened(path) as file:
+        times, units, labels = (_dataset(file.get(name), name, path) for name in DATASETS)
+        return _recordings(times, units, labels, path)
 
 
 def _dataset(dataset: Any, name: str, path: Path) -> Any:
@@ -145,6 +144,7 @@ def _dataset(dataset: Any, name: str, path: Path) -> Any:
 
 
 def _recordings(times: Any, units: Any, labels: Any, path: Path) -> Recordings:
+    limits.SAMPLES.check(path, len(labels))
     answers = labels[:].astype(np.int64)
     if not len(times) == len(units) == len(answers) > 0:
         counts = f"{len(times)} lists of times, {len(units)} of units and {len(answers)} labels"
@@ -152,10 +152,15 @@ def _recordings(times: Any, units: Any, labels: Any, path: Path) -> Recordings:
     if answers.min() < 0 or answers.max() >= CLASSES:
         place = int(np.flatnonzero((answers < 0) | (answers >= CLASSES))[0])
         raise FileError(path, f"label {answers[place]} of sample {place}; expected 0 to {CLASSES - 1}")
-    kept = []
-    for begin in range(0, len(answers), AT_ONCE):
-        here = slice(begin, begin + AT_ONCE)
-        kept += [_kept(*pair, path, begin + k) for k, pair in enumerate(zip(times[here], units[here], strict=True))]
+    kept, size, spikes = [], path.stat().st_size, 0
+    step = min(AT_ONCE, max(1, IN_MEMORY // size))
+    for begin in range(0, len(answers), step):
+        here = slice(begin, begin + step)
+        for k, pair in enumerate(zip(times[here], units[here], strict=True)):
+            spikes += max(pair[0].size, pair[1].size)
+            if spikes > size:
+                raise FileError(path, f"has more spikes up to sample {begin + k} than bytes: samples share their lists")
+            kept.append(_kept(*pair, path, begin + k))
     start = np.cumsum([0, *(moments.size for moments, _ in kept)])
     return Recordings(start, np.concatenate([t for t, _ in kept]), np.concatenate([c for _, c in kept]), answers)
 
