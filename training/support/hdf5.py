@@ -108,7 +108,7 @@ def _claimed(h5py: Any, dataset: Any, name: str, path: Path) -> int:
             raise FileError(path, f"{name} needs filter {number}; expected one of {expected}")
     each, shape = max(dataset.get_type().get_size(), dataset.dtype.itemsize), dataset.shape or ()
     if made.get_layout() != h5py.h5d.CHUNKED:
-        return each * math.prod(shape)
+        return int(each * math.prod(shape))
     chunk = made.get_chunk()
     limits.HDF5_CHUNKS.check(path, math.prod(-(-size // part) for size, part in zip(shape, chunk, strict=True)))
     return int(each * max(math.prod(shape), math.prod(chunk)))
