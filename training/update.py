@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -108,9 +109,9 @@ class Updater:
         rates = self._config.learning.rates(trial)
         sets = resets = 0
         for layer, array, gradient, lr in zip(LAYERS, self._arrays, gradients, rates, strict=True):
-            wanted = self._wanted(layer, array, gradient, lr)
-            plan = self._plan(layer, array, wanted, lr, (trial, number))
-            with self._watching(layer, array, plan, wanted, lr, (now, trial)):
+            asked = self._asked(layer, array, gradient, lr)
+            plan = self._plan(layer, asked, (trial, number))
+            with self._watching(layer, array, plan, asked, (now, trial)):
                 array.apply(plan, now, generator=self._streams.at(f"write/{layer}", trial, number))
             if isinstance(plan, PulsePlan):
                 sets, resets = sets + plan.sets, resets + plan.resets
@@ -126,32 +127,37 @@ class Updater:
     def _fresh(self) -> dict[str, SchemeState]:
         return {layer: self._scheme.init(array.view()) for layer, array in zip(LAYERS, self._arrays, strict=True)}
 
-    def _wanted(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float) -> torch.Tensor:
-        """The gradient clipped and rounded to its precision; adaptive feedback follows the output weights."""
+    def _asked(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float) -> Asked:
+        """The optimiser's step of the gradient, clipped and rounded to its precision; adaptive feedback goes along."""
         clip, strength = self._config.learning.gradient_clip, self._config.learning.weight_strength
         if strength > 0.0:
             gradient = gradient + strength * array.stored_weights()
             if layer == "recurrent":
                 gradient.fill_diagonal_(0.0)  # a pair that was RESET is not quite 0, and no neuron drives itself
         limited = self._config.precision.round_gradient(limit(gradient, clip))
+        step = self._scheme.step(Asked(limited, lr, array.view(), self._config.precision), self.state[layer])
         adapts = layer == "output" and self._config.learning.feedback == "adaptive"
-        return self._adapt_feedback(array, limited, lr) if adapts else limited
+        return self._adapt_feedback(array, step) if adapts else step
 
-    def _plan(self, layer: str, array: WeightArray, gradient: torch.Tensor, lr: float, at: tuple[int, int]) -> Plan:
-        asked = Asked(gradient, lr, array.view(), self._config.precision)
-        return self._scheme.update(asked, self.state[layer], generator=self._streams.at(f"scheme/{layer}", *at))
+    def _plan(self, layer: str, asked: Asked, at: tuple[int, int]) -> Plan:
+        return self._scheme.plan(asked, self.state[layer], generator=self._streams.at(f"scheme/{layer}", *at))
 
-    def _adapt_feedback(self, array: WeightArray, gradient: torch.Tensor, lr: float) -> torch.Tensor:
-        """Move the feedback as the output weights are asked to move; both fade."""
+    def _adapt_feedback(self, array: WeightArray, step: Asked) -> Asked:
+        """Move the feedback by the step of the output weights; both fade, outside the optimiser.
+
+        ``B <- B - lr g^T - decay B`` and ``W <- W - lr g - decay W``, with the optimiser's g and lr (Bellec et al.
+        2020, Methods). A learning rate of 0 holds both.
+        """
+        if step.lr <= 0.0:
+            return step
         decay = self._config.learning.feedback_decay
-        self._feedback.sub_(lr * gradient.T + decay * self._feedback)
-        return gradient + decay * array.stored_weights() / lr if lr > 0.0 else gradient
+        self._feedback.sub_(step.lr * step.gradient.T + decay * self._feedback)
+        return replace(step, gradient=step.gradient + decay * array.stored_weights() / step.lr)
 
     def _watching(
-        self, layer: str, array: WeightArray, plan: Plan, gradient: torch.Tensor, lr: float, at: tuple[float, int]
+        self, layer: str, array: WeightArray, plan: Plan, asked: Asked, at: tuple[float, int]
     ) -> contextlib.AbstractContextManager[None]:
-        """Around the writing. A digital optimiser asks for its own step, which may be scaled unlike the gradient."""
+        """Around the writing."""
         if self.watch is None:
             return contextlib.nullcontext()
-        change = gradient * -lr if isinstance(plan, PulsePlan) else plan.change
-        return self.watch[layer].writing(array, Update(change, plan, *at))
+        return self.watch[layer].writing(array, Update(asked.gradient * -asked.lr, plan, *at))

@@ -31,7 +31,6 @@ class Adam(Moments, UpdateScheme):
         """See `UpdateScheme.init`."""
         return self.nothing_seen(view.shape)
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> WeightPlan:
-        """See `UpdateScheme.update`."""
-        step = self.scaled(asked, state)
-        return WeightPlan(step.gradient * -step.lr)
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> WeightPlan:
+        """See `UpdateScheme.plan`."""
+        return WeightPlan(asked.gradient * -asked.lr)

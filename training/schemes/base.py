@@ -78,14 +78,31 @@ class UpdateScheme(ABC):
         """State to start from: tensors by name, updated in place; stateless by default."""
         return {}
 
-    @abstractmethod
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> Plan:
-        """The plan for one update.
+    def step(self, asked: Asked, state: SchemeState) -> Asked:
+        """What the scheme's optimiser asks of the weights: plain descent, ``-lr gradient``, unless it has its own.
 
         Parameters
         ----------
         asked : Asked
-            Gradient, learning rate, array and precision.
+            Gradient and learning rate, array and precision.
+        state : SchemeState
+            From `init`; changed in place.
+
+        Returns
+        -------
+        Asked
+            With the optimiser's gradient and learning rate. Adaptive feedback takes the same step.
+        """
+        return asked
+
+    @abstractmethod
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> Plan:
+        """The plan that carries out a step.
+
+        Parameters
+        ----------
+        asked : Asked
+            From `step`.
         state : SchemeState
             From `init`; changed in place.
         generator : torch.Generator
@@ -95,6 +112,10 @@ class UpdateScheme(ABC):
         -------
         PulsePlan or WeightPlan
         """
+
+    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> Plan:
+        """The plan for one update: that of the optimiser's step; arguments as in `step` and `plan`."""
+        return self.plan(self.step(asked, state), state, generator=generator)
 
 
 SCHEMES: Registry[type[UpdateScheme]] = Registry("update scheme")

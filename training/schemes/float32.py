@@ -20,6 +20,6 @@ class Float32(UpdateScheme):
     uses_weight_bits: ClassVar[bool] = True
     summary: ClassVar[str] = "Digital weights, plain gradient descent: what the devices are measured against."
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> WeightPlan:
-        """See `UpdateScheme.update`."""
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> WeightPlan:
+        """See `UpdateScheme.plan`."""
         return WeightPlan(asked.gradient * -asked.lr)

@@ -43,8 +43,8 @@ class MixedPrecision(UpdateScheme):
         """An empty accumulator [weight] and the counters of the next device."""
         return {"accumulator": torch.zeros(view.shape), **selection(view)}
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
-        """See `UpdateScheme.update`."""
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
+        """See `UpdateScheme.plan`."""
         view, precision = asked.view, asked.precision
         gathered = state["accumulator"].add_(asked.gradient, alpha=-asked.lr)
         if precision.accumulator_bits is not None:

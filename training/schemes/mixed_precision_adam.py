@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 from pcmsim.array import ArrayView
-from pcmsim.plan import PulsePlan
 from training.schemes.adam import Adam
-from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme
+from training.schemes.base import SCHEMES, SchemeState, UpdateScheme
 from training.schemes.mixed_precision import MixedPrecision
 from training.schemes.moments import Moments
 
@@ -21,7 +18,9 @@ class MixedPrecisionAdam(Moments, MixedPrecision):
     """Mixed precision whose accumulators gather Adam's steps; see `MixedPrecision` and `Moments`.
 
     For tasks whose gradients differ so much between weights that plain descent learns them slowly. Two further
-    digital numbers per synapse are the price.
+    digital numbers per synapse are the price. What is asked of a weight is the whole of Adam's step: adaptive
+    feedback, which is digital, takes it as the accumulator does, so that it goes along with the weight and what waits
+    for the weight. The written quanta are no more than that sum, cut to what a pulse can express.
     """
 
     summary: ClassVar[str] = (
@@ -36,7 +35,3 @@ class MixedPrecisionAdam(Moments, MixedPrecision):
     def init(self, view: ArrayView) -> SchemeState:
         """See `UpdateScheme.init`."""
         return {**super().init(view), **self.nothing_seen(view.shape)}
-
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
-        """See `UpdateScheme.update`."""
-        return super().update(self.scaled(asked, state), state, generator=generator)

@@ -35,8 +35,8 @@ class Moments:
         first, second = torch.zeros((2, *shape))
         return {"first": first, "second": second, "steps": torch.zeros((), dtype=torch.int64)}
 
-    def scaled(self, asked: Asked, state: SchemeState) -> Asked:
-        """What is asked with Adam's step in place of gradient and learning rate; `state` is changed in place."""
+    def step(self, asked: Asked, state: SchemeState) -> Asked:
+        """See `UpdateScheme.step`: Adam's step in place of gradient and learning rate."""
         steps = int(state["steps"].add_(1))
         first = state["first"].mul_(self.momentum).add_(asked.gradient, alpha=1.0 - self.momentum)
         second = state["second"].mul_(self.memory).addcmul_(asked.gradient, asked.gradient, value=1.0 - self.memory)

@@ -40,8 +40,8 @@ class MultiMemristor(UpdateScheme):
         """Counters of the next device."""
         return {"selection": torch.zeros(1, dtype=torch.int64)} if self.counter == "global" else selection(view)
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
-        """See `UpdateScheme.update`."""
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
+        """See `UpdateScheme.plan`."""
         pulses = whole(asked.change / asked.view.weight_step)
         synapses = pulses.nonzero().squeeze(1)
         if self.counter == "synapse":

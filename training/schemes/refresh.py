@@ -70,9 +70,13 @@ class WithRefresh(UpdateScheme):
         """The scheme's own state and the counters of the next device to rewrite."""
         return {**self.scheme.init(view), **{f"refresh_{k}": v for k, v in selection(view).items()}}
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> Plan:
-        """See `UpdateScheme.update`."""
-        plan = self.scheme.update(asked, state, generator=generator)
+    def step(self, asked: Asked, state: SchemeState) -> Asked:
+        """See `UpdateScheme.step`: the scheme's own."""
+        return self.scheme.step(asked, state)
+
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> Plan:
+        """See `UpdateScheme.plan`."""
+        plan = self.scheme.plan(asked, state, generator=generator)
         if not isinstance(plan, PulsePlan):
             return plan
         view = asked.view

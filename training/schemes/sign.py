@@ -33,8 +33,8 @@ class Sign(UpdateScheme):
     def __post_init__(self) -> None:
         check(self)
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
-        """See `UpdateScheme.update`; a learning rate of 0 still switches the array off."""
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
+        """See `UpdateScheme.plan`; a learning rate of 0 still switches the array off."""
         flat = asked.gradient.reshape(-1) * float(asked.lr > 0.0)
         synapses = (flat.abs() > self.threshold).nonzero().squeeze(1)
         return PulsePlan.build(polarity_devices(synapses, (flat[synapses] > 0).long(), asked.view))

@@ -35,8 +35,8 @@ class Stochastic(UpdateScheme):
     def __post_init__(self) -> None:
         check(self)
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
-        """See `UpdateScheme.update`."""
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
+        """See `UpdateScheme.plan`."""
         gradient, view = asked.gradient, asked.view
         probability = gradient.abs() * (asked.lr * view.scale / self.probability_scale)
         drawn = torch.rand((view.devices, *view.shape), generator=generator) < probability

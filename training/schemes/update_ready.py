@@ -42,8 +42,8 @@ class UpdateReady(UpdateScheme):
         """Counters of the next device."""
         return selection(view)
 
-    def update(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
-        """See `UpdateScheme.update`."""
+    def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
+        """See `UpdateScheme.plan`."""
         view = asked.view
         per_pulse = view.step / view.devices
         change = asked.change * view.scale
