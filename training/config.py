@@ -108,6 +108,13 @@ class LearningConfig:
         doc="Eligibility that the regularisation uses: summed filtered, or averaged unfiltered",
         source="Demirag 2021: filtered; Bellec 2020: unfiltered",
     )
+    rate_over: str = quantity(
+        "trial",
+        choices=("trial", "batch"),
+        structural=True,
+        doc="Firing rate that the regularisation acts on: that of each trial, or the mean over the batch",
+        source="Bellec 2020's evidence script: batch; Demirag 2021: one trial is a batch",
+    )
     readout_strength: float = quantity(
         0.0,
         minimum=0.0,

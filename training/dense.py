@@ -23,7 +23,7 @@ from pcmsim import mapping
 from pcmsim.crossbar import Crossbar
 from pcmsim.registry import Registry
 from training import spikes
-from training.eprop import Gradients, leaky, rate_pressure
+from training.eprop import Gradients, leaky, pressure, rates
 from training.neurons import Dynamics
 from training.session import Session
 
@@ -109,10 +109,8 @@ def dense_step(session: Session, *, generator: torch.Generator, form: str = "con
     inputs = torch.from_numpy(spikes.to_raster(sample.inputs, session.sampler.inputs)).float()
     voltage, spiked, output = forward(session, inputs, start, generator=generator)
     error = output - torch.from_numpy(sample.target).float()
-    pressure = rate_pressure(
-        config.learning, spikes.from_raster(spiked.numpy()), config.network.hidden, config.network.dt
-    )
-    signal = error @ session.feedback + torch.from_numpy(pressure).float()
+    rate = rates(spikes.from_raster(spiked.numpy()), config.network.hidden, config.network.dt)
+    signal = error @ session.feedback + torch.from_numpy(pressure(config.learning, rate)).float()
     gradients = _gradients(session.network.dynamics, FORMS[form], (inputs, voltage, spiked), signal, error)
     session.updates.apply(gradients, start + config.task.duration, session.trial)
     session.trial += 1

@@ -9,6 +9,7 @@ The gradient of weight i -> j is ``sum_t L_j[t] ebar_ji[t]`` with the learning s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,14 +30,25 @@ def random_feedback(outputs: int, hidden: int, gain: float, *, streams: Streams)
     return normal * (gain * math.sqrt(2.0 / hidden))
 
 
-def rate_pressure(config: LearningConfig, hidden: Spikes, width: int, dt: float) -> Floats:
-    """``strength (rate - target)`` of each hidden neuron, from its spikes so far."""
-    rate = spikes.counts(hidden, width) / (hidden.steps * dt)
-    pressure: Floats = config.rate_strength * (rate - config.rate_target)
-    return pressure
+def rates(hidden: Spikes, width: int, dt: float) -> Floats:
+    """Firing rate of each hidden neuron [Hz], from its spikes so far."""
+    rate: Floats = spikes.counts(hidden, width) / (hidden.steps * dt)
+    return rate
 
 
-def signals(config: LearningConfig, feedback: Floats, error: Floats, activity: Activity, dt: float) -> Signals:
+def pressure(config: LearningConfig, rate: Any) -> Any:
+    """``strength (rate - target)``, the learning signal of the rate regularisation at these rates [Hz]."""
+    return config.rate_strength * (rate - config.rate_target)
+
+
+def signals(
+    config: LearningConfig,
+    feedback: Floats,
+    error: Floats,
+    activity: Activity,
+    dt: float,
+    by_rate: Floats | None = None,
+) -> Signals:
     """What drives learning over a whole trial.
 
     Parameters
@@ -51,6 +63,8 @@ def signals(config: LearningConfig, feedback: Floats, error: Floats, activity: A
         The trial.
     dt : float
         Time step [s].
+    by_rate : numpy.ndarray, optional
+        ``hidden``: learning signal of the rate regularisation; by default that of the trial's own rates.
 
     Returns
     -------
@@ -58,9 +72,10 @@ def signals(config: LearningConfig, feedback: Floats, error: Floats, activity: A
     """
     steps, width = activity.voltage.shape
     dtype = activity.voltage.dtype
-    pressure = rate_pressure(config, activity.hidden, width, dt).astype(dtype)
-    none = np.zeros_like(pressure)
-    filtered, unfiltered = (pressure, none) if config.rate_trace == "filtered" else (none, pressure / dtype.type(steps))
+    constant = pressure(config, rates(activity.hidden, width, dt)) if by_rate is None else by_rate
+    constant = constant.astype(dtype)
+    none = np.zeros_like(constant)
+    filtered, unfiltered = (constant, none) if config.rate_trace == "filtered" else (none, constant / dtype.type(steps))
     return Signals(np.ascontiguousarray(error, dtype), np.ascontiguousarray(feedback, dtype), filtered, unfiltered)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class Lesson:
         ``time, output``: derivative of the loss by the output.
     feedback : numpy.ndarray
         ``output, hidden``: weights of the feedback that is set.
+    by_rate : numpy.ndarray, optional
+        ``hidden``: learning signal of the rate regularisation; by default that of the trial's own rates.
     """
 
     config: LearningConfig
@@ -46,6 +48,7 @@ class Lesson:
     inputs: Spikes
     error: Floats
     feedback: Floats
+    by_rate: Floats | None = None
 
     @property
     def assumed(self) -> Dynamics:
@@ -60,7 +63,21 @@ class Lesson:
     def signals(self, feedback: Floats) -> Signals:
         """What drives learning, with errors coming back by `feedback`; a large output is an error too."""
         error = self.error + readout_pressure(self.config, self.activity.output)
-        return eprop.signals(self.config, feedback, error, self.activity, self.network.config.dt)
+        return eprop.signals(self.config, feedback, error, self.activity, self.network.config.dt, self.by_rate)
+
+    @property
+    def rates(self) -> Floats:
+        """Firing rate of each hidden neuron [Hz]."""
+        return eprop.rates(self.activity.hidden, self.activity.voltage.shape[1], self.network.config.dt)
+
+    def without_rates(self) -> Lesson:
+        """The same trial without a rate regularisation."""
+        return replace(self, by_rate=np.zeros(self.activity.voltage.shape[1]))
+
+    def of_rates_alone(self) -> Lesson:
+        """The same trial with a signal of 1 through the eligibility of the rate regularisation, and nothing else."""
+        alone, width = replace(self.config, readout_strength=0.0), self.activity.voltage.shape[1]
+        return replace(self, config=alone, error=np.zeros_like(self.error), by_rate=np.ones(width))
 
 
 Rule = Callable[[Lesson], Gradients]

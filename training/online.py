@@ -15,7 +15,7 @@ from numba import njit
 
 from training import spikes
 from training.config import LearningConfig
-from training.eprop import Gradients
+from training.eprop import Gradients, pressure
 from training.kernels import Activity, slopes
 from training.network import Network
 from training.neurons import Dynamics, Floats
@@ -194,17 +194,16 @@ class OnlineEprop:
         Over a trial they sum to the whole-trial gradient, but for the rate, which counts the spikes so far.
         """
         rate = self._spike_counts / (self._steps * self._dt)
-        pressure = self._config.rate_strength * (rate - self._config.rate_target)
-        state = self._state
-        g_in, g_rec = (torch.from_numpy(self._gathered(t, pressure)) for t in (state.input, state.recurrent))
+        by_rate, state = pressure(self._config, rate), self._state
+        g_in, g_rec = (torch.from_numpy(self._gathered(t, by_rate)) for t in (state.input, state.recurrent))
         g_out = torch.from_numpy(state.by_error.copy())
         for sums in (state.by_error, *_sums(state.input), *_sums(state.recurrent)):
             sums[:] = 0.0
         return g_in, g_rec.fill_diagonal_(0.0), g_out
 
-    def _gathered(self, traces: Traces, pressure: Floats) -> Floats:
+    def _gathered(self, traces: Traces, by_rate: Floats) -> Floats:
         through = traces.sum_filtered if self._config.rate_trace == "filtered" else traces.sum_unfiltered / self._whole
-        gathered: Floats = (traces.by_signal + pressure * through).astype(self._dtype)
+        gathered: Floats = (traces.by_signal + by_rate * through).astype(self._dtype)
         return gathered
 
 

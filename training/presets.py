@@ -167,9 +167,10 @@ EVIDENCE: dict[str, Any] = {
     "learning.lr_recurrent": 5e-3,
     "learning.lr_output": 5e-3,
     "learning.feedback_gain": 50.0**0.5,
-    "learning.rate_strength": 1e-3,
+    "learning.rate_strength": 2e-3,
     "learning.rate_target": 10.0,
     "learning.rate_trace": "unfiltered",
+    "learning.rate_over": "batch",
     "learning.gradient_clip": 1e12,
     "learning.batch": 64,
 }
@@ -205,7 +206,7 @@ _add(
 _add(
     "evidence-core",
     "Counting cues on simulated 256 x 256 cores of the 14 nm HERMES chip: Adam's steps gather, batches of 16 trials.",
-    "task and network: Bellec et al. 2020; chip: HERMES; rates, batch and range chosen by hand",
+    "task and network: Bellec et al. 2020; chip: HERMES; rates, their regularisation, batch and range chosen by hand",
     {
         **EVIDENCE,
         **CORE,
@@ -218,6 +219,8 @@ _add(
         "learning.lr_input": 2.5e-3,
         "learning.lr_recurrent": 2.5e-3,
         "learning.lr_output": 2.5e-3,
+        "learning.rate_strength": 1e-3,
+        "learning.rate_over": "trial",
         "learning.batch": 16,
     },
 )

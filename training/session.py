@@ -13,8 +13,7 @@ import torch
 
 from pcmsim.errors import PCMLabError, RestartRequiredError
 from pcmsim.streams import Streams
-from training import checkpoint, eprop, memory, spikes
-from training.batch import Batch
+from training import batch, checkpoint, eprop, memory, spikes
 from training.checkpoint import Progress
 from training.chip.array import HELD, NUMBER, ON_CHIP, Link, check_alone
 from training.chip.base import Chip, ChipError
@@ -83,7 +82,7 @@ class Session:
         self.arrays = self._linked() or memory.build(config, self.sampler, streams=self.streams)
         self._adopt(config)
         self.updates = Updater(self.arrays, self.feedback, config, streams=self.streams)
-        self.batch = Batch([array.shape for array in self.arrays], config.learning.batch)
+        self.batch = batch.build(config.learning, [array.shape for array in self.arrays])
         self._probed = memory.probed_devices(self.arrays.recurrent, streams=self.streams)
         self._within = False
 
@@ -249,7 +248,7 @@ class Session:
         error = self.sampler.objective.error(activity.output, sample)
         learning, feedback = self.config.learning, self.present_feedback()
         lesson = Lesson(learning, network, self.arrays, activity, sample.inputs, error, feedback)
-        averaged = self.batch.add(RULES[learning.rule](lesson))
+        averaged = self.batch.add(RULES[learning.rule], lesson)
         if averaged is None:
             return Learned(activity, error, 0, 0)
         return Learned(activity, error, *self.updates.apply(averaged, start + self.config.task.duration, self.trial))

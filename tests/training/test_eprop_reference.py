@@ -10,10 +10,13 @@ import torch
 
 from pcmsim.digital import DigitalArray
 from pcmsim.streams import Streams
-from training import eprop
+from training import batch, eprop
 from training.config import LearningConfig
+from training.kernels import Signals
+from training.learning import RULES, Lesson
 from training.network import Arrays, Network, ReadNoise
 from training.neurons import NetworkConfig
+from training.presets import PRESETS
 from training.spikes import Spikes, from_raster
 
 # Losses 0.5 * sum(error^2) of the first five iterations, NEST's e-prop regression test; the
@@ -91,20 +94,10 @@ EVIDENCE_LOSSES = {
 CUES, CUE, GAP, SILENCE, RECALL, CHANNELS, CLASSES = 7, 100, 50, 1050, 150, 40, 2
 TRIAL = CUES * (CUE + GAP) + SILENCE + RECALL
 
-# The reference averages the whole gradient over the steps in which it learns, the regularisation included.
-AVERAGED = replace(LEARNING, rate_strength=LEARNING.rate_strength / RECALL)
-
-CELLS = NetworkConfig(
-    threshold=0.6,
-    tau_membrane=20e-3,
-    tau_readout=20e-3,
-    surrogate_normalised=True,
-    readout_normalised=True,
-    adaptive=0.5,
-    tau_adaptation=2.0,
-    adaptation=1.7 * (1.0 - np.exp(-1.0 / 2000.0)) / (1.0 - np.exp(-1.0 / 20.0)),
-    refractory=5e-3,
-)
+# The reference averages the whole gradient over the steps in which it learns, the regularisation of 300 per kHz included:
+# 300 / 150 per kHz, the 2 of the original script. For a batch it takes each trial's own rates, the script their mean.
+PRESET = PRESETS["evidence"].config
+LEARNS = replace(PRESET.learning, rate_over="trial")
 
 
 def evidence_setup(draw: np.random.RandomState) -> tuple[Arrays, np.ndarray]:
@@ -145,10 +138,11 @@ def adam(weights: torch.Tensor, gradient: torch.Tensor, first: torch.Tensor, sec
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_first_losses_with_adaptive_neurons_equal_the_published_reference(batch: int) -> None:
+def test_first_losses_with_the_preset_evidence_equal_the_published_reference(batch: int) -> None:
+    """Neurons and learning settings are the preset's; its weights, feedback and samples are the reference's."""
     draw = np.random.RandomState(1)
     arrays, feedback = evidence_setup(draw)
-    network = Network(CELLS, CLASSES, streams=Streams(0), dtype=np.float64)
+    network = Network(PRESET.network, CLASSES, streams=Streams(0), dtype=np.float64)
     moments = [(torch.zeros_like(array.weights), torch.zeros_like(array.weights)) for array in arrays]
     silent = ReadNoise(np.zeros((TRIAL, WIDTH)), np.zeros((TRIAL, CLASSES)), (0, 0, 0))
     losses = []
@@ -160,7 +154,7 @@ def test_first_losses_with_adaptive_neurons_equal_the_published_reference(batch:
             loss -= np.log(chance[:, label]).mean() / batch
             error = np.zeros((TRIAL, CLASSES))
             error[-RECALL:] = (chance - np.eye(CLASSES)[label]) / RECALL
-            driving = eprop.signals(AVERAGED, feedback, error, activity, 1e-3)
+            driving = eprop.signals(LEARNS, feedback, error, activity, 1e-3)
             for sums, gradient in zip(
                 total, eprop.trial_gradients(network.dynamics, driving, activity, inputs, CHANNELS), strict=True
             ):
@@ -169,3 +163,30 @@ def test_first_losses_with_adaptive_neurons_equal_the_published_reference(batch:
         for array, gradient, (first, second) in zip(arrays, total, moments, strict=True):
             adam(array.weights, gradient, first, second, len(losses))
     assert losses == pytest.approx(EVIDENCE_LOSSES[batch], rel=1e-8)
+
+
+def test_rates_over_a_batch_push_by_their_mean_through_the_mean_eligibility() -> None:
+    """The gradient of ``c sum_j (f_j - 10 Hz)^2``, f_j over the batch, c = 1 per kHz: 2e-3 (f_j - 10) <e_ji> per Hz."""
+    draw = np.random.RandomState(1)
+    arrays, feedback = evidence_setup(draw)
+    network = Network(PRESET.network, CLASSES, streams=Streams(0), dtype=np.float64)
+    silent = ReadNoise(np.zeros((TRIAL, WIDTH)), np.zeros((TRIAL, CLASSES)), (0, 0, 0))
+    learning, trials = replace(PRESET.learning, batch=3), evidence_batch(draw, 3)
+    ran = [network.run(arrays, inputs, silent, 0.0) for inputs, _ in trials]
+    errors = [draw.standard_normal((TRIAL, CLASSES)) / RECALL for _ in trials]
+    counts = [np.bincount(activity.hidden.neuron, minlength=WIDTH) for activity in ran]
+    push = 2e-3 * (np.mean(counts, 0) / (1e-3 * TRIAL) - 10.0) / TRIAL
+    gathered = batch.build(learning, [array.shape for array in arrays])
+    expected = [torch.zeros(array.shape, dtype=torch.float64) for array in arrays]
+    for number, (activity, (inputs, _), error) in enumerate(zip(ran, trials, errors, strict=True)):
+        driving = Signals(error, feedback, np.zeros(WIDTH), push)
+        parts = eprop.trial_gradients(network.dynamics, driving, activity, inputs, CHANNELS)
+        for total, part in zip(expected, parts, strict=True):
+            total.add_(part, alpha=1 / 3)
+        lesson = Lesson(learning, network, arrays, activity, inputs, error, feedback)
+        found = gathered.add(RULES["e-prop"], lesson)
+        assert (found is None) == (number < 2)
+    for mine, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine.double(), right, rtol=1e-4, atol=1e-4 * float(right.abs().max()))
+    by_trial = eprop.pressure(learning, np.stack(counts) / (1e-3 * TRIAL))
+    assert np.abs(by_trial / TRIAL - push).max() > 0.05 * np.abs(push).max()
