@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.limits import check_size
 from pcmsim.errors import FieldError, PCMLabError
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import Text
 from pcmsim.presets import DEVICES
 from pcmsim.quantity import Quantity, quantities
 from pcmsim.registry import Registry
@@ -28,17 +29,7 @@ FAMILIES: dict[str, Registry[Any]] = {"scheme": SCHEMES, "task": TASKS}
 LONGEST = 80
 PASSES = 3
 
-WHOLE = re.compile(r"[+-]?[0-9]+")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 HARMLESS = str.maketrans("<>", "‹›")
-
-READERS: dict[type, Callable[[str], Any]] = {
-    bool: lambda text: {"true": True, "false": False}.get(text, text),
-    int: lambda text: int(text) if WHOLE.fullmatch(text) else text,
-    float: lambda text: float(text) if NUMBER.fullmatch(text) else text,
-    str: str,
-}
-"""How a text of each kind is read; what means nothing stays text, which no number's bounds allow."""
 
 
 def shown(text: str) -> str:
@@ -123,14 +114,10 @@ def _value(key: str, text: str, known: Mapping[str, Quantity]) -> Any:
     about = known[key]
     if about.kind is str and not about.choices:
         raise FieldError(key, "left out of an address, as free text may name a file", shown(text))
-    value = text if len(text) > LONGEST else _plain(text, about)
+    value = text if len(text) > LONGEST else about.read(Text(text))
     if not about.accepts(value):
         raise FieldError(key, about.allowed, shown(text))
     return value
-
-
-def _plain(text: str, about: Quantity) -> Any:
-    return None if about.optional and text == NONE else READERS[about.kind](text)
 
 
 def _misfits(base: RunConfig, values: Mapping[str, Any]) -> dict[str, PCMLabError]:
@@ -175,4 +162,4 @@ def _built(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 def _sentence(key: str, text: str, error: PCMLabError) -> str:
     if isinstance(error, FieldError) and error.field.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]:
         return str(FieldError(key, error.expected, text))
-    return f"{key}: {text!r} does not fit: {error}"
+    return f"{key}: {quoted(text)} does not fit: {error}"

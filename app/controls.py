@@ -13,6 +13,8 @@ from bokeh.models import CustomJSTickFormatter
 from app.settings import SETTINGS, Settings, describe
 from app.words import Words
 from pcmsim.errors import PCMLabError
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import Text
 
 DEBOUNCE_MS = 5
 RESTART, WIDE = "restart", "grid3"
@@ -173,7 +175,7 @@ class Controls:
         """A whole number, typed."""
         look = {**_look(name, label), "margin": (9, 0, 3, 0)}
         widget = pmui.TextInput(value=str(self._value(name)), size="small", **look)
-        return self._bind(name, widget, str, int)
+        return self._bind(name, widget, str, lambda text: _typed(name, text))
 
     def number(self, name: str, label: str) -> Any:
         """A number, typed in the unit that the page shows."""
@@ -183,7 +185,7 @@ class Controls:
             return f"{value / unit:.6g}"
 
         widget = pmui.TextInput(value=show(self._value(name)), size="small", **look)
-        return self._bind(name, widget, show, lambda text: float(text) * unit)
+        return self._bind(name, widget, show, lambda text: _typed(name, text) * unit)
 
     def _value(self, name: str) -> Any:
         return getattr(self._settings, name)
@@ -223,7 +225,7 @@ class Controls:
             except PCMLabError as error:
                 self._complain(str(error))
             except ValueError:
-                self._complain(f"{widget.label}: {change.new!r} is not {SETTINGS[name].shown.allowed}.")
+                self._complain(f"{widget.label}: {quoted(change.new)} is not {SETTINGS[name].shown.allowed}.")
             follow()
 
         def follow(*_: Any) -> None:
@@ -234,6 +236,20 @@ class Controls:
         self._settings.param.watch(follow, name)
         self.widgets[name] = responsive(widget)
         return widget
+
+
+def _typed(name: str, text: str) -> Any:
+    """The number that a text is for a setting.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    value = SETTINGS[name].about.read(Text(text))
+    if isinstance(value, str):
+        raise ValueError(value)
+    return value
 
 
 def _look(name: str, label: str, text: str | None = None) -> dict[str, Any]:

@@ -92,8 +92,6 @@ class Scout:
 
     Parameters
     ----------
-    files : bool
-        Whether texts may name files.
     busy : callable
         Whether the processor has better to do than to estimate times.
     shelf : Shelf, optional
@@ -107,8 +105,8 @@ class Scout:
         Called on the scout's thread when something was published.
     """
 
-    def __init__(self, *, files: bool, busy: Callable[[], bool] = lambda: False, shelf: Shelf | None = None) -> None:
-        self.latest, self._files, self._busy, self._shelf = Draft(), files, busy, shelf or InStore()
+    def __init__(self, *, busy: Callable[[], bool] = lambda: False, shelf: Shelf | None = None) -> None:
+        self.latest, self._busy, self._shelf = Draft(), busy, shelf or InStore()
         self.changed: Callable[[], None] = _nothing
         self._wishes: queue.SimpleQueue[Wish | None] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="pcmlab-scout", daemon=True).start()
@@ -139,7 +137,7 @@ class Scout:
             wish = wish._replace(text=sweep_text.written(self._shelf.about(wish.opened, store)))
         if wish.text is None:
             return
-        sweep = sweep_text.read(wish.text, files=self._files)
+        sweep = sweep_text.read(wish.text)
         check(sweep)
         cells, about = Cells(sweep), {"sweep": sweep, "metrics": metrics(sweep), "opened": wish.opened}
         self._publish(text=wish.text, folder=wish.folder, problem="", cells=cells, seconds=float("nan"), **about)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from pcmsim.errors import FieldError, PCMLabError
-from pcmsim.presets import parse_yaml
+from pcmsim.foundation.documents import DocumentError, parse_yaml
 from training import grid
 from training.sweep import Sweep
 
@@ -31,16 +30,13 @@ MOST_VALUES = 1000
 """Values of all fields, once for each case: each is checked by itself, which takes a millisecond or two."""
 
 
-def read(text: str, *, files: bool) -> Sweep:
+def read(text: str) -> Sweep:
     """The sweep that a text asks for.
 
     Parameters
     ----------
     text : str
-        YAML, see `training.sweep.Sweep`.
-    files : bool
-        Whether it may use YAML's aliases: a few of them stand for more than a memory holds. Which files a text may
-        name is for `pcmsim.confinement` to say.
+        YAML, see `training.sweep.Sweep`; which files it may name is for `pcmsim.confinement` to say.
 
     Raises
     ------
@@ -49,14 +45,15 @@ def read(text: str, *, files: bool) -> Sweep:
 
     Examples
     --------
-    >>> read(EXAMPLE, files=False).size
+    >>> read(EXAMPLE).size
     48
     """
     if len(text) > LONGEST:
         raise FieldError("sweep", f"at most {LONGEST} characters", len(text))
-    if not files:
-        _refuse_aliases(text)
-    _refuse_many(_plain(text))
+    try:
+        _refuse_many(parse_yaml(text))
+    except DocumentError as error:
+        raise PCMLabError(f"sweep: {error}") from error
     return Sweep.from_text(text)
 
 
@@ -79,27 +76,6 @@ def written(about: Mapping[str, Any]) -> str:
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _plain(text: str) -> Any:
-    with _failing_as_yaml():
-        return parse_yaml(text)
-
-
-def _refuse_aliases(text: str) -> None:
-    """Before any of them is followed."""
-    with _failing_as_yaml():
-        aliases = [event for event in yaml.parse(text, yaml.SafeLoader) if isinstance(event, yaml.AliasEvent)]
-    if aliases:
-        raise FieldError("sweep", "written out here, without aliases of YAML", f"*{aliases[0].anchor}")
-
-
-@contextlib.contextmanager
-def _failing_as_yaml() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise PCMLabError(f"sweep: is not valid YAML ({' '.join(str(error).split())})") from error
 
 
 def _refuse_many(data: Any) -> None:

@@ -115,8 +115,6 @@ class Sweeper:
 
     Parameters
     ----------
-    files : bool
-        Whether the text may name files.
     shelf : Shelf, optional
         Where it is kept what was begun; by default in the store.
 
@@ -130,8 +128,8 @@ class Sweeper:
         Called on the sweep's thread when a person's wish has been fulfilled.
     """
 
-    def __init__(self, *, files: bool, shelf: Shelf | None = None) -> None:
-        self.latest, self._files, self._shelf = Harvest(), files, shelf or InStore()
+    def __init__(self, *, shelf: Shelf | None = None) -> None:
+        self.latest, self._shelf = Harvest(), shelf or InStore()
         self.notices: deque[str] = deque(maxlen=20)
         self.changed: Callable[[], None] = _nothing
         self._lock = threading.Lock()
@@ -182,7 +180,7 @@ class Sweeper:
             self._end(me)
 
     def _do(self, me: threading.Thread, text: str, means: Means) -> None:
-        sweep, store = sweep_text.read(text, files=self._files), Store(means.folder)
+        sweep, store = sweep_text.read(text), Store(means.folder)
         check(sweep)
         cells = Cells(sweep)
         cells.find(sweep)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pcmsim.foundation.quoting import LONGEST, path_shown, quoted, reason
+
 
 class PCMLabError(ValueError):
     """Root of every error that pcmlab raises on purpose; its text is one line for a person."""
@@ -41,7 +43,7 @@ class FieldError(PCMLabError):
 
     def __init__(self, field: str, expected: str, got: object) -> None:
         self.field, self.expected, self.got = field, expected, got
-        super().__init__(f"{field}: must be {expected}, got {got!r}")
+        super().__init__(f"{field}: must be {expected}, got {quoted(got)}")
 
 
 class UnknownNameError(PCMLabError, KeyError):
@@ -59,9 +61,9 @@ class UnknownNameError(PCMLabError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        close = difflib.get_close_matches(str(name), self.known, n=1)
+        close = difflib.get_close_matches(name[:LONGEST], self.known, n=1) if isinstance(name, str) else []
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        super().__init__(f"unknown {kind} {name!r}{hint}; known: {', '.join(self.known)}")
+        super().__init__(f"unknown {kind} {quoted(name)}{hint}; known: {', '.join(self.known)}")
 
 
 class FileError(PCMLabError):
@@ -77,7 +79,7 @@ class FileError(PCMLabError):
 
     def __init__(self, path: str | Path, problem: str) -> None:
         self.path, self.problem = Path(path), problem
-        super().__init__(f"{path}: {problem}")
+        super().__init__(f"{path_shown(path)}: {problem}")
 
 
 def sentence(error: BaseException) -> str:
@@ -88,7 +90,7 @@ def sentence(error: BaseException) -> str:
     >>> sentence(PCMLabError("the chip is away")), sentence(KeyError("x"))
     ('the chip is away', "KeyError: 'x'")
     """
-    return str(error) if isinstance(error, PCMLabError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, PCMLabError) else f"{type(error).__name__}: {reason(error)}"
 
 
 class RestartRequiredError(PCMLabError):

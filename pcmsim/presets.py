@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pcmsim import confinement
 from pcmsim.closed_loop import ClosedLoopModel
-from pcmsim.errors import FileError, UnknownNameError
+from pcmsim.errors import UnknownNameError
+from pcmsim.foundation.documents import ENDINGS, read_mapping
 from pcmsim.hermes import HermesModel
 from pcmsim.model import DeviceModel
 from pcmsim.pulse import PulseModel
@@ -105,52 +101,4 @@ def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: 
 
 def is_file(preset: str) -> bool:
     """Whether a device preset is the path of a file, and not a name."""
-    return Path(preset).suffix in {".json", ".yaml", ".yml"}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML whose numbers may be written as people write them: ``1e-4`` is a number, not text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """The plain values of a YAML text; nothing in it is executed."""
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader
-
-
-def read_mapping(path: str | Path) -> dict[str, Any]:
-    """A JSON or YAML file that holds one mapping.
-
-    Parameters
-    ----------
-    path : str or Path
-        File to read; ``.json`` is read as JSON, all else as YAML.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    FieldError
-        If this process may not name it, see `pcmsim.confinement`.
-    FileError
-        If it is missing, unreadable, malformed, or not a mapping.
-    """
-    confinement.check("file", path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise FileError(path, f"cannot be read ({reason})") from error
-    try:
-        content = json.loads(text) if Path(path).suffix == ".json" else parse_yaml(text)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise FileError(path, f"is not valid JSON or YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise FileError(path, f"must hold a mapping of names to values, holds {type(content).__name__}")
-    return content
+    return Path(preset).suffix in ENDINGS

@@ -15,6 +15,7 @@ from typing import Any
 
 from pcmsim import confinement
 from pcmsim.errors import FieldError
+from pcmsim.foundation.texts import READERS, Text, is_nothing
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,20 @@ class Quantity:
             if bound is not None
         ]
         return f"{noun} {' and '.join(bounds)}" if bounds else noun
+
+    def read(self, value: Any) -> Any:
+        """What a `Text` means here; anything else as it is, and a text that means nothing as text.
+
+        Examples
+        --------
+        >>> Quantity(int).read(Text("010")), Quantity(str).read(Text("010"))
+        (10, '010')
+        >>> Quantity(int, optional=True).read(Text("none")), Quantity(int).read(Text("none"))
+        (None, 'none')
+        """
+        if not isinstance(value, Text):
+            return value
+        return None if self.optional and is_nothing(value) else READERS[self.kind](value)
 
     def accepts(self, value: Any) -> bool:
         """Whether `value` may stand in the field."""
@@ -145,7 +160,7 @@ def check(instance: Any, path: str | None = None) -> None:
     Parameters
     ----------
     instance : dataclass instance
-        Its numbers are converted to plain ``int`` or ``float``.
+        Its texts are read, and its numbers converted to plain ``int`` or ``float``.
     path : str, optional
         Name used in the error; the class name by default.
 
@@ -156,10 +171,9 @@ def check(instance: Any, path: str | None = None) -> None:
         `pcmsim.confinement`.
     """
     for name, about in quantities(instance).items():
-        value, field = getattr(instance, name), f"{path or type(instance).__name__}.{name}"
+        value, field = about.read(getattr(instance, name)), f"{path or type(instance).__name__}.{name}"
         if not about.accepts(value):
             raise FieldError(field, about.allowed, value)
         if about.path is not None and about.path(value):
             confinement.check(field, value)
-        if value is not None:
-            object.__setattr__(instance, name, about.kind(value))
+        object.__setattr__(instance, name, None if value is None else about.kind(value))

@@ -22,6 +22,8 @@ from typing import Any
 import torch
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import whole
 from training.config import RunConfig
 from training.dense import FORMS, dense_step
 from training.presets import MIXED, PRESETS
@@ -129,11 +131,17 @@ def machine() -> dict[str, Any]:
     }
 
 
+MOST = 10**9
+"""Of whatever is counted on the command line."""
+
+
 def count(text: str) -> int:
     """A whole number >= 1 from the command line."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
-    return int(text)
+    number = whole(text)
+    if isinstance(number, str) or not 1 <= number <= MOST:
+        limit = f" and <= {MOST}" if isinstance(number, int) and number > MOST else ""
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1{limit}, got {quoted(text)}")
+    return number
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.quoting import quoted
 from pcmsim.quantity import check, quantity
 from training.config import RunConfig
 from training.writing import replacing
@@ -102,10 +103,10 @@ def restore(path: str | Path, mine: dict[str, torch.Tensor], saved: dict[str, to
         If a tensor is missing, unknown, or of another shape or type.
     """
     for name in mine.keys() ^ saved.keys():
-        raise FileError(path, f"is damaged: tensor {name!r} is {'missing' if name in mine else 'unknown'}")
+        raise FileError(path, f"is damaged: tensor {quoted(name)} is {'missing' if name in mine else 'unknown'}")
     for name, value in mine.items():
         if value.shape != saved[name].shape or value.dtype != saved[name].dtype:
-            raise FileError(path, f"is damaged: tensor {name!r} has the wrong shape or type")
+            raise FileError(path, f"is damaged: tensor {quoted(name)} has the wrong shape or type")
     for name, value in mine.items():
         value.copy_(saved[name])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -12,6 +11,8 @@ from typing import Any, NoReturn
 import torch
 
 from pcmsim.errors import PCMLabError
+from pcmsim.foundation.quoting import one_line, quoted
+from pcmsim.foundation.texts import whole
 from training import (
     benchmark,
     deploy_report,
@@ -29,17 +30,21 @@ from training.config import RunConfig
 from training.interrupts import listening
 from training.presets import PRESETS
 from training.studies import INTERRUPTED
+from training.support import console
 
 BAD_INPUT = 2
 SIGNALLED = 128
 """What a shell adds to the number of the signal that ended a program."""
+
+LONGEST_MESSAGE = 1000
+"""Characters of what is wrong with the options."""
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"pcmlab: {' '.join(message.split())}\n")
+        self.exit(BAD_INPUT, f"pcmlab: {one_line(message, LONGEST_MESSAGE)}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     SIGTERM, 129 one by SIGHUP.
     """
     torch.set_num_threads(1)
+    console.show_every_letter()
     options = _parser().parse_args(arguments)
     with listening() as came:
         code = _code(options)
@@ -57,16 +63,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _code(options: argparse.Namespace) -> int:
     try:
-        return int(options.command(options) or 0)
+        code = int(options.command(options) or 0)
+        sys.stdout.flush()  # a full disk is told here, not by Python at exit
+        return code
     except PCMLabError as error:
-        print(f"pcmlab: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+        return _refused(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone; what is still to be written must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.write_no_more()
         return 0
+    except OSError as error:
+        console.write_no_more()
+        return _refused(f"{error.filename or 'output'}: cannot be read or written ({error.strerror or error})")
+
+
+def _refused(message: str) -> int:
+    print(f"pcmlab: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,9 +176,10 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {text!r}")
-    return int(text)
+    number = whole(text)
+    if isinstance(number, str) or not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {quoted(text)}")
+    return number
 
 
 def _run(options: argparse.Namespace) -> int:

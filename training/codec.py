@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.foundation import documents, texts
+from pcmsim.foundation.texts import Text
+from pcmsim.quantity import quantities
 from pcmsim.registry import Registry
 from training.schemes import SCHEMES, UpdateScheme
 from training.tasks import TASKS, Task
@@ -90,7 +93,48 @@ def whole(kind: Any, value: Any) -> Any:
     UnknownNameError
         If the family has no such member.
     """
-    return encode(FAMILIES[kind][value]()) if kind in FAMILIES and isinstance(value, str) else value
+    if kind not in FAMILIES:
+        return value
+    member = opened(value)
+    return encode(FAMILIES[kind][member]()) if isinstance(member, str) else member
+
+
+def opened(value: Any) -> Any:
+    """What stands in braces where several values belong, as a mapping; anything else as it is.
+
+    Raises
+    ------
+    DocumentError
+        If a text begins with a brace and is no YAML.
+    """
+    return documents.parse_yaml(value) if isinstance(value, Text) and value.lstrip().startswith("{") else value
+
+
+def typed(owner: Any, name: str, value: Any) -> Any:
+    """A value as the field at a dotted name takes it: its texts read, all else as it is.
+
+    Parameters
+    ----------
+    owner : object
+        A dataclass, such as a configuration.
+    name : str
+        Dotted name of a field; a text for which nothing is declared is read by `pcmsim.foundation.texts.plain`.
+    value : object
+        A value, or a mapping of values.
+
+    Examples
+    --------
+    >>> from training.config import RunConfig
+    >>> typed(RunConfig(), "precision.weight_bits", Text("none")), typed(RunConfig(), "device.preset", Text("010"))
+    (None, '010')
+    """
+    if isinstance(value := opened(value), Mapping):
+        return {inner: typed(owner, f"{name}.{inner}", one) for inner, one in value.items()}
+    *path, last = name.split(".")
+    for part in path:
+        owner = owner.model(None) if part == "constants" else getattr(owner, part, None)
+    about = quantities(owner).get(last) if dataclasses.is_dataclass(owner) else None
+    return texts.plain(value) if about is None else about.read(value)
 
 
 def place(data: dict[str, Any], name: str, value: Any) -> None:
@@ -103,7 +147,7 @@ def place(data: dict[str, Any], name: str, value: Any) -> None:
         node = node[part]
     if not isinstance(node, dict) or (last not in node and path[-1:] != ["constants"]):
         raise UnknownNameError("setting", name, _dotted(data))
-    node[last] = value
+    node[last] = opened(value) if isinstance(node.get(last), Mapping) else value
 
 
 def _dotted(data: Mapping[str, Any]) -> list[str]:

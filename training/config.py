@@ -18,9 +18,11 @@ import yaml
 from pcmsim.core import CoreConfig
 from pcmsim.energy import EventCosts
 from pcmsim.errors import FieldError
+from pcmsim.foundation.documents import read_mapping
+from pcmsim.foundation.texts import Text
 from pcmsim.mismatch import DeviceMismatch
 from pcmsim.model import DeviceModel
-from pcmsim.presets import device_model, is_file, read_mapping
+from pcmsim.presets import device_model, is_file
 from pcmsim.quantity import check, quantities, quantity
 from training import codec
 from training.neurons import NetworkConfig
@@ -239,8 +241,9 @@ class DeviceConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
-        self.model(None)
+        model = self.model(None)
+        read = {k: getattr(model, k) if isinstance(v, Text) else v for k, v in self.constants.items()}
+        object.__setattr__(self, "constants", MappingProxyType(read))
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: a view of a mapping cannot travel."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pcmsim.errors import PCMLabError
+from pcmsim.foundation.quoting import quoted
 from training import benchmark, loading, studies
 from training.aging import DAY
 from training.deploy import COMPENSATIONS, TRAINED, Chip, Deployment, Result, deploy, run
@@ -121,5 +122,5 @@ def time(text: str) -> float:
     """A time [s]: a number, with a unit or in seconds."""
     found = TIME.fullmatch(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"must be a time such as 100 s or 1 year, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a time such as 100 s or 1 year, got {quoted(text)}")
     return float(found[1]) * UNITS[found[2] or "s"]

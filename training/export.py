@@ -11,7 +11,6 @@ import dataclasses
 import io
 import json
 import math
-import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow
+import yaml
 from pyarrow import parquet
 
 from pcmsim.errors import FieldError
-from pcmsim.presets import parse_yaml
 from training import codec
 from training.config import RunConfig
 from training.presets import PRESETS
@@ -38,8 +37,6 @@ for record in session.run({trials}):
 
 session.save({file})
 """
-
-BARE_WORD = re.compile(r"[A-Za-z][\w.-]*")
 
 Columns = Mapping[str, npt.ArrayLike]
 """Equally long columns by name: numbers, truth values or text."""
@@ -138,7 +135,7 @@ def snippet(config: RunConfig, preset: str, trials: int) -> str:
 
 def command(config: RunConfig, preset: str, trials: int) -> str:
     """The line for a shell that trains this run and keeps its results; see `snippet`."""
-    told = [f"{name}={_yaml(value)}" for name, value in _told(config, preset).items()]
+    told = [f"{name}={_written(value)}" for name, value in _told(config, preset).items()]
     words = [word for setting in told for word in ("--set", setting)]
     return shlex.join(["pcmlab", "run", preset, *words, "--trials", str(_count(trials)), "--out", f"runs/{preset}"])
 
@@ -162,13 +159,13 @@ def _python(value: Any) -> str:
     return repr(value)
 
 
-def _yaml(value: Any) -> str:
-    """A value as the command line reads it: JSON, but for words that need no quotes."""
+def _written(value: Any) -> str:
+    """A value as `training.loading.settings` reads it: text as it is, several values in braces as YAML."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {_yaml(part)}" for name, part in value.items()) + "}"
-    if isinstance(value, str) and BARE_WORD.fullmatch(value) and parse_yaml(value) == value:
-        return value
-    return json.dumps(value, ensure_ascii=False)
+        return yaml.safe_dump(
+            value, sort_keys=False, allow_unicode=True, default_flow_style=True, width=math.inf
+        ).strip()
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def to_csv(columns: Columns) -> bytes:

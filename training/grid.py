@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.foundation import texts
 from pcmsim.quantity import Quantity, quantities
+from training import codec
 from training.config import RunConfig
 
 MOST = 10_000
@@ -59,12 +61,34 @@ def axis(name: Any, values: Any) -> Axis:
     (1e-05, 0.0001, 0.001)
     """
     where = f"Sweep.fields.{name}"
+    values = values if isinstance(values, list | tuple) else texts.plain(values)
     found = _spaced(where, values) if isinstance(values, Mapping) else values
     if not isinstance(found, list | tuple) or not 1 <= len(found) <= MOST:
         raise FieldError(where, f"a list of 1 to {MOST} values, or {{from, to, number, log}}", values)
     if len({json.dumps(value, sort_keys=True, default=str) for value in found}) < len(found):
         raise FieldError(where, "a list of values, each once", values)
     return Axis(tuple(part.strip() for part in str(name).split(",")), tuple(found))
+
+
+def typed(config: RunConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a sweep names them, their texts read as the fields of a configuration take them.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Where they will stand.
+    values : mapping
+        By name, or by names with commas between, a value, a list of values, or ``{from, to, number, log}``.
+    """
+    return {str(names): _typed(config, str(names).split(",")[0].strip(), value) for names, value in values.items()}
+
+
+def _typed(config: RunConfig, name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_typed(config, name, one) for one in value)
+    if isinstance(value, Mapping) and "from" in value:
+        return texts.plain(value)
+    return codec.typed(config, name, value)
 
 
 def seeds(given: Any) -> Sequence[int]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pcmsim.errors import PCMLabError
-from pcmsim.presets import parse_yaml
+from pcmsim.foundation.documents import ENDINGS
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import Text
 from training import results, tuned_presets
 from training.chip.base import Chip
 from training.config import RunConfig
@@ -32,11 +34,11 @@ def configuration(name: str) -> RunConfig:
 
 def is_file(name: str) -> bool:
     """Whether a name stands for a file with a configuration, and not for a preset."""
-    return Path(name).suffix in {".yaml", ".yml", ".json"}
+    return Path(name).suffix in ENDINGS
 
 
 def settings(texts: Iterable[str]) -> dict[str, Any]:
-    """Values by dotted name, from texts such as ``learning.batch=4``.
+    """Values by dotted name, from texts such as ``learning.batch=4``; each field decides what its text means.
 
     Raises
     ------
@@ -46,14 +48,11 @@ def settings(texts: Iterable[str]) -> dict[str, Any]:
     return dict(map(_assignment, texts))
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def _assignment(text: str) -> tuple[str, Text]:
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise PCMLabError(f"--set: must be KEY=VALUE, got {text!r}")
-    try:
-        return key, parse_yaml(value)
-    except Exception as error:
-        raise PCMLabError(f"--set {key}: value {value!r} is not valid YAML") from error
+        raise PCMLabError(f"--set: must be KEY=VALUE, got {quoted(text)}")
+    return key, Text(value)
 
 
 def is_checkpoint(name: str) -> bool:

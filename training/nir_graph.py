@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pcmsim.errors import FieldError, FileError
+from pcmsim.foundation.quoting import reason
 from pcmsim.registry import Registry
 from training.neurons import Floats
 from training.support import hdf5, limits
@@ -102,8 +103,7 @@ def read(path: str | Path) -> NIRGraph:
     try:
         return import_module("nir").read(path)
     except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileError(path, f"cannot be read as a NIR graph ({reason})") from error
+        raise FileError(path, f"cannot be read as a NIR graph ({reason(error)})") from error
 
 
 def write(path: str | Path, graph: NIRGraph) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import whole
 from training import benchmark, loading, studies
 from training.jobs import METRICS, NONE
 from training.race import FAILED, MOST, Race, Reports, entrants, values
@@ -110,12 +112,11 @@ def seeds(text: str) -> tuple[int, ...]:
     >>> seeds("3"), seeds("7,"), seeds("4,5")
     ((1, 2, 3), (7,), (4, 5))
     """
-    try:
-        numbers = tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        numbers = ()
+    found = [whole(part) for part in text.split(",") if part.strip()]
+    numbers = tuple(number for number in found if isinstance(number, int))
+    numbers = numbers if len(numbers) == len(found) else ()
     if "," not in text and numbers and numbers[0] <= MOST:
         numbers = tuple(range(1, numbers[0] + 1))
     if not numbers or min(numbers) < 0 or len(numbers) > MOST:
-        raise argparse.ArgumentTypeError(f"must be a number of seeds, or seeds with commas between, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number of seeds, or seeds with commas between, got {quoted(text)}")
     return numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -61,7 +62,8 @@ class Search:
         check(self)
         if not self.fields:
             raise FieldError("Search.fields", "at least one field with its range", dict(self.fields))
-        object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
+        fields = {n: known.typed(functools.partial(codec.typed, self.config, n)) for n, known in self.fields.items()}
+        object.__setattr__(self, "fields", MappingProxyType(fields))
         for name, known in self.fields.items():
             for value in known.ends:
                 self.config.with_values({name: value})

@@ -6,14 +6,15 @@ make a run fail or stand still. Every scheme may tune seven fields.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 
 from pcmsim.errors import FieldError, PCMLabError
-from pcmsim.presets import parse_yaml
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import Text, number
 from pcmsim.registry import Registry
 
 
@@ -56,6 +57,10 @@ class Between:
         """Values that must be allowed if all are."""
         return self.low, self.high
 
+    def typed(self, read: Callable[[Any], Any]) -> Between:
+        """With every end as a field reads it; numbers are numbers already."""
+        return self
+
     def holds(self, value: Any) -> bool:
         """Whether a value lies inside."""
         return isinstance(value, int | float) and self.low <= value <= self.high
@@ -96,6 +101,10 @@ class Among:
         """Values that must be allowed if all are."""
         return self.choices
 
+    def typed(self, read: Callable[[Any], Any]) -> Among:
+        """With every choice as a field reads it."""
+        return Among(tuple(map(read, self.choices)))
+
     def holds(self, value: Any) -> bool:
         """Whether a value is one of them."""
         return value in self.choices
@@ -128,7 +137,7 @@ def range_of(text: str) -> Range:
     ('synapse', 'global')
     """
     if ":" not in text:
-        return Among(tuple(_plain(part, text) for part in text.split(",")))
+        return Among(tuple(map(Text, text.split(","))))
     low, high, *scale = text.split(":")
     if scale not in ([], ["log"]):
         raise _no_range(text)
@@ -136,26 +145,14 @@ def range_of(text: str) -> Range:
 
 
 def _number(part: str, text: str) -> float:
-    for kind in (int, float):
-        try:
-            return kind(part)
-        except ValueError:
-            continue
-    raise _no_range(text)
-
-
-def _plain(part: str, text: str) -> Any:
-    try:
-        value = parse_yaml(part)
-    except Exception as error:
-        raise _no_range(text) from error
-    if not isinstance(value, bool | int | float | str | None):
+    end = number(part)
+    if isinstance(end, str):
         raise _no_range(text)
-    return value
+    return end
 
 
 def _no_range(text: str) -> PCMLabError:
-    return PCMLabError(f"must be LOW:HIGH, LOW:HIGH:log or A,B,C, got {text!r}")
+    return PCMLabError(f"must be LOW:HIGH, LOW:HIGH:log or A,B,C, got {quoted(text)}")
 
 
 SPACES: Registry[Space] = Registry("update scheme with devices")

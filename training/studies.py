@@ -14,6 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import real
 from training import export
 
 T = TypeVar("T")
@@ -156,7 +158,7 @@ def names(text: str) -> tuple[str, ...]:
 
 def numbers(text: str) -> tuple[float, ...]:
     """Numbers with commas between."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be numbers with commas between, got {text!r}") from error
+    found = tuple(map(real, text.split(",")))
+    if not all(isinstance(number, float) for number in found):
+        raise argparse.ArgumentTypeError(f"must be numbers with commas between, got {quoted(text)}")
+    return tuple(map(float, found))

@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 
 from pcmsim.errors import FieldError, PCMLabError, UnknownNameError
-from pcmsim.presets import parse_yaml, read_mapping
+from pcmsim.foundation.documents import DocumentError, parse_yaml, read_mapping
+from pcmsim.foundation.texts import plain
+from pcmsim.quantity import Quantity, quantities
 from training import grid, loading
 from training.config import RunConfig
 from training.jobs import METRICS, Job, Outcome
@@ -37,6 +39,9 @@ REMEMBERED = 2_000
 
 CASE, SEED = "case", "seed"
 WARM_UP, TIMED = 2, 5
+JOBS = {name: quantities(Job)[name] for name in ("trials", "every", "judge")}
+WRITTEN = {**dict.fromkeys(("name", "preset", "metric"), Quantity(str)), **JOBS}
+"""How the texts of the entries with one value are read."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class Sweep:
     metric: str = "loss"
 
     def __post_init__(self) -> None:
+        for name, about in WRITTEN.items():
+            object.__setattr__(self, name, about.read(getattr(self, name)))
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise FieldError("Sweep.name", "letters, digits, spaces and .+-_", self.name)
         if not isinstance(self.preset, str):
@@ -94,6 +101,7 @@ class Sweep:
         for name in ("set", "fields", "cases"):
             if not isinstance(getattr(self, name), Mapping):
                 raise FieldError(f"Sweep.{name}", "a mapping of names to values", getattr(self, name))
+        self._read()
         METRICS[self.metric]
         if self.metric.startswith("held-out") and self.judge == "none":
             raise FieldError("Sweep.judge", f"validation or test for the metric {self.metric}", self.judge)
@@ -119,8 +127,8 @@ class Sweep:
         """Build from YAML text; see `from_dict`."""
         try:
             data = parse_yaml(text)
-        except Exception as error:
-            raise PCMLabError(f"sweep: is not valid YAML ({' '.join(str(error).split())})") from error
+        except DocumentError as error:
+            raise PCMLabError(f"sweep: {error}") from error
         if not isinstance(data, dict):
             raise FieldError("sweep", "a mapping of names to values", data)
         return cls.from_dict(data)
@@ -223,6 +231,15 @@ class Sweep:
     def _labels(self, case: str, values: Sequence[Any]) -> dict[str, Any]:
         named = {CASE: case} if self.cases else {}
         return {**named, **{axis.names[0]: grid.told(v) for axis, v in zip(self.axes, values, strict=True)}}
+
+    def _read(self) -> None:
+        """Texts of settings become what the settings of the first case take."""
+        bases = self._bases()
+        fixed = grid.typed(next(iter(bases.values())), self.set)
+        fields = grid.typed(next(iter(bases.values())), self.fields)
+        cases = {name: grid.typed(bases[name], case) for name, case in self.cases.items()}
+        for name, read in {"set": fixed, "fields": fields, "cases": cases, "seeds": plain(self.seeds)}.items():
+            object.__setattr__(self, name, read)
 
     def _check(self) -> None:
         """Each value singly, with the first ones of all others: a sweep of ten millions is checked at once."""

@@ -13,6 +13,7 @@ import optuna
 from tqdm import tqdm
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.quoting import quoted
 from training import benchmark, loading, spaces, store, tuning_record
 from training.jobs import METRICS
 from training.search import COURSES, Course, Search, search_for
@@ -103,7 +104,7 @@ def asked(options: argparse.Namespace) -> Iterator[Search]:
 def _field(text: str) -> tuple[str, Range]:
     name, separator, known = text.partition("=")
     if not separator or not name:
-        raise PCMLabError(f"--field: must be KEY=RANGE, got {text!r}")
+        raise PCMLabError(f"--field: must be KEY=RANGE, got {quoted(text)}")
     try:
         return name, spaces.range_of(known)
     except PCMLabError as error:

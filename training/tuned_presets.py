@@ -14,13 +14,18 @@ from typing import Any
 
 import yaml
 
-from pcmsim.errors import FieldError, FileError, PCMLabError
-from pcmsim.presets import parse_yaml, read_mapping
+from pcmsim.errors import FieldError, FileError
+from pcmsim.foundation.documents import parse_yaml, read_mapping
+from pcmsim.foundation.quoting import reason
+from pcmsim.foundation.texts import plain
 from pcmsim.quantity import check, quantity
 from training import codec
+from training.config import RunConfig
 
 FOLDER = "tuned"
 ENDING = ".yaml"
+KINDS = ("task", "scheme")
+"""Settings that decide which others there are."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Record:
     def __post_init__(self) -> None:
         check(self)
         for name, kind in {"seeds": tuple, "each": tuple, "fields": dict, "importance": dict, "versions": dict}.items():
-            object.__setattr__(self, name, kind(getattr(self, name)))
+            object.__setattr__(self, name, kind(plain(getattr(self, name))))
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,9 @@ class Tuned:
     def __post_init__(self) -> None:
         if not isinstance(self.values, Mapping):
             raise FieldError("Tuned.values", "a mapping of dotted names to values", self.values)
+        kinds = RunConfig().with_values({name: self.values[name] for name in KINDS if name in self.values})
+        values = {name: codec.typed(kinds, name, value) for name, value in self.values.items()}
+        object.__setattr__(self, "values", values)
 
     @property
     def source(self) -> str:
@@ -113,8 +121,8 @@ def from_yaml(path: Path | Traversable) -> Tuned:
     """
     try:
         tuned = codec.decode(Tuned, parse_yaml(path.read_text("utf-8")), "Tuned")
-    except (OSError, PCMLabError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise FileError(str(path), f"holds no tuned settings ({str(error).splitlines()[0]})") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise FileError(str(path), f"holds no tuned settings ({reason(error)})") from error
     assert isinstance(tuned, Tuned)
     return tuned
 

@@ -15,6 +15,7 @@ from app.controls import STYLE, heading, note, responsive
 from app.settings import label
 from app.url import FLAGS, Arguments
 from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.foundation.texts import whole
 from pcmsim.streams import Streams
 from training.race import Race, entrants
 
@@ -94,9 +95,10 @@ def _number(key: str, text: str, default: int, most: int, problems: list[str]) -
 
 
 def _whole(name: str, text: str, most: int) -> int:
-    """The number that a browser sends, as far as it is allowed: of too many digits none is looked at."""
-    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
-        return int(text)
+    """The number that a browser sends, as far as it is allowed."""
+    number = whole(text)
+    if isinstance(number, int) and 1 <= number <= most:
+        return number
     raise FieldError(name, f"a whole number from 1 to {most}", shown(text))
 
 

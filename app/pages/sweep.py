@@ -40,8 +40,8 @@ class SweepPage:
 
     def __init__(self, *, own: bool = True) -> None:
         shelf: Shelf = InStore() if own else InPage()
-        self.sweeper = Sweeper(files=own, shelf=shelf)
-        self.scout = Scout(files=own, busy=lambda: self.sweeper.latest.running, shelf=shelf)
+        self.sweeper = Sweeper(shelf=shelf)
+        self.scout = Scout(busy=lambda: self.sweeper.latest.running, shelf=shelf)
         self.plan = Plan(self._look, self._open, own=own)
         self.board = SweepBoard(self._looked)
         self.downloads = Downloads(self.board.figures())

@@ -188,7 +188,7 @@ def test_the_table_names_troubles_and_escapes():
 
 def test_addresses_open_the_cells_configurations():
     sweep = Sweep.from_text(TEXT)
-    scout = Scout(files=False, busy=lambda: True)
+    scout = Scout(busy=lambda: True)
     scout.look(Wish(TEXT, "nowhere"))
     until(lambda: scout.latest.cells is not None and all(scout.latest.cells.urls))
     scout.stop()
@@ -199,7 +199,7 @@ def test_addresses_open_the_cells_configurations():
 
 
 def test_the_scout_looks_at_the_latest_text_and_says_what_is_wrong(store):
-    scout = Scout(files=True)
+    scout = Scout()
     scout.look(Wish("fields: {network.hiden: [1]}", str(store)))
     until(lambda: bool(scout.latest.problem))
     assert "did you mean 'network.hidden'" in scout.latest.problem
@@ -220,7 +220,7 @@ def workers() -> list[object]:
 
 
 def test_a_sweep_on_the_page_comes_to_what_the_library_gives(store):
-    sweeper = Sweeper(files=True)
+    sweeper = Sweeper()
     sweeper.begin(TEXT, Means(str(store), 2))
     until(lambda: sweeper.latest.over)
     harvest, sweep = sweeper.latest, Sweep.from_text(TEXT)
@@ -240,7 +240,7 @@ def test_a_sweep_on_the_page_comes_to_what_the_library_gives(store):
 
 
 def test_a_stopped_sweep_keeps_what_is_finished_and_goes_on(store):
-    sweeper = Sweeper(files=True)
+    sweeper = Sweeper()
     long = TEXT.replace("trials: 4", "trials: 60")
     sweeper.begin(long, Means(str(store), 1))
     until(lambda: sweeper.latest.cells is not None and sweeper.latest.cells.finished > 0)
@@ -268,7 +268,7 @@ def test_what_fails_is_told_in_the_librarys_words(text, means, said, tmp_path, m
     (tmp_path / "file").write_text("")
     text = text.replace("set: {network.hidden: 10, ", "#") if text.endswith("4000}") else text
     about = {name: value.format(file=tmp_path / "file") for name, value in means.items()}
-    sweeper = Sweeper(files=True)
+    sweeper = Sweeper()
     sweeper.begin(text, Means(**{"folder": str(tmp_path / "runs"), **about}))
     until(lambda: not sweeper.latest.running)
     until(lambda: bool(sweeper.notices))
@@ -280,7 +280,7 @@ def test_a_failure_that_nobody_foresaw_is_told_too(store, monkeypatch):
         raise KeyError("x")
 
     monkeypatch.setattr(Sweeper, "_do", fail)
-    sweeper = Sweeper(files=True)
+    sweeper = Sweeper()
     sweeper.begin(TEXT, Means(str(store)))
     until(lambda: bool(sweeper.notices))
     until(lambda: not sweeper.latest.running)
@@ -301,7 +301,7 @@ def test_a_failure_that_nobody_foresaw_is_told_too(store, monkeypatch):
 def test_strangers_name_no_files(text, error):
     confinement.confine()
     with pytest.raises(error):
-        sweep_text.read(text, files=False)
+        sweep_text.read(text)
 
 
 DOUBLED = "\n".join(["a0: &a0 [1, 1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 20))])
@@ -311,19 +311,13 @@ DOUBLED = "\n".join(["a0: &a0 [1, 1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" f
 @pytest.mark.parametrize(
     "text", [DOUBLED, TEXT + "cases: {a: &a {device.constants.read_noise: 0.1}, b: {<<: *a}}", "a: &a [*a]"]
 )
-def test_strangers_use_no_aliases(text):
+def test_nobody_uses_aliases(text):
     began = time.thread_time()
-    with pytest.raises(FieldError, match=r"^sweep: must be written out here, without aliases of YAML, got '\*a0?'$"):
-        sweep_text.read(text, files=False)
+    with pytest.raises(PCMLabError, match=r"^sweep: line \d+: the anchor &a0? is not read; expected all written out$"):
+        sweep_text.read(text)
     assert time.thread_time() - began < 2.0
 
 
-def test_ones_own_text_may_use_aliases():
-    text = TEXT.replace("[2, 4]", "&these [2, 4]").replace("[7, 8]", "*these")
-    assert sweep_text.read(text, files=True) == Sweep.from_text(TEXT.replace("[7, 8]", "[2, 4]"))
-
-
-@pytest.mark.parametrize("files", [True, False])
 @pytest.mark.parametrize(
     ("fields", "cases", "number"),
     [
@@ -333,16 +327,16 @@ def test_ones_own_text_may_use_aliases():
         ("device.mismatch.step: {from: 0, to: 1, number: 400}", "cases: {a: {}, b: {}, c: {}}", 1200),
     ],
 )  # fmt: skip
-def test_a_page_checks_no_more_values_than_it_can_at_once(fields, cases, number, files, monkeypatch):
+def test_a_page_checks_no_more_values_than_it_can_at_once(fields, cases, number, monkeypatch):
     monkeypatch.setattr("app.sweep_text.Sweep.from_text", lambda _: pytest.fail("was built"))
     with pytest.raises(FieldError, match=f"at most 1000 values on the page, counted for each case, got {number}$"):
-        sweep_text.read(f"fields: {{{fields}}}\n{cases}", files=files)
+        sweep_text.read(f"fields: {{{fields}}}\n{cases}")
 
 
 @pytest.mark.parametrize("text", ["[1]", "fields: [1]", "cases: 3\nfields: {}", "fields: {a: }", "fields: {: 1}"])
 def test_a_text_that_is_no_sweep_is_told_as_by_the_library(text):
     with pytest.raises(PCMLabError) as here:
-        sweep_text.read(text, files=False)
+        sweep_text.read(text)
     with pytest.raises(PCMLabError) as there:
         Sweep.from_text(text)
     assert str(here.value) == str(there.value)

@@ -203,7 +203,7 @@ WRONG = {
     "learning.lr_input=none": r"learning.lr_input: must be a finite number .*, got 'none'",
     "learning.lr_input=" + "1" * 60_000 + "x": r"learning.lr_input: must be a finite number .*, got '1{79}…'",
     "precision.weight_bits=40": r"precision.weight_bits: must be a whole number >= 2 and <= 16 or none, got '40'",
-    "refresh.enabled=yes": r"refresh.enabled: must be true or false, got 'yes'",
+    "refresh.enabled=maybe": r"refresh.enabled: must be true or false, got 'maybe'",
     "learning.feedback=lucky": r"learning.feedback: must be one of symmetric, random, adaptive, got 'lucky'",
     "scheme.name=momentum": r"scheme.name: must be one of adam, float32, .*, got 'momentum'",
     "task.name=xor%00": r"task.name: must be one of digits, evidence, .*, yin-yang, got 'xor�'",

@@ -13,10 +13,11 @@ import torch
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FieldError, FileError, UnknownNameError
+from pcmsim.foundation.documents import read_mapping
 from pcmsim.hermes import HermesModel
 from pcmsim.mismatch import Spread
 from pcmsim.plan import PulsePlan
-from pcmsim.presets import DEVICES, device_model, ideal, parse_yaml, read_mapping
+from pcmsim.presets import DEVICES, device_model, ideal
 from pcmsim.pulse import PulseModel
 from pcmsim.quantity import quantities
 from pcmsim.state import DeviceState
@@ -197,7 +198,7 @@ class TestFiles:
         assert (model.g_max, model.nominal_step) == (8.0, 2.0)
 
     def test_constant_out_of_bounds(self, tmp_path: Path) -> None:
-        with pytest.raises(FieldError, match=r"^PulseModel\.g_max: must be .*, got -3$"):
+        with pytest.raises(FieldError, match=r"^PulseModel\.g_max: must be .*, got -3.0$"):
             device_model(self.write(tmp_path, "chip.yaml", "g_max: -3"))
 
     def test_unknown_preset_in_a_file(self, tmp_path: Path) -> None:
@@ -229,7 +230,9 @@ class TestFiles:
         ],
     )
     def test_malformed(self, tmp_path: Path, name: str, text: str) -> None:
-        with pytest.raises(FileError, match=rf"{name}: is not valid JSON or YAML \(.+\)$") as caught:
+        with pytest.raises(
+            FileError, match=rf"{name}: (is not valid (JSON|YAML) \(.+\)|line 1: the tag .+ is not read.+)$"
+        ) as caught:
             read_mapping(self.write(tmp_path, name, text))
         assert "\n" not in str(caught.value)
 
@@ -238,7 +241,7 @@ class TestFiles:
         [
             ("chip.json", "[1, 2]", "list"),
             ("chip.json", "3.5", "float"),
-            ("chip.yaml", "fast", "str"),
+            ("chip.yaml", "fast", "text"),
             ("chip.yaml", "", "NoneType"),
         ],
     )
@@ -249,19 +252,10 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "text"),
         [
-            pytest.param("chip.yaml", "g_max: 2024-13-45", id="impossible date"),
             pytest.param("chip.json", '{"g_max": ' + "1" * 5000 + "}", id="5000 digits"),
             pytest.param("chip.json", "[" * 100_000, id="nested too deeply"),
         ],
     )
     def test_malformed_in_rarer_ways(self, tmp_path: Path, name: str, text: str) -> None:
-        with pytest.raises(FileError, match="is not valid JSON or YAML"):
+        with pytest.raises(FileError, match="is not valid JSON"):
             read_mapping(self.write(tmp_path, name, text))
-
-    @pytest.mark.parametrize(
-        ("text", "value"),
-        [("1e-4", 1e-4), ("1E3", 1000.0), (".5e1", 5.0), ("+2.5e-2", 0.025), ("e5", "e5"), ("1e", "1e"), ("7", 7)],
-    )
-    def test_exponents(self, text: str, value: object) -> None:
-        assert parse_yaml(text) == value
-        assert type(parse_yaml(text)) is type(value)

@@ -269,3 +269,23 @@ def test_floating_point_and_schemes_stand_in_tables_as_people_write_them():
     told = [tuple(labels[name] for name in asked.varied) for labels, _ in asked.runs()]
     assert told == [("sign", None), ("sign", 4), ("sign threshold=3.0", None), ("sign threshold=3.0", 4)]
     assert sweep.CASE not in asked.varied
+
+
+def test_texts_of_a_sweep_are_what_their_settings_take():
+    asked = Sweep.from_text(
+        "name: 2024-01-01\nset: {task: {name: csv, spikes: 010, targets: 1:30}}\n"
+        "fields: {precision.weight_bits: [none, 4], learning.lr_input: {from: 1e-5, to: 1e-3, number: 3, log: true}}\n"
+        "cases: {on: {learning.batch: 02}, off: {}}\nseeds: [1, 2]\ntrials: 010\n"
+    )
+    assert (asked.name, asked.trials, asked.seeds) == ("2024-01-01", 10, [1, 2])
+    assert asked.set["task"] == {"name": "csv", "spikes": "010", "targets": "1:30"}
+    assert asked.axes[0].values == (None, 4)
+    assert asked.axes[1].values == (1e-05, 0.0001, 0.001)
+    assert asked.cases == {"on": {"learning.batch": 2}, "off": {}}
+    assert Sweep.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
+
+
+def test_a_block_that_stands_twice_is_refused_with_both_lines():
+    text = "preset: sign\nfields:\n  network.hidden: [20, 30]\n  network.hidden: [40]\nseeds: [1]\n"
+    with pytest.raises(PCMLabError, match="^sweep: 'network.hidden' stands twice, in line 3 and in line 4; expected"):
+        Sweep.from_text(text)

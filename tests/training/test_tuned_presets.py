@@ -37,7 +37,7 @@ def test_a_file_holds_what_was_found(tmp_path):
         (FOUND.to_yaml() + "valeus: {}\n", "unknown field of Tuned 'valeus'"),
         (FOUND.to_yaml().replace("best: 0.1", "best: good"), "Record.best: must be a finite number"),
         (FOUND.to_yaml().replace("pruned:", "prnued:"), "did you mean 'pruned'"),
-        ("summary: a\nrecord: {}\nvalues: 5\n", "Tuned.values: must be a mapping of dotted names to values, got 5"),
+        ("summary: a\nrecord: {}\nvalues: 5\n", "Tuned.values: must be a mapping of dotted names to values, got '5'"),
     ],
 )
 def test_files_that_are_none_are_named(tmp_path, text, problem):
@@ -51,7 +51,7 @@ def test_files_that_are_none_are_named(tmp_path, text, problem):
 def test_values_without_names_are_named_where_they_are_used(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("summary: a\nrecord: {}\nvalues: {1: 2}\n", encoding="utf-8")
-    with pytest.raises(UnknownNameError, match="unknown setting 1; known: "):
+    with pytest.raises(UnknownNameError, match="unknown setting '1'; known: "):
         configuration(str(path))
 
 

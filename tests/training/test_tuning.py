@@ -232,14 +232,20 @@ def test_searches_that_cannot_be_are_named(changed, problem):
         ("2:1", "above low"),
         ("0:1:log", "above 0"),
         ("one", "two values"),
-        ("[1,2", "LOW:HIGH"),
-        ("[1],[2]", "LOW:HIGH"),
-        ("2001-99-99,2", "LOW:HIGH"),
+        ("1:1_000", "LOW:HIGH"),
+        ("0:" + "9" * 5000, "LOW:HIGH"),
     ],
 )
 def test_ranges_that_are_none_are_named(text, problem):
     with pytest.raises(PCMLabError, match=problem):
         range_of(text)
+
+
+def test_choices_are_what_their_field_takes():
+    bits = small(fields={"precision.weight_bits": range_of("none,4,010")}).fields["precision.weight_bits"]
+    assert bits.choices == (None, 4, 10)
+    with pytest.raises(PCMLabError, match="PrecisionConfig.weight_bits: must be a whole number .* got 'many'"):
+        small(fields={"precision.weight_bits": range_of("4,many")})
 
 
 def test_another_search_is_another_study_and_a_larger_budget_is_not():

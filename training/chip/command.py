@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.texts import whole
 from training.chip.base import Chip
 from training.config import RunConfig
 
@@ -77,9 +79,10 @@ def _serving() -> Any:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {text!r}")
-    return int(text)
+    number = whole(text)
+    if isinstance(number, str) or not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {quoted(text)}")
+    return number
 
 
 def _tell(text: str) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
+from pcmsim.foundation.quoting import quoted
 from pcmsim.plan import Plan
 from training.chip import checks, wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, LayerRead
@@ -201,7 +202,7 @@ def replay(path: str | Path, chip: Chip) -> int:
 def _repeat(chip: Chip, entry: list[Any], path: Path) -> None:
     call, arguments, answer = entry
     if call not in CALLS:
-        raise FileError(path, f"is damaged: expected one of {', '.join(CALLS)}, got {call!r}")
+        raise FileError(path, f"is damaged: expected one of {', '.join(CALLS)}, got {quoted(call)}")
     try:
         found = getattr(chip, call)(*arguments)
     except ChipError:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from pcmsim.errors import FieldError, PCMLabError
+from pcmsim.foundation.quoting import quoted
 from training.chip import wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError
 from training.chip.extra import grpc
@@ -100,7 +101,7 @@ class ChipServer:
             raise PermissionError("token: expected the one that the chip's server was started with, got another")
         version = metadata.get("pcmlab-protocol")
         if version != str(PROTOCOL):
-            raise ChipError(f"protocol: expected version {PROTOCOL}, got {version!r}")
+            raise ChipError(f"protocol: expected version {PROTOCOL}, got {quoted(version)}")
 
     def _carried_out(self, call: str, standing: Any, arguments: list[Any]) -> Any:
         if call in STANDING and standing != self._number:

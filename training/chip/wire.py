@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pcmsim.errors import PCMLabError
+from pcmsim.foundation.quoting import quoted
 from pcmsim.plan import PulsePlan, WeightPlan
 from training.chip.base import ChipError, ChipInfo, LayerInfo, LayerRead
 from training.chip.extra import msgpack
@@ -75,6 +76,6 @@ def _decoded(code: int, data: bytes) -> Any:
         return RECORDS[name](**fields)
     kind, shape, buffer = msgpack.unpackb(data)
     if code not in (ARRAY, TENSOR) or kind not in DTYPES:
-        raise ChipError(f"message: expected numbers of type {', '.join(DTYPES)}, got {kind!r}")
+        raise ChipError(f"message: expected numbers of type {', '.join(DTYPES)}, got {quoted(kind)}")
     values = np.frombuffer(buffer, kind).reshape(shape).copy()
     return torch.from_numpy(values) if code == TENSOR else values

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.quoting import reason
 from training.tasks.files import LARGEST, checked, remembered
 
 IMAGES, LABELS = 2051, 2049
@@ -42,7 +43,7 @@ def _read(path: Path, magic: int, sizes: int) -> Bytes:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             return _content(path, cast(BinaryIO, stream), magic, sizes)
     except (OSError, EOFError, zlib.error) as error:
-        raise FileError(path, f"cannot be read or unpacked ({' '.join(str(error).split())})") from error
+        raise FileError(path, f"cannot be read or unpacked ({reason(error)})") from error
 
 
 def _content(path: Path, stream: BinaryIO, magic: int, sizes: int) -> Bytes:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.quoting import reason
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.coding import ROUNDING, events
@@ -180,7 +181,7 @@ def _columns(path: Path, *known: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
                 low_memory=False,
             )  # fmt: skip
     except (OSError, ValueError, Warning) as error:
-        raise FileError(path, f"cannot be read as a CSV table ({' '.join(str(error).split())})") from error
+        raise FileError(path, f"cannot be read as a CSV table ({reason(error)})") from error
     expected = " or ".join(",".join(columns) for columns in known)
     fitting = [columns for columns in known if set(columns) <= set(table.columns)]
     if not fitting:

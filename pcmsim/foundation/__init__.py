@@ -1,0 +1,1 @@
+"""What everything else stands on: text as people write it, documents of settings, quoting in messages."""
