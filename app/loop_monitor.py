@@ -160,3 +160,5 @@ class Health(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         documents = sum(len(self.application.get_sessions(path)) for path in self.application.app_paths)
         self.write({**await self._report(), "documents": documents})
+
+    head = get

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import logging
 import multiprocessing
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -30,28 +30,22 @@ from app.pages.frame import Served, is_dark
 from app.pages.register import PAGES, Entry, Visit, built
 from app.patches import bokeh_connection
 from app.server import sessions
+from app.server.access import Access
+from app.server.browser import show
+from app.server.listening import Listening, Site, build, listen
+from app.server.origins import LOOPBACK
 from app.views.ghosts import smoothed
-from app.visitors import Limits, Visitors, full_page
+from app.visitors import Limits, Visitors, full_page, notice
 from pcmsim import confinement
-from pcmsim.errors import PCMLabError
 from training import pools, racing
 
+log = logging.getLogger(__name__)
+
 TITLE = "pcmlab"
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 WORKERS = (runner.NAME, racing.NAME, pools.NAME)
 """Names of the processes that train."""
 
 View = pmui.Page | pn.pane.HTML
-CHECK_MS = 2_000
-QUIET = 30.0
-"""Seconds that a connection may be without a request.
-
-Tornado waits an hour, and what waits is forgotten only after its time: of a visitor who left, little things that lie
-between those of others and keep the Python heap's megabytes around them from the system.
-"""
-LARGEST_MESSAGE = 100 * 2**20
-"""Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
-
 SWITCH_INTERVAL = 0.001
 SCRIPTS = {"link": link.SCRIPT, "connection": bokeh_connection.SCRIPT, "thrift": thrift.SCRIPT}
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
@@ -64,6 +58,11 @@ def serve(
     open_browser: bool = True,
     allow_origin: list[str] | None = None,
     *,
+    token: str | None = None,
+    no_token: bool = False,
+    allow_embed: list[str] | None = None,
+    prefix: str = "",
+    trusted_proxy: list[str] | None = None,
     max_sessions: int | str | None = None,
     idle_minutes: float | str | None = None,
     keep_minutes: float | str | None = None,
@@ -81,7 +80,17 @@ def serve(
     open_browser : bool
         Whether to open the page in the default browser.
     allow_origin : list of str, optional
-        Further ``host:port`` names under which browsers may connect, such as a proxy's.
+        Further origins whose pages may connect, such as a proxy's: ``host:port`` or ``https://host``.
+    token : str, optional
+        What visitors have to bring; else ``PCMLAB_TOKEN``, else a new one. The address that is printed holds it.
+    no_token : bool
+        Serve whoever reaches the port.
+    allow_embed : list of str, optional
+        Origins whose pages may show ours in a frame.
+    prefix : str
+        Path below which everything is served, such as ``/lab``.
+    trusted_proxy : list of str, optional
+        Addresses or networks of proxies that say whom a request comes from.
     max_sessions : int or str, optional
         Live sessions at the same time; else ``PCMLAB_MAX_SESSIONS``, else 12.
     idle_minutes : float or str, optional
@@ -98,22 +107,42 @@ def serve(
     Raises
     ------
     PCMLabError
-        If a limit is not a number in its range, the address cannot be listened on, or the chip does not answer.
+        If a value is not of its kind or range, the address cannot be listened on, or the chip does not answer.
     """
     chip_place = None if chip is None else ChipPlace(chip, chip_token)
     limits = Limits.asked(max_sessions if chip_place is None else 1, idle_minutes, keep_minutes)
+    access = Access.asked(
+        token, no_token=no_token, origins=allow_origin, embedding=allow_embed, prefix=prefix, proxies=trusted_proxy
+    )
     house = Host(limits, chip_place, trusted=host in LOOPBACK and not allow_origin)
     if not house.trusted:
         confinement.confine()
     if chip_place is not None:
         connected(chip_place, print)
-    port = _bindable(host, port)
+    sockets = listen(host, port)
     prepare()
     _end_well_when_told()
-    print(f"pcmlab: http://{host}:{port}/ (stop with Ctrl-C)", flush=True)
+    site = Site(
+        {entry.path: house.serving(entry) for entry in PAGES},
+        {entry.path: f"{entry.title} · {TITLE}" for entry in PAGES},
+        house.health,
+        limits.keep,
+    )
+    listening = build(site, access, sockets, host)
     IOLoop.current().add_callback(house.watch)
-    origins = [f"{host}:{port}", f"localhost:{port}", f"127.0.0.1:{port}", *(allow_origin or [])]
-    _listen(house, address=host, port=port, show=open_browser, websocket_origin=origins)
+    print(f"pcmlab: {listening.address} (stop with Ctrl-C)", flush=True)
+    _run(listening, open_browser=open_browser)
+
+
+def _run(listening: Listening, *, open_browser: bool) -> None:
+    """Serve until the loop is stopped."""
+    listening.server.start()
+    file = show(listening.address) if open_browser else None
+    try:
+        IOLoop.current().start()
+    finally:
+        if file is not None:
+            file.unlink(missing_ok=True)
 
 
 class Host:
@@ -142,7 +171,7 @@ class Host:
 
     def serving(self, entry: Entry) -> Callable[[], View]:
         """What Panel calls for each visitor of a page."""
-        return lambda: self.page(entry)
+        return lambda: _safely(lambda: self.page(entry))
 
     def page(self, entry: Entry = PAGES[0], *, linked: bool = True) -> View:
         """A page of one visitor; honours what the address asks for, see `app.url.read`.
@@ -189,7 +218,7 @@ class Host:
 
 def page() -> View:
     """`Host.page` for ``panel serve app/main.py``: the Live page alone, with the limits that the environment names."""
-    return _host().page(linked=False)
+    return _safely(lambda: _host().page(linked=False))
 
 
 ROUTES = [("/health", Health, {"report": lambda: _host().health()}), sessions.ROUTE]
@@ -200,6 +229,15 @@ ROUTES = [("/health", Health, {"report": lambda: _host().health()}), sessions.RO
 def _host() -> Host:
     confinement.confine()
     return Host(Limits.asked())
+
+
+def _safely(build: Callable[[], View]) -> View:
+    """A page, or one that says that there is none: Panel would show a visitor the error with all its paths."""
+    try:
+        return build()
+    except Exception:
+        log.exception("A page could not be built.")
+        return notice("Something went wrong", "This page could not be built. The server's log says why.")
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -219,22 +257,6 @@ def _forget(document: Document, page: pmui.Page) -> None:
     for reference, (_, _, owner, _) in list(pn.state._views.items()):
         if owner is document:
             pn.state._views.pop(reference, None)
-
-
-def _listen(house: Host, **where: Any) -> None:
-    """Serve all pages of a house until interrupted; `where` goes to `panel.serve`."""
-    pn.serve(
-        {entry.path: house.serving(entry) for entry in PAGES},
-        title={entry.path: f"{entry.title} · {TITLE}" for entry in PAGES},
-        location=False,
-        verbose=False,
-        unused_session_lifetime_milliseconds=round(1000 * max(sessions.SECONDS_UNUSED, 60.0 * house.limits.keep)),
-        check_unused_sessions_milliseconds=CHECK_MS,
-        websocket_max_message_size=LARGEST_MESSAGE,
-        http_server_kwargs={"idle_connection_timeout": QUIET},
-        extra_patterns=[("/health", Health, {"report": house.health}), sessions.ROUTE],
-        **where,
-    )
 
 
 @functools.cache
@@ -258,19 +280,8 @@ def _end_well_when_told() -> None:
     """What service managers send is to end the server as Ctrl-C does, with all of its processes."""
     if threading.current_thread() is threading.main_thread():
         loop = IOLoop.current()
-        signal.signal(signal.SIGTERM, lambda *_: loop.add_callback_from_signal(loop.stop))
-
-
-def _bindable(host: str, port: int) -> int:
-    """The port, or a free one for 0, once it is known that it can be listened on."""
-    try:
-        with socket.create_server((host, port)) as server:
-            return int(server.getsockname()[1])
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PCMLabError(
-            f"serve: cannot listen on {host}:{port} ({reason}); choose another --host or --port"
-        ) from error
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.add_callback_from_signal(loop.stop))
 
 
 if __name__ == "__main__":

@@ -270,9 +270,18 @@ def full_page(live: int, most: int) -> pn.pane.HTML:
     live, most : int
         Sessions that run, and that may run.
     """
+    wait = "close a tab that is no longer needed, or try again in a minute."
+    return notice("Every place is taken", f"{taken(live, most)[:-1]}: {wait}")
+
+
+def notice(title: str, sentence: str) -> pn.pane.HTML:
+    """What a visitor sees in the place of a page.
+
+    Parameters
+    ----------
+    title, sentence : str
+        HTML.
+    """
     return pn.pane.HTML(
-        '<main class="full"><h1>Every place is taken</h1>'
-        f"<p>{taken(live, most)[:-1]}: close a tab that is no longer needed, "
-        'or try again in a minute.</p><a href="">Try again</a></main>',
-        stylesheets=[FULL_STYLE],
+        f'<main class="full"><h1>{title}</h1><p>{sentence}</p><a href="">Try again</a></main>', stylesheets=[FULL_STYLE]
     )

@@ -88,7 +88,7 @@ class Server:
 def served(most: int) -> Iterator[Server]:
     """A server for so many visitors, as long as the block lasts."""
     server = Server(free_port(), Path(tempfile.mkdtemp()) / "stderr")
-    limits = f"max_sessions={most}, keep_minutes={LIFETIME / 60.0}"
+    limits = f"no_token=True, max_sessions={most}, keep_minutes={LIFETIME / 60.0}"
     code = f"from app.serve import serve; serve(port={server.port}, open_browser=False, {limits})"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with server.log.open("w") as log:

@@ -110,7 +110,7 @@ def free_port() -> int:
 def served() -> Iterator[str]:
     """A server, as long as the block lasts."""
     port = free_port()
-    code = f"from app.serve import serve; serve(port={port}, open_browser=False)"
+    code = f"from app.serve import serve; serve(port={port}, open_browser=False, no_token=True)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
         _await_server(process, port)

@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 import torch
 
 from pcmsim.errors import PCMLabError
-from pcmsim.foundation.quoting import one_line, quoted
-from pcmsim.foundation.texts import whole
+from pcmsim.foundation.quoting import one_line
 from training import (
     benchmark,
     deploy_report,
@@ -22,6 +21,7 @@ from training import (
     race_command,
     run_command,
     runs_command,
+    serve_command,
     sweep_command,
     tune_command,
 )
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     run_command.add_resume_options(resume)
     presets = _command(commands, "presets", _presets, "list the named runs, or print one as YAML")
     presets.add_argument("name", nargs="?", help="preset to print")
-    _serve_options(_command(commands, "serve", _serve, "open the dashboard"))
+    serve_command.add_options(_command(commands, "serve", serve_command.command, "open the dashboard"))
     benchmark.add_options(_command(commands, "bench", benchmark.command, "time trials against a dense loop"))
     mismatch = _command(
         commands, "mismatch", mismatch_report.command, "what mismatch costs: trained on a chip, or loaded onto one"
@@ -124,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _nir_commands(commands.add_parser("nir", help="networks to and from other simulators, as NIR files"))
     chip_command.add_options(
-        _command(commands, "chip", _serve, "a chip that holds a run's weights: serve one, replay its log"),
+        _command(
+            commands, "chip", serve_command.command, "a chip that holds a run's weights: serve one, replay its log"
+        ),
         _seeded,
         _config,
     )
@@ -160,28 +162,6 @@ def _command(commands: Any, name: str, function: Any, summary: str) -> argparse.
     return parser
 
 
-def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=5006, help="port (default 5006)")
-    parser.add_argument("--host", default="localhost", help="address to listen on (default localhost)")
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    parser.add_argument("--allow-origin", action="append", metavar="HOST:PORT", help="further origin; repeatable")
-    parser.add_argument("--max-sessions", metavar="N", help="live sessions at the same time (default 12)")
-    parser.add_argument(
-        "--idle-minutes", metavar="M", help="pause a run that nobody touches; 0 for never (default 120)"
-    )
-    parser.add_argument(
-        "--keep-minutes", metavar="M", help="keep a run whose page was lost or closed for a reload (default 5)"
-    )
-    chip_command.add_run_options(parser)
-
-
-def _port(text: str) -> int:
-    number = whole(text)
-    if isinstance(number, str) or not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {quoted(text)}")
-    return number
-
-
 def _run(options: argparse.Namespace) -> int:
     return run_command.run(options, _config(options))
 
@@ -200,24 +180,6 @@ def _presets(options: argparse.Namespace) -> None:
     width = max(map(len, PRESETS))
     for name, preset in PRESETS.items():
         print(f"{name:<{width}}  {preset.summary} [{preset.source}]")
-
-
-def _serve(options: argparse.Namespace) -> None:
-    found = metadata.entry_points(group="pcmlab.commands", name="serve")
-    if not found:
-        raise PCMLabError("serve: the dashboard is not installed; install pcmlab with its app package")
-    (entry,) = found
-    entry.load()(
-        port=options.port,
-        host=options.host,
-        open_browser=not options.no_browser,
-        allow_origin=options.allow_origin,
-        max_sessions=options.max_sessions,
-        idle_minutes=options.idle_minutes,
-        keep_minutes=options.keep_minutes,
-        chip=options.chip,
-        chip_token=options.chip_token,
-    )
 
 
 if __name__ == "__main__":

@@ -114,6 +114,7 @@ def template(
     """
     page = pmui.Page(
         title="pcmlab",
+        site_url="./",
         header=[header],
         sidebar=[sidebar],
         main=main,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
 import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -13,17 +12,16 @@ from unittest.mock import PropertyMock
 
 import panel as pn
 import pytest
-from bokeh.application import Application
 from bokeh.document import Document
-from bokeh.server.tornado import BokehTornado
 from panel.io.state import set_curdoc
-from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from app import serve, url
 from app.pages import frame, register
 from app.server import sessions
+from app.server.access import Access
+from app.server.origins import Origin
 from app.visitors import Limits
 from pcmsim.errors import FieldError, PCMLabError
 from training.presets import PRESETS
@@ -31,36 +29,6 @@ from training.presets import PRESETS
 
 def address(monkeypatch: pytest.MonkeyPatch, **arguments: list[bytes]) -> None:
     monkeypatch.setattr(type(pn.state), "session_args", PropertyMock(return_value=arguments))
-
-
-def test_port_zero_takes_a_free_one() -> None:
-    port = serve._bindable("localhost", 0)
-    assert 1024 <= port < 65_536
-    with socket.create_server(("localhost", port)) as server:
-        assert server.getsockname()[1] == port
-
-
-def test_a_taken_port_is_refused_in_words() -> None:
-    with socket.create_server(("localhost", 0)) as server:
-        port = server.getsockname()[1]
-        with pytest.raises(PCMLabError, match=rf"cannot listen on localhost:{port} \(.*\); choose another"):
-            serve._bindable("localhost", port)
-
-
-def test_a_host_that_is_not_here_is_refused_in_words() -> None:
-    with pytest.raises(PCMLabError, match="cannot listen on 192.0.2.1:0"):
-        serve._bindable("192.0.2.1", 0)
-
-
-@pytest.mark.parametrize("port", [-1, 65_536])
-def test_a_port_that_does_not_exist_is_refused_in_words(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def create_server(address: tuple[str, int]) -> socket.socket:
-        """As the real one, which leaves a socket open behind it."""
-        raise OverflowError("bind(): port must be 0-65535.")
-
-    monkeypatch.setattr(serve.socket, "create_server", create_server)
-    with pytest.raises(PCMLabError, match=f"localhost:{port}"):
-        serve._bindable("localhost", port)
 
 
 class Run:
@@ -118,23 +86,36 @@ def test_without_an_address_the_default_is_shown_at_rest(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, object]]:
-    """What the server is asked for, instead of a server."""
+    """What a server would be built of, instead of a server."""
     options: dict[str, object] = {}
     loop = SimpleNamespace(add_callback=lambda call: options.update(first=call))
-    for variable in ("PCMLAB_MAX_SESSIONS", "PCMLAB_IDLE_MINUTES", "PCMLAB_KEEP_MINUTES"):
+    for variable in ("PCMLAB_MAX_SESSIONS", "PCMLAB_IDLE_MINUTES", "PCMLAB_KEEP_MINUTES", "PCMLAB_TOKEN"):
         monkeypatch.delenv(variable, raising=False)
+
+    def build(site: object, access: Access, sockets: object, host: str) -> object:
+        options.update(site=site, access=access, host=host)
+        return SimpleNamespace(address="http://localhost/")
+
     monkeypatch.setattr(serve, "prepare", lambda: None)
+    monkeypatch.setattr(serve, "_end_well_when_told", lambda: None)
     monkeypatch.setattr(serve.IOLoop, "current", lambda: loop)
-    monkeypatch.setattr(serve.pn, "serve", lambda pages, **named: options.update(named, pages=pages))
+    monkeypatch.setattr(serve, "listen", lambda host, port: [])
+    monkeypatch.setattr(serve, "build", build)
+    monkeypatch.setattr(serve, "_run", lambda listening, **named: options.update(named))
     return options
 
 
-def test_serving_listens_where_asked_and_lets_only_named_origins_in(asked: dict[str, object]) -> None:
-    serve.serve(port=0, open_browser=False, allow_origin=["lab.example:80"])
-    port = asked["port"]
-    assert asked["address"] == "localhost"
-    assert asked["show"] is False
-    assert set(asked["websocket_origin"]) == {f"localhost:{port}", f"127.0.0.1:{port}", "lab.example:80"}
+def test_serving_asks_for_a_token_and_knows_only_its_own_origins_unless_told_otherwise(
+    asked: dict[str, object],
+) -> None:
+    serve.serve(port=0, open_browser=False)
+    assert (asked["host"], asked["open_browser"]) == ("localhost", False)
+    assert len(asked["access"].token) >= 32
+    assert asked["access"].origins == asked["access"].embedding == ()
+    serve.serve(port=0, no_token=True, allow_origin=["lab.example:80"], allow_embed=["https://course.example"])
+    assert asked["access"].token == ""
+    assert asked["access"].origins == (Origin("lab.example", "80"),)
+    assert asked["access"].embedding == (Origin("course.example", scheme="https"),)
 
 
 def test_serving_hands_the_limits_on_and_watches_its_loop(asked: dict[str, object]) -> None:
@@ -143,27 +124,8 @@ def test_serving_hands_the_limits_on_and_watches_its_loop(asked: dict[str, objec
     assert host.limits == Limits(3, 5.0)
     assert host.visitors.most == 3
     assert asked["first"] == host.watch
-    (path, _, options), kept = asked["extra_patterns"]
-    assert path == "/health"
-    assert kept == sessions.ROUTE
-    assert options["report"] == host.health
-
-
-@pytest.mark.parametrize(("minutes", "lifetime"), [(None, 300_000), ("1.5", 90_000), (0, 30_000)])
-def test_the_server_looks_for_closed_tabs_as_often_and_keeps_them_for_as_long_as_it_is_told(
-    asked: dict[str, object], minutes: str | None, lifetime: int
-) -> None:
-    """Under a name that nobody reads both would be taken without a word."""
-    serve.serve(port=0, keep_minutes=minutes)
-    tornado = BokehTornado({"/": Application()}, **{name: asked[name] for name in asked if "unused" in name})
-    assert tornado._check_unused_sessions_milliseconds == serve.CHECK_MS
-    assert tornado._unused_session_lifetime_milliseconds == lifetime
-
-
-def test_a_connection_without_a_request_is_given_up_long_before_an_hour(asked: dict[str, object]) -> None:
-    serve.serve(port=0)
-    listening = HTTPServer(lambda request: None, **asked["http_server_kwargs"])
-    assert listening.conn_params.header_timeout == serve.QUIET < 60.0
+    assert asked["site"].report == host.health
+    assert asked["site"].keep == 5.0
 
 
 def test_serving_asks_the_environment(asked: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +183,19 @@ def test_a_page_that_cannot_be_built_keeps_no_place(monkeypatch: pytest.MonkeyPa
     with pytest.raises(PCMLabError, match="no page today"):
         Visit("a").ask(host)
     assert host.visitors.live == 0
+
+
+def test_a_page_that_cannot_be_built_tells_visitors_nothing_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("/secret/path")
+
+    monkeypatch.setattr(serve.Host, "page", broken)
+    shown = serve.Host(Limits()).serving(register.PAGES[0])()
+    assert "could not be built" in shown.object
+    assert "secret" not in shown.object
+    assert "/secret/path" in caplog.text
 
 
 def test_health_counts_sessions_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def address() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    limits = ["--keep-minutes", "0"]  # Else the workers of closed pages would wait for a reload.
+    limits = ["--no-token", "--keep-minutes", "0"]  # Else the workers of closed pages would wait for a reload.
     command = [sys.executable, "-m", "training.cli", "serve", "--port", str(port), "--no-browser", *limits]
     with SAID.open("w", encoding="utf-8") as log:
         kept = {**os.environ, "PCMLAB_STORE": str(SAID.parent / "runs")}

@@ -26,7 +26,10 @@ from training.session import Session
 
 pytestmark = pytest.mark.browser
 
-SERVE = "from app.serve import serve; serve({port}, open_browser=False, max_sessions={most!r}, idle_minutes={idle!r})"
+SERVE = (
+    "from app.serve import serve; "
+    "serve({port}, open_browser=False, no_token=True, max_sessions={most!r}, idle_minutes={idle!r})"
+)
 LEAVE = 60.0
 """Seconds within which a visitor must find the place of a closed tab, and within which nothing of such tabs is left.
 
