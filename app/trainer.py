@@ -67,10 +67,12 @@ class Trainer:
         """Begin to measure the speed anew."""
         self._marked, self._trials = time.perf_counter(), 0
 
-    def restart(self, config: RunConfig, version: int) -> None:
-        """Begin a new run and run its first trial; the old run stays if that fails."""
+    def restart(self, config: RunConfig, version: int) -> tuple[str, ...]:
+        """Begin a new run and run its first trial; the old run stays if that fails. Returns remarks on its files."""
         self._version = version  # Refused or not, this wish has an answer.
-        self._adopt(Session(config, self._chip()))
+        session = Session(config, self._chip())
+        self._adopt(session)
+        return session.sampler.remarks
 
     def resume(self, path: str) -> RunConfig:
         """Go on with the run of a checkpoint, whose configuration this returns; the old run stays if that fails."""

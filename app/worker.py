@@ -207,7 +207,7 @@ class Worker:
     def _fulfil(self, trainer: Trainer, wishes: _Wishes) -> None:
         with self._reporting():
             if wishes.restart is not None:
-                trainer.restart(*wishes.restart)
+                self.notices.extend(trainer.restart(*wishes.restart))
         with self._reporting():
             if wishes.config is not None:
                 trainer.configure(*wishes.config)

@@ -125,6 +125,8 @@ class _Training:
         self._session, self._folder, self._options = session, folder, options
         self._trials, self._judged = list[dict[str, Any]](), list[dict[str, Any]]()
         self._asked = set[tuple[int, str]]()
+        for remark in session.sampler.remarks:
+            print(f"pcmlab: {remark}", file=sys.stderr)
         if options.evaluate_every:
             session.sampler.evaluation("validation")  # what is missing is said before training
 

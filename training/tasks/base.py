@@ -34,6 +34,8 @@ class Sampler(ABC):
         Names of the classes; empty in regression.
     held_out : bool
         Whether `evaluation` gives samples that are never trained on; otherwise it gives the training set.
+    remarks : tuple of str
+        What the user should know of their files, a sentence each, such as how many spikes are left out.
     """
 
     inputs: int
@@ -42,6 +44,7 @@ class Sampler(ABC):
     objective: Objective = SquaredError()
     classes: tuple[str, ...] = ()
     held_out: bool = False
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     def sample(self, trial: int) -> Sample:

@@ -147,11 +147,12 @@ def _load(folder: Path, images: str, labels: str) -> tuple[idx.Bytes, Indices]:
 def _found(folder: Path, name: str, sizes: int) -> Path:
     paths = _names(folder, name, sizes)
     for path in paths:
-        if path.exists():
+        if path.is_file():
             return path
     raise FileError(paths[0], f"is missing; expected {EXPECTED}")
 
 
 def _names(folder: Path, name: str, sizes: int) -> list[Path]:
-    """All names by which the file is handed around."""
-    return [folder / f"{name}{dot}idx{sizes}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
+    """All places in which the file is handed around: by itself, or in a folder of its own name, as Kaggle has it."""
+    names = [f"{name}{dot}idx{sizes}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
+    return [folder / name for name in names] + [folder / name / name for name in names]

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from pcmsim.errors import FileError
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
-from training.coding import events
-from training.neurons import Floats
+from training.coding import events, losses, other_unit
 from training.objectives import READOUTS, Sample
 from training.support import hdf5, limits
 from training.tasks import files
@@ -25,6 +24,9 @@ FILES = ("shd_train.h5", "shd_test.h5")
 EXPECTED = " and ".join(FILES)
 DATASETS = ("spikes/times", "spikes/units", "labels")
 AT_ONCE = 256
+LONGEST = 10.0
+"""Seconds that no recording of a digit reaches."""
+
 """Samples that are read together, of files so small that no sample can be large."""
 
 IN_MEMORY = 2**28
@@ -54,7 +56,7 @@ class Shd(Task):
         1.4,
         unit="s",
         above=0.0,
-        maximum=10.0,
+        maximum=LONGEST,
         structural=True,
         doc="Duration of a trial; later spikes are left out",
         source="chosen by hand: about the longest recording",
@@ -82,7 +84,7 @@ class Recordings(NamedTuple):
     start : numpy.ndarray
         int64: sample k has the spikes ``start[k]`` to ``start[k + 1]``.
     times : numpy.ndarray
-        Spike times [s], float32.
+        Spike times [s], float32, or float16 where the file has no better ones.
     channels : numpy.ndarray
         uint8, 0 to 69.
     labels : numpy.ndarray
@@ -90,14 +92,14 @@ class Recordings(NamedTuple):
     """
 
     start: Indices
-    times: npt.NDArray[np.float32]
+    times: npt.NDArray[np.floating]
     channels: npt.NDArray[np.uint8]
     labels: Indices
 
-    def sample(self, index: int) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    def sample(self, index: int) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.uint8]]:
         """Times [s] and channels of a sample."""
         here = slice(self.start[index], self.start[index + 1])
-        return self.times[here].astype(np.float64), self.channels[here]
+        return self.times[here], self.channels[here]
 
 
 class ShdSampler(DataSampler):
@@ -114,7 +116,12 @@ class ShdSampler(DataSampler):
         self._dt = dt
         train, test = np.split(np.arange(self._labels.size), [self._first_test])
         parts = parts_with_validation(train, test, self._labels, task.validation, streams)
+        self.remarks = tuple(told for recordings in self._recordings for told in self._losses(recordings))
         super().__init__(parts, self._encoded, streams)
+
+    def _losses(self, recordings: Recordings) -> tuple[str, ...]:
+        samples = np.repeat(np.arange(recordings.labels.size), np.diff(recordings.start))
+        return losses(samples, recordings.times, recordings.channels, self.steps, self._dt)
 
     def _encoded(self, index: int) -> Sample:
         late = index >= self._first_test
@@ -136,9 +143,9 @@ def _dataset(dataset: Any, name: str, path: Path) -> Any:
     if dataset is None or not hasattr(dataset, "shape"):
         raise FileError(path, f"has no data set /{name}; expected /{', /'.join(DATASETS)}")
     kind = dataset.dtype.metadata.get("vlen") if ragged and dataset.dtype.metadata else dataset.dtype
-    numbers = np.floating if name.endswith("times") else np.integer
+    numbers = np.number if name.endswith("times") else np.integer
     if len(dataset.shape or ()) != 1 or not isinstance(kind, np.dtype) or not np.issubdtype(kind, numbers):
-        what = "one list per sample" if ragged else "one number per sample"
+        what = f"one {'list' if ragged else 'number'} per sample, of {'numbers' if ragged else 'whole numbers'}"
         raise FileError(path, f"/{name} holds {dataset.dtype} in shape {dataset.shape}; expected {what}")
     return dataset
 
@@ -162,16 +169,20 @@ def _recordings(times: Any, units: Any, labels: Any, path: Path) -> Recordings:
                 raise FileError(path, f"has more spikes up to sample {begin + k} than bytes: samples share their lists")
             kept.append(_kept(*pair, path, begin + k))
     start = np.cumsum([0, *(moments.size for moments, _ in kept)])
-    return Recordings(start, np.concatenate([t for t, _ in kept]), np.concatenate([c for _, c in kept]), answers)
+    moments = np.concatenate([t for t, _ in kept])
+    if hint := other_unit(moments, LONGEST):
+        raise FileError(path, f"has spike times up to {float(moments.max()):g} s{hint}")
+    return Recordings(start, moments, np.concatenate([c for _, c in kept]), answers)
 
 
 def _kept(
-    times: npt.NDArray[np.floating], units: npt.NDArray[np.integer], path: Path, sample: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Spikes of the kept channels; cast first, as float16 holds no time in milliseconds with any precision."""
+    times: npt.NDArray[np.number], units: npt.NDArray[np.integer], path: Path, sample: int
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.uint8]]:
+    """Spikes of the kept channels; times keep the precision of their type, which tells how exact they are."""
     if times.size != units.size:
         raise FileError(path, f"sample {sample} has {times.size} spike times and {units.size} units")
-    moments, channels = times.astype(np.float32), units.astype(np.int64)
+    moments: npt.NDArray[np.floating] = times.astype(np.float16 if times.dtype == np.float16 else np.float32)
+    channels = units.astype(np.int64)
     wrong = np.flatnonzero(~(np.isfinite(moments) & (moments >= 0.0)))
     if wrong.size:
         raise FileError(path, f"spike time {moments[wrong[0]]:g} in sample {sample}; expected finite seconds >= 0")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pcmsim.errors import FileError
-from pcmsim.foundation.quoting import reason
+from pcmsim.foundation.quoting import quoted
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
-from training.coding import ROUNDING, events
+from training.coding import events, losses, other_unit, steps_of
 from training.neurons import Floats
 from training.objectives import READOUTS, Sample, SquaredError
 from training.spikes import Spikes
+from training.support.tables import Table
 from training.tasks import files
 from training.tasks.base import TASKS, Task
 from training.tasks.data import (
@@ -105,15 +104,17 @@ class CsvSampler(DataSampler):
     def __init__(self, task: Csv, dt: float, streams: Streams) -> None:
         self._spikes = _spikes(files.file("Csv.spikes", task.spikes, "a CSV table of spikes"), task.duration)
         path = files.file("Csv.targets", task.targets, "a CSV table of targets")
-        table = _columns(path, LABELS, VALUES)
+        lines, table = _columns(path, LABELS, VALUES)
         self.steps, self._dt = max(1, round(task.duration / dt)), dt
-        labels = self._classes(table, task, path) if "label" in table else self._values(table, task, path)
+        labels = self._classes(table, task, path) if "label" in table else self._values(lines, table, task, path)
         if self._spikes.sample.max(initial=0) >= labels.size:
             sample = int(self._spikes.sample.max())
             raise FileError(
                 task.spikes, f"spikes of sample {sample}, but {path.name} has samples 0 to {labels.size - 1}"
             )
         self.inputs = int(self._spikes.channel.max(initial=0)) + 1
+        spikes = self._spikes
+        self.remarks = losses(spikes.sample, spikes.time, spikes.channel, self.steps, dt)
         rest, test = stratified(np.arange(labels.size), labels, task.test, streams.at("task/split"))
         super().__init__(parts_with_validation(rest, test, labels, task.validation, streams), self._made, streams)
 
@@ -134,10 +135,10 @@ class CsvSampler(DataSampler):
         self._labels = np.array([number[text] for text in texts[np.argsort(samples)]], np.int64)
         return self._labels
 
-    def _values(self, table: Any, task: Csv, path: Path) -> Indices:
+    def _values(self, lines: Table, table: Any, task: Csv, path: Path) -> Indices:
         """Take up regression; labels that tell no classes apart."""
         _without_gap(np.unique(table["sample"]), path)
-        _within(table["time"], task.duration, path)
+        _within(lines, table["time"], task.duration)
         order = np.lexsort((table["time"], table["sample"]))
         self._curve = {name: column[order] for name, column in table.items()}
         self._labels, self.objective = unlabelled(int(table["sample"].max()) + 1), SquaredError()
@@ -153,8 +154,9 @@ class CsvSampler(DataSampler):
     def _target(self, index: int) -> Floats:
         curve, target = self._curve, np.zeros((self.steps, self.outputs))
         here = slice(*np.searchsorted(curve["sample"], [index, index + 1]))
-        for time, output, value in zip(*(curve[name][here] for name in VALUES[1:]), strict=True):
-            target[int(time / self._dt + ROUNDING) :, output] = value
+        begins = steps_of(curve["time"][here], self._dt)
+        for begin, output, value in zip(begins, curve["output"][here], curve["value"][here], strict=True):
+            target[begin:, output] = value
         return target
 
 
@@ -164,61 +166,47 @@ def _by_number(label: str) -> tuple[bool, int, str]:
 
 
 def _spikes(path: Path, duration: float) -> SpikeTable:
-    table = _columns(path, SPIKES)
-    _within(table["time"], duration, path)
-    order = np.argsort(table["sample"], kind="stable")
-    return SpikeTable(*(table[name][order] for name in SPIKES))
+    table, columns = _columns(path, SPIKES)
+    _within(table, columns["time"], duration)
+    order = np.argsort(columns["sample"], kind="stable")
+    return SpikeTable(*(columns[name][order] for name in SPIKES))
 
 
-def _columns(path: Path, *known: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+def _columns(path: Path, *known: Sequence[str]) -> tuple[Table, dict[str, npt.NDArray[Any]]]:
     """The columns of one of the known tables, checked one by one."""
-    pandas = import_module("pandas")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file, warnings.catch_warnings():
-            warnings.simplefilter("error")
-            table = pandas.read_csv(
-                file, dtype={"label": str}, keep_default_na=False, index_col=False, skipinitialspace=True,
-                low_memory=False,
-            )  # fmt: skip
-    except (OSError, ValueError, Warning) as error:
-        raise FileError(path, f"cannot be read as a CSV table ({reason(error)})") from error
+    table = Table(path)
     expected = " or ".join(",".join(columns) for columns in known)
     fitting = [columns for columns in known if set(columns) <= set(table.columns)]
     if not fitting:
-        raise FileError(path, f"has the columns {','.join(map(str, table.columns))}; expected {expected}")
-    if table.empty:
+        there = quoted(",".join(table.columns))[1:-1]
+        raise FileError(path, f"has the columns {there}; expected {expected}")
+    if not len(table):
         raise FileError(path, f"has no lines below its header {expected}")
-    return {name: _column(table[name], path, pandas) for name in fitting[0]}
+    twice = [name for name in fitting[0] if table.columns.count(name) > 1]
+    if twice:
+        raise FileError(path, f"has two columns {twice[0]}; expected one")
+    return table, {name: _column(table, name) for name in fitting[0]}
 
 
-def _column(column: Any, path: Path, pandas: Any) -> npt.NDArray[Any]:
+def _column(table: Table, name: str) -> npt.NDArray[Any]:
     """A column as an array: whole numbers, finite numbers, or text for labels."""
-    if column.name == "label":
-        return np.array(column.str.strip(), object)
-    numbers = pandas.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    _refuse(~np.isfinite(numbers), column, path, "a finite number")
-    if column.name == "value":
-        return np.asarray(numbers)
-    if column.name not in WHOLE:
-        _refuse(numbers < 0.0, column, path, "a time >= 0 s")
-        return np.asarray(numbers)
-    most = {"channel": MOST_CHANNELS, "output": MOST_OUTPUTS}.get(column.name, 2**31)
-    _refuse(
-        (numbers < 0) | (numbers >= most) | (numbers % 1 != 0), column, path, f"a whole number from 0 to {most - 1}"
-    )
+    if name == "label":
+        return table.texts(name)
+    numbers = table.numbers(name)
+    if name not in WHOLE:
+        table.refuse((numbers < 0.0) & (name == "time"), name, "a time >= 0 s")
+        return numbers
+    most = {"channel": MOST_CHANNELS, "output": MOST_OUTPUTS}.get(name, 2**31)
+    wrong = (numbers < 0) | (numbers >= most) | (numbers % 1 != 0)
+    table.refuse(wrong, name, f"a whole number from 0 to {most - 1}")
     return np.asarray(numbers, np.int64)
 
 
-def _refuse(wrong: npt.NDArray[np.bool_], column: Any, path: Path, expected: str) -> None:
-    if wrong.any():
-        place = int(wrong.argmax())
-        raise FileError(path, f"line {place + 2}, {column.name}: {str(column.iloc[place])!r} is not {expected}")
-
-
-def _within(times: Floats, duration: float, path: Path) -> None:
+def _within(table: Table, times: Floats, duration: float) -> None:
     if times.max() >= duration:
-        line = int(times.argmax()) + 2
-        raise FileError(path, f"line {line}, time: {times.max():g} s is not before the trial's end, {duration:g} s")
+        line = table.lines[int(times.argmax())]
+        end = f"is not before the trial's end, {duration:g} s{other_unit(times, duration)}"
+        raise FileError(table.path, f"line {line}, time: {times.max():g} s {end}")
 
 
 def _without_gap(samples: Indices, path: Path) -> None:
