@@ -101,21 +101,22 @@ def dense_step(session: Session, *, generator: torch.Generator, form: str = "con
     Returns
     -------
     float
-        Mean squared error of the trial.
+        Loss of the trial.
     """
     config = session.config
     sample = session.sampler.sample(session.trial)
     start = session.device_time + config.device.update_interval - config.task.duration
     inputs = torch.from_numpy(spikes.to_raster(sample.inputs, session.sampler.inputs)).float()
     voltage, spiked, output = forward(session, inputs, start, generator=generator)
-    error = output - torch.from_numpy(sample.target).float()
+    answer, said = session.sampler.objective, output.numpy()
+    error = torch.from_numpy(answer.error(said, sample)).float()
     rate = rates(spikes.from_raster(spiked.numpy()), config.network.hidden, config.network.dt)
     signal = error @ session.feedback + torch.from_numpy(pressure(config.learning, rate)).float()
     gradients = _gradients(session.network.dynamics, FORMS[form], (inputs, voltage, spiked), signal, error)
     session.updates.apply(gradients, start + config.task.duration, session.trial)
     session.trial += 1
     session.device_time += config.device.update_interval
-    return float((error**2).mean())
+    return answer.loss(said, sample)
 
 
 def _gradients(

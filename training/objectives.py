@@ -45,6 +45,12 @@ class Sample:
     label: int = UNDECIDED
     window: tuple[int, int] = field(default=(0, 2**31))
 
+    def asked(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """In which of the steps ``first`` to ``last - 1`` the answer counts."""
+        steps = np.arange(first, last)
+        counts: npt.NDArray[np.bool_] = (steps >= self.window[0]) & (steps < self.window[1])
+        return counts
+
 
 class Objective(ABC):
     """How an answer is judged."""
@@ -85,29 +91,31 @@ class Objective(ABC):
 
 
 class SquaredError(Objective):
-    """Regression: half the sum of squares trains, their mean is read."""
+    """Regression: half the sum of squares over the window trains, their mean over it is read."""
 
     def error(self, output: Floats, sample: Sample) -> Floats:
         """See `Objective.error`."""
-        error: Floats = output - sample.target
-        return error
+        return self.error_between(output, sample, 0, len(output))
 
     def error_between(self, output: Floats, sample: Sample, first: int, last: int) -> Floats:
         """See `Objective.error_between`."""
         error: Floats = output - sample.target[first:last]
+        error[~sample.asked(first, last)] = 0.0
         return error
 
     def total(self, output: torch.Tensor, sample: Sample) -> torch.Tensor:
         """See `Objective.total`."""
-        return 0.5 * ((output - torch.from_numpy(sample.target)) ** 2).sum()
+        asked = slice(*sample.window)
+        return 0.5 * ((output[asked] - torch.from_numpy(sample.target[asked])) ** 2).sum()
 
     def loss(self, output: Floats, sample: Sample) -> float:
         """See `Objective.loss`."""
-        return float(np.mean((output - sample.target) ** 2))
+        asked = slice(*sample.window)
+        return float(np.mean((output[asked] - sample.target[asked]) ** 2))
 
     def baseline(self, sample: Sample) -> float:
         """See `Objective.baseline`."""
-        return float(np.mean(sample.target**2))
+        return float(np.mean(sample.target[slice(*sample.window)] ** 2))
 
 
 class CrossEntropy(Objective):
@@ -122,9 +130,8 @@ class CrossEntropy(Objective):
 
     def error_between(self, output: Floats, sample: Sample, first: int, last: int) -> Floats:
         """See `Objective.error_between`."""
-        begin, end = sample.window
-        asked = (np.arange(first, last) >= begin) & (np.arange(first, last) < end)
-        error: Floats = asked[:, None] * (_softmax(output) - _one_hot(output, sample)) / (end - begin)
+        asked, counting = sample.asked(first, last), len(sample.target[slice(*sample.window)])
+        error: Floats = asked[:, None] * (_softmax(output) - _one_hot(output, sample)) / counting
         return error
 
     def total(self, output: torch.Tensor, sample: Sample) -> torch.Tensor:

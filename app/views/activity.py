@@ -179,11 +179,13 @@ def _trace(record: TrialRecord, config: RunConfig, names: tuple[str, ...]) -> di
 
 
 def _evidence(record: TrialRecord, config: RunConfig, colours: Palette) -> Columns:
-    """A line per class, and while the answer counts; nothing in regression."""
+    """A line per class, none in regression, and while the answer counts; unmarked where all of a regression counts."""
+    (steps, classes), dt = record.output.shape, config.network.dt
+    window = {"left": [record.window[0] * dt], "right": [record.window[1] * dt]}
     if record.label < 0:
-        return {"classes": {name: [] for name in CLASS_COLUMNS}, "window": {"left": [], "right": []}}
-    steps, classes = record.output.shape
-    thin, dt = max(1, steps // COLUMNS), config.network.dt
+        marked = {"left": [], "right": []} if record.window == (0, steps) else window
+        return {"classes": {name: [] for name in CLASS_COLUMNS}, "window": marked}
+    thin = max(1, steps // COLUMNS)
     time = (np.arange(0, steps, thin) * dt).astype(np.float32)
     series = record.output[::thin].T.astype(np.float32)
     right = np.arange(classes) == record.label
@@ -194,7 +196,7 @@ def _evidence(record: TrialRecord, config: RunConfig, colours: Palette) -> Colum
         "width": np.where(right, 3.0, 1.3).tolist(),
         "number": list(range(classes)),
     }
-    return {"classes": lines, "window": {"left": [record.window[0] * dt], "right": [record.window[1] * dt]}}
+    return {"classes": lines, "window": window}
 
 
 def _chained(series: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

@@ -48,6 +48,29 @@ def test_what_happens_outside_the_window_does_not_count(name: str) -> None:
     assert not objective.error(other, asked())[: WINDOW[0]].any()
 
 
+def test_regression_counts_the_steps_of_its_window_alone() -> None:
+    """By hand: errors 2 and -1 in two steps of four, targets 1 and 3 there."""
+    target = np.array([[5.0], [1.0], [3.0], [7.0]])
+    sample = Sample(0, from_raster(np.zeros((4, 1))), target, window=(1, 3))
+    output, squared = np.array([[90.0], [3.0], [2.0], [-90.0]]), SquaredError()
+    assert squared.error(output, sample).tolist() == [[0.0], [2.0], [-1.0], [0.0]]
+    assert squared.loss(output, sample) == pytest.approx(2.5)
+    assert squared.baseline(sample) == pytest.approx(5.0)
+    assert float(squared.total(torch.from_numpy(output), sample)) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("objective", [SquaredError(), CrossEntropy()])
+def test_without_a_window_all_steps_count(objective: Objective) -> None:
+    output, target = wandering(), asked().target
+    left_out, spelled = (Sample(0, asked().inputs, target, 1, *w) for w in ((), ((0, STEPS),)))
+    assert objective.loss(output, left_out) == objective.loss(output, spelled)
+    for first, last in ((0, STEPS), (7, 19)):
+        part = output[first:last]
+        mine, theirs = (objective.error_between(part, sample, first, last) for sample in (left_out, spelled))
+        np.testing.assert_array_equal(mine, theirs)
+        np.testing.assert_allclose(mine, objective.error(output, spelled)[first:last], atol=1e-15)
+
+
 def test_decisions_are_those_of_the_mean_and_of_the_maximum() -> None:
     output = np.zeros((STEPS, CLASSES))
     output[WINDOW[0] :, 0] = 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -197,6 +198,15 @@ def test_tables_become_samples(write_csv: Callable[..., Csv]) -> None:
     first, second = sorted(sampler.evaluation(), key=lambda sample: sample.index)
     assert (first.inputs.neuron.tolist(), spikes.times(first.inputs).tolist(), first.label) == ([0, 2], [1, 5], 0)
     assert (second.inputs.neuron.tolist(), spikes.times(second.inputs).tolist(), second.label) == ([3], [2], 1)
+
+
+def test_a_silent_last_channel_is_a_channel_where_the_setting_says_so(write_csv: Callable[..., Csv]) -> None:
+    few = write_csv(SPIKES, LABELLED, duration=0.01, test=0.0, channels=7)
+    assert sampled(few).inputs == 7
+    assert sampled(replace(few, channels=None)).inputs == 4
+    refused(replace(few, channels=3), "spikes.csv: has spikes on channel 3; expected 3 channels from 0")
+    with pytest.raises(FieldError, match=r"^Csv.channels: must be a whole number >= 1 and <= 10000"):
+        replace(few, channels=0)
 
 
 def test_values_hold_until_the_next(write_csv: Callable[..., Csv]) -> None:

@@ -52,13 +52,23 @@ class Csv(Task):
     - ``sample,time,output,value`` for regression: an output's target is the value from that time until its
       next line, and 0 before its first.
 
-    The targets decide how many samples there are; a sample without spikes is allowed.
+    The targets decide how many samples there are; a sample without spikes is allowed. Where a file lacks spikes on
+    the last channels, as one of a few samples may, `channels` says how many there are.
     """
 
     summary: ClassVar[str] = "Your own spikes and targets, from two CSV tables: classes or curves."
 
     spikes: str = files.path_field("CSV table of spikes: sample,time,channel")
     targets: str = files.path_field("CSV table of targets: sample,label or sample,time,output,value")
+    channels: int | None = quantity(
+        None,
+        kind=int,
+        minimum=1,
+        maximum=MOST_CHANNELS,
+        structural=True,
+        doc="Input channels, also those that are silent in this file; none counts up to the highest that spikes",
+        source="yours",
+    )
     duration: float = quantity(
         1.0, unit="s", above=0.0, maximum=100.0, structural=True, doc="Duration of a trial", source="yours"
     )
@@ -112,11 +122,20 @@ class CsvSampler(DataSampler):
             raise FileError(
                 task.spikes, f"spikes of sample {sample}, but {path.name} has samples 0 to {labels.size - 1}"
             )
-        self.inputs = int(self._spikes.channel.max(initial=0)) + 1
+        self.inputs = self._channels(task)
         spikes = self._spikes
         self.remarks = losses(spikes.sample, spikes.time, spikes.channel, self.steps, dt)
         rest, test = stratified(np.arange(labels.size), labels, task.test, streams.at("task/split"))
         super().__init__(parts_with_validation(rest, test, labels, task.validation, streams), self._made, streams)
+
+    def _channels(self, task: Csv) -> int:
+        """Input channels, those of the setting if there is one: silent ones are channels too."""
+        needed = int(self._spikes.channel.max(initial=0)) + 1
+        if task.channels is not None and needed > task.channels:
+            raise FileError(
+                task.spikes, f"has spikes on channel {needed - 1}; expected {task.channels} channels from 0"
+            )
+        return needed if task.channels is None else task.channels
 
     def _classes(self, table: Any, task: Csv, path: Path) -> Indices:
         """Take up classification; the number of each sample's class."""
