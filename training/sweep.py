@@ -101,7 +101,10 @@ class Sweep:
         for name in ("set", "fields", "cases"):
             if not isinstance(getattr(self, name), Mapping):
                 raise FieldError(f"Sweep.{name}", "a mapping of names to values", getattr(self, name))
-        self._read()
+        try:
+            self._read()
+        except RecursionError as error:
+            raise FieldError("Sweep.fields", "values that do not hold themselves", "a circle") from error
         METRICS[self.metric]
         if self.metric.startswith("held-out") and self.judge == "none":
             raise FieldError("Sweep.judge", f"validation or test for the metric {self.metric}", self.judge)

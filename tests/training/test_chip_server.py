@@ -14,17 +14,19 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
+import msgpack
 import numpy as np
 import pytest
 import torch
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
 from pcmsim.plan import PulsePlan, WeightPlan
-from training.chip import ChipError, ChipLostError, contract, log, token, wire
+from training.chip import ChipError, ChipLostError, contract, log, serving, token, wire
 from training.chip.base import CALLS
 from training.chip.log import LoggedChip
 from training.chip.remote import PatientChip, RemoteChip
@@ -468,3 +470,73 @@ def test_who_lacks_the_extra_is_told(monkeypatch) -> None:
 
 def test_calls_are_those_of_the_chip() -> None:
     assert CALLS == ("clock", "info", "mvm", "program", "read", "wait")
+
+
+def nested(depth: int) -> bytes:
+    """A record in a record, so many times."""
+    message = msgpack.packb(1)
+    for _ in range(depth):
+        message = msgpack.packb(msgpack.ExtType(wire.RECORD, message))
+    return message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [nested(9), nested(20_000), b"\x91" * 100_000 + b"\x01", b"\x81\xa1a" * 100_000, b"\xdd\xff\xff\xff\xff"],
+    ids=["records", "many records", "lists", "mappings", "claims a list of 4e9"],
+)
+def test_a_message_that_is_deep_or_claims_much_is_refused(message: bytes) -> None:
+    with pytest.raises(ChipError, match="message: expected (records at most 8 deep|one of the chip protocol)"):
+        wire.unpack(message)
+
+
+def test_a_log_of_deep_messages_is_refused(tmp_path, capsys) -> None:
+    data = nested(20_000)
+    framed = log.FRAME.pack(len(data), len(data) ^ log.ONES, zlib.crc32(data)) + data
+    (tmp_path / "log").write_bytes(framed)
+    assert main(["chip", "replay", str(tmp_path / "log")]) == 2
+    assert "records at most 8 deep in each other" in capsys.readouterr().err
+
+
+ENTRIES = {
+    "no list": (5, "is damaged: expected a call, its arguments and its answer, got 5"),
+    "short": (["program", [1]], "is damaged: expected a call, its arguments and its answer"),
+    "no call": (["erase", [], 1], "is damaged: expected one of clock, info, mvm, program, read, wait, got 'erase'"),
+    "arguments": (["wait", [], 1.0], "does not fit the chip: .*missing 1 required positional argument"),
+    "answer": (["wait", [5.0], None], "does not fit the chip: "),
+    "another answer": (["wait", [5.0], 9.0], r"holds another answer to wait of 5.0 than this chip gives"),
+}
+
+
+@pytest.mark.parametrize("case", ENTRIES)
+def test_entries_that_are_none_are_told(case: str, tmp_path) -> None:
+    entry, text = ENTRIES[case]
+    path = tmp_path / "log"
+    with contextlib.closing(LoggedChip(SimulatedChip(CONFIG), path, {"config": {}, "cores": 64})):
+        pass
+    data = wire.pack(entry)
+    with path.open("ab") as file:
+        file.write(log.FRAME.pack(len(data), len(data) ^ log.ONES, zlib.crc32(data)) + data)
+    with pytest.raises(FileError, match=text):
+        log.replay(path, SimulatedChip(CONFIG))
+
+
+def test_a_log_of_another_chip_is_not_replayed(tmp_path) -> None:
+    with contextlib.closing(LoggedChip(SimulatedChip(CONFIG), tmp_path / "log", {"lab": 1})):
+        pass
+    with pytest.raises(FileError, match="is a log of another kind of chip; expected a simulated one"):
+        serving.replayed(str(tmp_path / "log"))
+
+
+@pytest.mark.parametrize("until", [1e308, 10**400, 2e18, float("inf"), True])
+def test_device_time_has_an_end(until) -> None:
+    with pytest.raises(FieldError, match="until: must be a finite number >= 0 s and <= 1e[+]18 s, got "):
+        SimulatedChip(CONFIG).wait(until)
+
+
+def test_sums_of_gigabytes_are_not_worked_out() -> None:
+    steps = 10**6
+    rows = Spikes(np.zeros(steps + 1, np.int64), np.zeros(0, np.int32))
+    chip = SimulatedChip(CONFIG.with_values({"network.hidden": 200}))
+    with pytest.raises(FieldError, match="rows: must be so few steps that their sums take at most 536870912 bytes"):
+        chip.mvm("recurrent", rows, 0, 0.0, 1)

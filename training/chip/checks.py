@@ -10,11 +10,17 @@ import torch
 
 from pcmsim.errors import FieldError, UnknownNameError
 from pcmsim.plan import Plan, PulsePlan, WeightPlan
+from pcmsim.quantity import Quantity
 from training.chip.base import KINDS, ChipInfo, LayerInfo
 from training.spikes import Spikes
 
 LONGEST = 10**6
 """Steps of one batch, and pulses on one device, at most."""
+
+LARGEST_ANSWER = 2**29
+"""Bytes of sums that one call may ask for."""
+
+MOMENT = Quantity(float, unit="s", minimum=0.0, maximum=1e18, doc="Device time; beyond, an age is no float32 number")
 
 
 def layer(info: ChipInfo, name: Any) -> LayerInfo:
@@ -25,10 +31,9 @@ def layer(info: ChipInfo, name: Any) -> LayerInfo:
 
 
 def moment(name: str, value: Any) -> float:
-    """A device time; raises `FieldError` unless it is a finite number >= 0."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value >= 0.0):
-        raise FieldError(name, "a finite number >= 0 s", value)
+    """A device time; raises `FieldError` unless it is a finite number within `MOMENT`."""
+    if not MOMENT.accepts(value):
+        raise FieldError(name, MOMENT.allowed, value)
     return float(value)
 
 
@@ -65,6 +70,9 @@ def rows(info: ChipInfo, name: str, asked: Spikes, first: int) -> None:
     start, neuron = _vector("rows.start", asked.start, np.int64), _vector("rows.neuron", asked.neuron, np.int32)
     if not 2 <= start.size <= LONGEST + 1:
         raise FieldError("rows", f"1 to {LONGEST} steps", start.size - 1)
+    size = 8 * (start.size - 1) * math.ceil(here.rows / info.core_rows) * here.columns
+    if size > LARGEST_ANSWER:
+        raise FieldError("rows", f"so few steps that their sums take at most {LARGEST_ANSWER} bytes", start.size - 1)
     if start[0] != 0 or start[-1] != neuron.size or (np.diff(start) < 0).any():
         raise FieldError("rows.start", "places of the steps' events, from 0 to their number", "others")
     _within(f"{name}.rows", neuron, here.rows)

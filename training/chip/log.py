@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
-from pcmsim.foundation.quoting import quoted
+from pcmsim.foundation.quoting import quoted, reason
 from pcmsim.plan import Plan
 from training.chip import checks, wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, LayerRead
@@ -31,6 +31,8 @@ FRAME = struct.Struct("<III")
 """Before each entry: its length, once more with all bits turned, and its checksum."""
 
 ONES = 2**32 - 1
+LARGEST_ENTRY = 2**28
+"""Bytes of an entry: more than the largest request of a chip's server."""
 
 REMEMBERED = 64
 """Programs whose content is remembered, to tell a repeated one from another one of the same number."""
@@ -153,7 +155,7 @@ class LoggedChip(Chip):
         for entry, end in _entries(path):
             if good == 0:
                 _check_origin(path, entry, origin)
-            elif entry[0] in ("program", "wait"):
+            elif _exchange(entry, path)[0] in ("program", "wait"):
                 _repeat(self._chip, entry, path)
                 if entry[0] == "program":
                     self._remember(entry[1][4], _digest(entry[1]))
@@ -200,19 +202,27 @@ def replay(path: str | Path, chip: Chip) -> int:
 
 
 def _repeat(chip: Chip, entry: list[Any], path: Path) -> None:
+    call, arguments, answer = _exchange(entry, path)
+    try:
+        found = getattr(chip, call)(*arguments)
+        found = _digest(found) if isinstance(answer, bytes) else found
+        agrees = bool(AGREE.get(call, operator.eq)(found, answer))
+    except ChipError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise FileError(path, f"does not fit the chip: {reason(error)}") from error
+    if not agrees:
+        what = quoted(arguments[0]) if arguments else "nothing"
+        raise FileError(path, f"holds another answer to {call} of {what} than this chip gives")
+
+
+def _exchange(entry: Any, path: Path) -> tuple[str, list[Any], Any]:
+    if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[1], list)):
+        raise FileError(path, f"is damaged: expected a call, its arguments and its answer, got {quoted(entry)}")
     call, arguments, answer = entry
     if call not in CALLS:
         raise FileError(path, f"is damaged: expected one of {', '.join(CALLS)}, got {quoted(call)}")
-    try:
-        found = getattr(chip, call)(*arguments)
-    except ChipError:
-        raise
-    except ValueError as error:
-        raise FileError(path, f"does not fit the chip: {error}") from error
-    if isinstance(answer, bytes):
-        found = _digest(found)
-    if not AGREE.get(call, operator.eq)(found, answer):
-        raise FileError(path, f"holds another answer to {call} of {arguments[0]!r} than this chip gives")
+    return call, arguments, answer
 
 
 def _digest(value: Any) -> bytes:
@@ -225,8 +235,9 @@ def _entries(path: Path) -> Iterator[tuple[list[Any], int]]:
         with path.open("rb") as file:
             while len(head := file.read(FRAME.size)) == FRAME.size:
                 length, again, checksum = FRAME.unpack(head)
-                data = file.read(length if length ^ again == ONES else 0)
-                if length ^ again != ONES or (len(data) == length and zlib.crc32(data) != checksum):
+                whole = length ^ again == ONES and length <= LARGEST_ENTRY
+                data = file.read(length if whole else 0)
+                if not whole or (len(data) == length and zlib.crc32(data) != checksum):
                     raise FileError(path, f"is damaged before byte {file.tell()}; expected a log of a chip")
                 if len(data) == length:
                     yield wire.unpack(data), file.tell()

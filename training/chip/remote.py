@@ -11,6 +11,7 @@ from pcmsim.errors import FieldError
 from pcmsim.plan import Plan
 from training.chip import wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, ChipLostError, LayerRead
+from training.chip.checks import LARGEST_ANSWER
 from training.chip.extra import grpc
 from training.interrupts import asked_to_end
 from training.neurons import Floats
@@ -19,7 +20,7 @@ from training.spikes import Spikes
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", LARGEST_ANSWER + 2**20),
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),

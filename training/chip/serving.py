@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import Any
 
+from pcmsim.errors import FileError
 from training.chip import log, token
 from training.chip.base import Chip
 from training.chip.log import LoggedChip
@@ -46,8 +47,10 @@ def serve(options: argparse.Namespace, config: RunConfig, told: Told) -> None:
 
 def replayed(path: str) -> str:
     """``pcmlab chip replay``: what became of it, in a sentence."""
-    origin = log.origin(path)
-    chip = SimulatedChip(RunConfig.from_dict(origin["config"]), origin["cores"])
+    about = log.origin(path)
+    if not (isinstance(about.get("config"), dict) and isinstance(about.get("cores"), int)):
+        raise FileError(path, "is a log of another kind of chip; expected a simulated one")
+    chip = SimulatedChip(RunConfig.from_dict(about["config"]), about["cores"])
     return f"{log.replay(path, chip)} exchanges, all answers the same; program {chip.info().number}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from training.chip.extra import msgpack
 from training.spikes import Spikes
 
 ARRAY, TENSOR, RECORD = 1, 2, 3
+DEEPEST = 8
+"""Records in each other: a chip's layers lie two deep. Without a bound, a message of kilobytes exhausts the stack."""
+
 DTYPES = ("<f4", "<f8", "<i4", "<i8", "|b1")
 RECORDS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (PulsePlan, WeightPlan, Spikes, ChipInfo, LayerInfo, LayerRead)
@@ -34,16 +38,25 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-def unpack(message: bytes) -> Any:
+def unpack(message: bytes, depth: int = 0) -> Any:
     """What was packed.
+
+    Parameters
+    ----------
+    message : bytes
+        As `pack` makes them.
+    depth : int
+        In how many records this one lies.
 
     Raises
     ------
     ChipError
-        If the bytes are anything else.
+        If the bytes are anything else, or hold records in records more than `DEEPEST` times.
     """
+    if depth > DEEPEST:
+        raise ChipError(f"message: expected records at most {DEEPEST} deep in each other, got deeper ones")
     try:
-        return msgpack.unpackb(message, ext_hook=_decoded)
+        return msgpack.unpackb(message, ext_hook=functools.partial(_decoded, depth=depth))
     except PCMLabError:
         raise
     except Exception as error:  # msgpack raises a dozen kinds on foreign bytes
@@ -70,9 +83,9 @@ def _buffer(values: np.ndarray[Any, np.dtype[Any]]) -> bytes:
     return packed
 
 
-def _decoded(code: int, data: bytes) -> Any:
+def _decoded(code: int, data: bytes, depth: int) -> Any:
     if code == RECORD:
-        name, fields = unpack(data)
+        name, fields = unpack(data, depth + 1)
         return RECORDS[name](**fields)
     kind, shape, buffer = msgpack.unpackb(data)
     if code not in (ARRAY, TENSOR) or kind not in DTYPES:
