@@ -28,12 +28,12 @@ from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, Vitals
 from app.pages.frame import Served, is_dark
 from app.pages.register import PAGES, Entry, Visit, built
-from app.patches import bokeh_connection
+from app.patches import bokeh_connection, panel_disabled
 from app.server import sessions
 from app.server.access import Access
 from app.server.browser import show
 from app.server.listening import Listening, Site, build, listen
-from app.server.origins import LOOPBACK
+from app.sweep.grants import Grants
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page, notice
 from pcmsim import confinement
@@ -42,6 +42,7 @@ from training import pools, racing
 log = logging.getLogger(__name__)
 
 TITLE = "pcmlab"
+NOTHING = Grants()
 WORKERS = (runner.NAME, racing.NAME, pools.NAME)
 """Names of the processes that train."""
 
@@ -66,6 +67,9 @@ def serve(
     max_sessions: int | str | None = None,
     idle_minutes: float | str | None = None,
     keep_minutes: float | str | None = None,
+    allow_paths: bool = False,
+    allow_scheduler: bool = False,
+    scheduler: str | None = None,
     chip: str | None = None,
     chip_token: str | None = None,
 ) -> None:
@@ -99,6 +103,12 @@ def serve(
     keep_minutes : float or str, optional
         Minutes, at least half of one, for which a session whose browser has gone waits for it, paused, unless its
         place is needed; else ``PCMLAB_KEEP_MINUTES``, else 5.
+    allow_paths : bool
+        Whether the pages may name files and folders of this machine.
+    allow_scheduler : bool
+        Whether they may name a Dask scheduler: whoever answers there can run code in this process.
+    scheduler : str, optional
+        Address of the Dask scheduler whose workers do the sweeps.
     chip : str, optional
         ``host:port`` of a chip that holds the weights; it serves one session at a time.
     chip_token : str, optional
@@ -114,8 +124,9 @@ def serve(
     access = Access.asked(
         token, no_token=no_token, origins=allow_origin, embedding=allow_embed, prefix=prefix, proxies=trusted_proxy
     )
-    house = Host(limits, chip_place, trusted=host in LOOPBACK and not allow_origin)
-    if not house.trusted:
+    grants = Grants(allow_paths, allow_scheduler, store=not no_token, address=scheduler or "")
+    house = Host(limits, chip_place, grants)
+    if not allow_paths:
         confinement.confine()
     if chip_place is not None:
         connected(chip_place, print)
@@ -154,12 +165,12 @@ class Host:
         What they are granted.
     chip : ChipPlace, optional
         Where the chip answers that holds their weights.
-    trusted : bool
-        Whether only people of this machine can come.
+    grants : Grants
+        What they may name.
     """
 
-    def __init__(self, limits: Limits, chip: ChipPlace | None = None, *, trusted: bool = False) -> None:
-        self.limits, self.chip, self.trusted = limits, chip, trusted
+    def __init__(self, limits: Limits, chip: ChipPlace | None = None, grants: Grants = NOTHING) -> None:
+        self.limits, self.chip, self.grants = limits, chip, grants
         self.visitors = Visitors(limits.sessions)
         self.monitor = LoopMonitor()
         self.vitals = Vitals(self.monitor)
@@ -206,7 +217,7 @@ class Host:
     def _visit(self, document: Document | None) -> Visit:
         arguments = pn.state.session_args
         dark = is_dark(arguments, {} if document is None else pn.state.cookies)
-        return Visit(arguments, dark, self.limits.idle, self.trusted, self.chip)
+        return Visit(arguments, dark, self.limits.idle, self.grants, self.chip)
 
     def _attached(self, served: Served, document: Document) -> pmui.Page:
         """A page, streaming into its document."""
@@ -269,6 +280,7 @@ def prepare() -> None:
     pn.extension(notifications=True, raw_css=[QUIET_LOADER], js_files=SCRIPTS)
     delivery.install()
     defaults.install()
+    panel_disabled.install()
     processes.prepare()
     smoothed(Curve().columns(), 1.0)
     # What is loaded stays: to look through all of it for garbage would hold up every page for a third of a second.

@@ -48,6 +48,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-minutes", metavar="M", help="keep a run whose page was lost or closed for a reload (default 5)"
     )
+    parser.add_argument(
+        "--allow-paths", action="store_true", help="let the pages name files and folders of this machine"
+    )
+    parser.add_argument(
+        "--allow-scheduler",
+        action="store_true",
+        help="let the pages name a Dask scheduler; whoever answers there can run code here",
+    )
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do the pages' sweeps")
     chip_command.add_run_options(parser)
 
 

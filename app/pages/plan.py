@@ -13,6 +13,7 @@ import panel_material_ui as pmui
 from app.controls import STYLE, heading, note, responsive
 from app.pages.cards import WORDS
 from app.scout import Draft
+from app.sweep.grants import Grants
 from app.sweep_text import EXAMPLE, LONGEST
 from app.sweeper import Means
 from app.views.status import duration
@@ -41,12 +42,12 @@ class Plan:
         Called when another text or store is to be looked at.
     opened : callable
         Called with the name of an earlier sweep that is to be opened.
-    own : bool
-        Whether the person may name folders and schedulers: on a server that answers to nobody else.
+    grants : Grants
+        What the person may name.
     """
 
-    def __init__(self, changed: Callable[[], None], opened: Callable[[str], None], *, own: bool) -> None:
-        self._changed, self._opened, self._own, self._quiet = changed, opened, own, False
+    def __init__(self, changed: Callable[[], None], opened: Callable[[str], None], grants: Grants) -> None:
+        self._changed, self._opened, self._grants, self._quiet = changed, opened, grants, False
         self.text = EXAMPLE
         self.editor = responsive(
             pmui.TextAreaInput(
@@ -61,8 +62,10 @@ class Plan:
                 sizing_mode="stretch_width", margin=(1, 0), stylesheets=[STYLE],
             )
         )  # fmt: skip
-        self.scheduler = _line("Dask scheduler, host:port", "", own=own)
-        self.folder = _line("Run store, a folder", str(folder()), own=own)
+        self.scheduler = _line(
+            "Dask scheduler, host:port", grants.address, "--allow-scheduler", granted=grants.scheduler
+        )
+        self.folder = _line("Run store, a folder", str(folder()), "--allow-paths", granted=grants.paths)
         self.earlier = responsive(
             pmui.Select(
                 label="Earlier sweeps", options=[NONE], value=NONE, size="small", sizing_mode="stretch_width",
@@ -81,9 +84,9 @@ class Plan:
     def means(self) -> Means:
         """What the sweep is to be done with; a browser may send what its widgets do not let a person enter."""
         workers = min(max(1, self.workers.value), cores())
-        if not self._own:
-            return Means(str(folder()), workers)
-        return Means(self.folder.value.strip() or str(folder()), workers, self.scheduler.value.strip())
+        named = self.folder.value.strip() if self._grants.paths else ""
+        scheduler = self.scheduler.value.strip() if self._grants.scheduler else self._grants.address
+        return Means(named or str(folder()), workers, scheduler)
 
     def show(self, draft: Draft) -> None:
         """Say what is known of the text."""
@@ -148,10 +151,10 @@ def _many(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _line(name: str, value: str, *, own: bool) -> Any:
-    tip = {} if own else {"description": "Fixed: this server answers to other computers too."}
+def _line(name: str, value: str, option: str, *, granted: bool) -> Any:
+    tip = {} if granted else {"description": f"Fixed, unless the server is started with {option}."}
     widget = pmui.TextInput(
-        label=name, value=value, size="small", disabled=not own, sizing_mode="stretch_width", margin=(9, 0, 3, 0),
+        label=name, value=value, size="small", disabled=not granted, sizing_mode="stretch_width", margin=(9, 0, 3, 0),
         stylesheets=[STYLE], **tip,
     )  # fmt: skip
     return responsive(widget)

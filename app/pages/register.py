@@ -15,6 +15,7 @@ from app.pages.frame import Served
 from app.pages.live import Live
 from app.pages.race import RacePage
 from app.pages.sweep import SweepPage
+from app.sweep.grants import Grants
 from app.url import Arguments
 
 
@@ -30,8 +31,8 @@ class Visit:
         Whether the page begins dark.
     idle : float
         Minutes without a touch after which what trains should pause; 0 for never.
-    trusted : bool
-        Whether it is this machine's own person, who may name folders and addresses.
+    grants : Grants
+        What visitors may name.
     chip : ChipPlace or None
         Where the chip answers that holds the weights of a live run.
     """
@@ -39,7 +40,7 @@ class Visit:
     arguments: Arguments = field(default_factory=dict)
     dark: bool = False
     idle: float = IDLE_MINUTES
-    trusted: bool = False
+    grants: Grants = field(default_factory=Grants)
     chip: ChipPlace | None = None
 
 
@@ -65,7 +66,7 @@ class Entry:
 PAGES = (
     Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle, place=visit.chip)),
     Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments), visit.idle)),
-    Entry("/sweep", "Sweep", lambda visit: SweepPage(own=visit.trusted)),
+    Entry("/sweep", "Sweep", lambda visit: SweepPage(visit.grants)),
 )
 
 

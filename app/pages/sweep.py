@@ -21,6 +21,7 @@ from app.pages.sweep_board import SweepBoard
 from app.scout import Scout, Wish
 from app.shelves import InPage, InStore, Shelf
 from app.stream import Stream
+from app.sweep.grants import Grants
 from app.sweeper import Sweeper
 
 YAML = "sweep as YAML"
@@ -33,16 +34,16 @@ class SweepPage:
 
     Parameters
     ----------
-    own : bool
-        Whether the person may name files, folders and schedulers, and finds all sweeps of the run store: on a server
-        that answers to nobody else.
+    grants : Grants, optional
+        What the person may name, and whether all sweeps of the run store are found.
     """
 
-    def __init__(self, *, own: bool = True) -> None:
-        shelf: Shelf = InStore() if own else InPage()
+    def __init__(self, grants: Grants | None = None) -> None:
+        grants = grants or Grants()
+        shelf: Shelf = InStore() if grants.store else InPage()
         self.sweeper = Sweeper(shelf=shelf)
         self.scout = Scout(busy=lambda: self.sweeper.latest.running, shelf=shelf)
-        self.plan = Plan(self._look, self._open, own=own)
+        self.plan = Plan(self._look, self._open, grants)
         self.board = SweepBoard(self._looked)
         self.downloads = Downloads(self.board.figures())
         self._views = 0

@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from bokeh.util.token import generate_jwt_token, generate_session_id, get_token_payload
@@ -103,6 +104,12 @@ def test_the_routes_are_those_of_the_table(server: Server) -> None:
     """A new route needs its line above, and in SECURITY.md."""
     for route in server.listening.gate.routes:
         assert [path for path in ANSWERS if route.matcher.regex.match(path)], route.path
+
+
+def test_the_table_of_all_routes_is_that_of_the_document() -> None:
+    document = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(/\S*)` \| (\d+) \| (\d+) \|", document, flags=re.M)
+    assert {path: (int(without), int(having)) for path, without, having in rows} == ANSWERS
 
 
 HOSTILE = [

@@ -9,6 +9,7 @@ from app_kit import until
 
 from app.pages.sweep import SweepPage
 from app.shelves import MOST, InPage, InStore, Shelf
+from app.sweep.grants import Grants
 from pcmsim.errors import UnknownNameError
 from training.store import Store
 from training.sweep import Sweep
@@ -53,7 +54,7 @@ def test_a_page_offers_its_latest_and_holds_no_more_than_it_offers(store: Store)
 
 def test_strangers_neither_see_nor_open_nor_replace_each_others_sweeps(store: Store) -> None:
     store.keep_group("mine", "sweep", Sweep("mine", seeds=[99]).to_dict(), ())
-    page, other = SweepPage(own=False), SweepPage(own=False)
+    page, other = SweepPage(), SweepPage()
     page.plan.editor.value = other.plan.editor.value = TEXT
     page.toggle()
     until(lambda: page.sweeper.latest.over)
@@ -76,7 +77,7 @@ def test_strangers_neither_see_nor_open_nor_replace_each_others_sweeps(store: St
 
 
 def test_ones_own_page_keeps_its_sweeps_in_the_store(store: Store) -> None:
-    page = SweepPage(own=True)
+    page = SweepPage(Grants(store=True))
     page.plan.editor.value = TEXT
     page.toggle()
     until(lambda: page.sweeper.latest.over)

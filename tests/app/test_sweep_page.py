@@ -21,6 +21,7 @@ from app.pages.plan import Plan, found
 from app.pages.sweep import SweepPage
 from app.pages.sweep_board import key, status
 from app.scout import Draft, Scout, Wish, check
+from app.sweep.grants import Grants
 from app.sweeper import Harvest, Means, Sweeper
 from app.theme import DARK, LIGHT
 from app.views import sweep_lines, sweep_map, sweep_scale, sweep_table
@@ -369,7 +370,7 @@ def test_the_page_draws_its_example_before_anything_runs_and_opens_earlier_sweep
     kept = Store(store)
     kept.keep_group("before", "sweep", Sweep.from_text(TEXT).to_dict(), ())
     kept.keep_group("a race", "race", {}, ())
-    page = SweepPage()
+    page = SweepPage(Grants(store=True))
     until(lambda: page.scout.latest.cells is not None and bool(page.scout.latest.earlier))
     page.draw(None)
     page.draw(None)
@@ -401,16 +402,25 @@ def test_axes_change_places_and_others_can_be_chosen():
     page.close()
 
 
-def test_where_strangers_come_folder_and_scheduler_are_fixed():
-    page = SweepPage(own=False)
+def test_unless_the_operator_allows_it_folder_and_scheduler_are_fixed():
+    page = SweepPage()
     assert page.plan.folder.disabled and page.plan.scheduler.disabled
     page.close()
 
 
-@pytest.mark.parametrize(("own", "folder", "scheduler"), [(True, "elsewhere", "here:1"), (False, "{store}", "")])
-def test_a_browser_that_sends_what_it_may_not_gets_the_servers_means(own, folder, scheduler, store, monkeypatch):
+GRANTED = [
+    (Grants(), "{store}", ""),
+    (Grants(paths=True), "elsewhere", ""),
+    (Grants(scheduler=True), "{store}", "here:1"),
+    (Grants(paths=True, scheduler=True, address="lab:8786"), "elsewhere", "here:1"),
+    (Grants(store=True, address="lab:8786"), "{store}", "lab:8786"),
+]
+
+
+@pytest.mark.parametrize(("grants", "folder", "scheduler"), GRANTED)
+def test_a_browser_that_sends_what_it_may_not_gets_the_servers_means(grants, folder, scheduler, store, monkeypatch):
     monkeypatch.setattr("app.pages.plan.cores", lambda: 4)
-    plan = Plan(lambda: None, lambda _: None, own=own)
+    plan = Plan(lambda: None, lambda _: None, grants)
     assert plan.means().workers == 4
     for workers, used in ((777, 4), (-1, 1), (2, 2)):
         plan.folder.value, plan.workers.value, plan.scheduler.value = "elsewhere", workers, "here:1"

@@ -1,0 +1,1 @@
+"""Sweeps that a page begins."""
