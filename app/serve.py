@@ -28,8 +28,8 @@ from app.history import Curve
 from app.loop_monitor import Health, LoopMonitor, Vitals
 from app.pages.frame import Served, is_dark
 from app.pages.register import PAGES, Entry, Visit, built
-from app.patches import bokeh_connection, panel_disabled
-from app.server import sessions
+from app.patches import bokeh_connection, bokeh_messages, panel_disabled
+from app.server import log_text, sessions
 from app.server.access import Access
 from app.server.browser import show
 from app.server.listening import Listening, Site, build, listen
@@ -281,6 +281,8 @@ def prepare() -> None:
     delivery.install()
     defaults.install()
     panel_disabled.install()
+    bokeh_messages.install()
+    log_text.install()
     processes.prepare()
     smoothed(Curve().columns(), 1.0)
     # What is loaded stays: to look through all of it for garbage would hold up every page for a third of a second.

@@ -12,12 +12,12 @@ import panel_material_ui as pmui
 
 from app.controls import responsive
 from app.delivery import aside
+from app.patches.file_input import ALL, LARGEST, receive
 from app.uploads import KINDS, Uploads
 from training.config import RunConfig
 
-LARGEST, ALL = 500 * 2**20, 700 * 2**20
-"""Bytes of one file, and of all together, as the browser checks it before it sends anything."""
-
+ENDINGS = ("ubyte", ".gz", ".h5", ".hdf5", ".csv")
+"""Of the names of files that a task reads."""
 
 PLAIN = """
 :host { font-size: calc(14px * var(--text, 1)) } p { margin: 4px 0 }
@@ -75,6 +75,7 @@ class DataDialog:
             label="Choose the files", multiple=True, size="small", variant="outlined", max_file_size=LARGEST,
             max_total_file_size=ALL, margin=0, stylesheets=[PLAIN], align="center",
         )  # fmt: skip
+        receive(self.files, ENDINGS, self._page.warn)
         self.train = pmui.Button(
             label="Check and train", size="small", variant="contained", margin=(0, 12), stylesheets=[PLAIN],
             align="center",

@@ -19,6 +19,7 @@ from app.controls import responsive
 from app.delivery import aside, soon
 from app.download import Downloads
 from app.limits import check_size
+from app.patches.file_input import LARGEST, receive
 from app.picture import KINDS
 from app.runner import Runner
 from app.tables import Curves
@@ -110,8 +111,10 @@ class ExportDialog:
 
     def _checkpoint(self) -> Any:
         self.upload = pmui.FileInput(
-            label="Upload checkpoint", accept=".safetensors", multiple=False, size="small", variant="outlined"
-        )
+            label="Upload checkpoint", accept=".safetensors", multiple=False, size="small", variant="outlined",
+            max_file_size=LARGEST,
+        )  # fmt: skip
+        receive(self.upload, (".safetensors",), self._page.warn)
         self.upload.param.watch(self._uploaded, "value", onlychanged=False)
         return pn.Column(
             _title("Checkpoint"),

@@ -20,6 +20,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
 from app.pages.frame import COOKIE
+from app.patches.bokeh_messages import LARGEST_PIECE
 from app.server import headers
 from app.server.access import Access
 from app.server.gate import Gate
@@ -41,8 +42,8 @@ SLOW = 10.0
 LARGEST_BODY = 2**14
 """Bytes of it: a form with a token."""
 LACKING = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-LARGEST_MESSAGE = 100 * 2**20
-"""Bytes that a browser may send at once; it sends checkpoints in pieces, the largest of some 350 MB in all."""
+LARGEST_READ = 2 * LARGEST_PIECE
+"""Bytes that are read from a connection before they are asked for."""
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -157,7 +158,9 @@ def build(site: Site, access: Access, sockets: list[socket.socket], host: str) -
     application = _application(site, access, secret)
     guard = access.guard(key, Origins(host, port, access.origins), secret)
     gate = Gate(application, routes(application, site.report, guard.checks()), access.proxies)
-    http = HTTPServer(gate, idle_connection_timeout=QUIET, body_timeout=SLOW, max_body_size=LARGEST_BODY)
+    http = HTTPServer(
+        gate, idle_connection_timeout=QUIET, body_timeout=SLOW, max_body_size=LARGEST_BODY, max_buffer_size=LARGEST_READ
+    )
     http.add_sockets(sockets)
     return Listening(
         BaseServer(IOLoop.current(), application, http), gate, address(host, port, access.prefix) + key.query()
@@ -177,7 +180,7 @@ def _application(site: Site, access: Access, secret: bytes) -> BokehTornado:
         extra_websocket_origins={"*"},
         unused_session_lifetime_milliseconds=round(1000 * max(SECONDS_UNUSED, 60.0 * site.keep)),
         check_unused_sessions_milliseconds=CHECK_MS,
-        websocket_max_message_size_bytes=LARGEST_MESSAGE,
+        websocket_max_message_size_bytes=LARGEST_PIECE,
         ico_path=str(DIST_DIR / "images" / "favicon.ico"),
         use_index=False,
         transforms=[headers.dressing(headers.protecting(access.embedding))],
