@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from app import sweep_text, url
@@ -24,7 +23,7 @@ from pcmsim.errors import PCMLabError
 from pcmsim.streams import Streams
 from training.jobs import METRICS
 from training.presets import PRESETS
-from training.store import RUNS, Store
+from training.store import Store
 from training.sweep import LIMIT, Sweep
 from training.workers import pool
 
@@ -131,7 +130,7 @@ class Scout:
                 self._publish(text=wish.text or "", problem=str(error) if known else repr(error), opened="")
 
     def _scout(self, wish: Wish) -> None:
-        store = store_at(wish.folder)
+        store = Store.found(wish.folder)
         self._publish(earlier=self._shelf.names(store))
         if wish.opened:
             wish = wish._replace(text=sweep_text.written(self._shelf.about(wish.opened, store)))
@@ -192,8 +191,3 @@ def metrics(sweep: Sweep) -> tuple[str, ...]:
     classes = config.task.sampler(config.network.dt, streams=Streams(1)).classes
     known = [name for name in METRICS if sweep.judge != "none" or not name.startswith("held-out")]
     return tuple(name for name in known if classes or not name.endswith("accuracy"))
-
-
-def store_at(folder: str) -> Store | None:
-    """The store in a folder, if there is one: to look at a sweep makes none."""
-    return Store(folder) if (Path(folder) / RUNS).is_dir() else None

@@ -26,7 +26,7 @@ def runs(harvest: Harvest, metric: str) -> Columns:
 def _runs(harvest: Harvest) -> Any:
     if harvest.sweep is None or not harvest.folder:
         raise PCMLabError("There is no sweep yet: press Start.")
-    return harvest.sweep.table(Store(harvest.folder))
+    return harvest.sweep.table(Store(harvest.folder, read_only=True))
 
 
 def _columns(table: Any) -> Columns:

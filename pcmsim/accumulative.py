@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 from numba.extending import register_jitable
 
+from pcmsim.foundation.compiled import njit
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise, check_range
 from pcmsim.quantity import check, measured_factor, quantity
@@ -197,7 +197,7 @@ def _at(line: Line | Singles, conductance: Any, history: Any) -> Any:
     return line[0] * conductance + line[1] + line[2] * history
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _pulse(cells: Pulsed, counts: npt.NDArray[np.integer[Any]], now: float, noise: Singles, steps: Steps) -> None:
     """Give every device its SET pulses, in place; `noise` holds one row per pulse."""
     g, history = cells.conductance, cells.history

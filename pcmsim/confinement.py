@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from pcmsim.errors import FieldError
+from pcmsim.errors import FieldError, FileError
+from pcmsim.foundation.paths import expanded
 
 EXPECTED = "the path of a file that was uploaded here"
 
@@ -68,8 +69,8 @@ def check(field: str, text: str | Path) -> None:
     if not confined():
         return
     try:
-        place = Path(text).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError):  # a circle of links, the home of nobody, a null
+        place = expanded(text).resolve()
+    except (FileError, OSError, RuntimeError):  # the home of nobody, a null, a circle of links
         place = None
     with _lock:
         folders = _folders or ()

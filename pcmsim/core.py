@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 
 from pcmsim.counter import normal
+from pcmsim.foundation.compiled import njit
 from pcmsim.model import Floats
 from pcmsim.quantity import check, quantity
 
@@ -306,7 +306,7 @@ class Core:
         return scale, -0.5 * (high + low) * scale
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def convert(core: Converters, tile: int, received: Received, noise: tuple[int, int], sums: Floats) -> None:
     """Convert the columns of one row of cores and add them to `sums`.
 

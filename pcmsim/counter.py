@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit, uint64
+from numba import uint64
+
+from pcmsim.foundation.compiled import njit
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -24,7 +26,7 @@ LAYERS = 128
 TAIL_START, LAYER_AREA = 3.442619855899, 9.91256303526217e-3
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def hash64(key: int, index: int) -> Any:
     """SplitMix64: 64 well-mixed bits for (key, index)."""
     x = uint64(key) + (uint64(index) + uint64(1)) * GOLDEN
@@ -46,13 +48,13 @@ def _ziggurat() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
 EDGES, RATIOS = _ziggurat()
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _uniform(bits: int) -> float:
     """The upper 53 bits as a number in (0, 1)."""
     return (np.float64(bits >> uint64(11)) + 0.5) * 2.0**-53
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _outside_core(bits: int) -> float:
     """The one draw in a hundred that misses the core of its layer: wedge, tail, or a fresh try."""
     while True:
@@ -70,7 +72,7 @@ def _outside_core(bits: int) -> float:
         bits = hash64(bits, 2)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _tail(bits: int) -> float:
     """A normal number beyond the last edge (Marsaglia 1964)."""
     while True:
@@ -81,7 +83,7 @@ def _tail(bits: int) -> float:
         bits = hash64(bits, 4)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def normal(key: int, index: int) -> float:
     """The standard normal number at address (key, index)."""
     bits = hash64(key, index)
@@ -90,14 +92,14 @@ def normal(key: int, index: int) -> float:
     return u * EDGES[layer] if abs(u) < RATIOS[layer] else _outside_core(bits)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def fill(key: int, first: int, out: npt.NDArray[np.float64]) -> None:
     """Standard normal numbers at the addresses from `first` on."""
     for i in range(out.size):
         out[i] = normal(key, first + i)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _normals(key: int, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     out = np.empty(indices.size)
     for i in range(indices.size):

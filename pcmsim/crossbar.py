@@ -8,12 +8,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 
 from pcmsim import mapping
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads, check_gain
 from pcmsim.counter import draw_key, normal
 from pcmsim.errors import FieldError
+from pcmsim.foundation.compiled import njit
 from pcmsim.ledger import Ledger
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Indices, Noise, Programmable
@@ -230,7 +230,7 @@ def _noise(devices: torch.Tensor, key: int) -> Noise:
     return lambda k: torch.from_numpy(_event_normals(key, places, k).reshape(devices.shape))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _event_normals(key: int, devices: Indices, k: int) -> npt.NDArray[np.float32]:
     """The normal number of each device's k-th event."""
     drawn = np.empty(devices.size, np.float32)

@@ -11,9 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 
 from pcmsim.errors import FieldError
+from pcmsim.foundation.compiled import njit
 from pcmsim.mismatch import Spread
 from pcmsim.state import DeviceState
 
@@ -174,7 +174,7 @@ def clipped_normal_moments(
     return torch.from_numpy(mean.reshape(location.shape)), torch.from_numpy(variance.reshape(location.shape))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _near(location: Floats, scale: Floats, lower: float, upper: Floats) -> tuple[Near, Floats, Floats, Floats]:
     """Which locations are near the lower bound and which near the upper; distances x of the former, then the latter.
 
@@ -199,7 +199,7 @@ def _near(location: Floats, scale: Floats, lower: float, upper: Floats) -> tuple
     return (low[:lows], high[:highs]), distance, distance * root, distance * distance * half
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _moments(
     location: Floats, scale: Floats, near: Near, distance: Floats, tail: Floats, bell: Floats
 ) -> tuple[Floats, Floats]:

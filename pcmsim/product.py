@@ -12,12 +12,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 
 from pcmsim.array import WeightReads
 from pcmsim.core import BINS, Core, Received, Singles
 from pcmsim.counter import fill
 from pcmsim.errors import FieldError
+from pcmsim.foundation.compiled import njit
 from pcmsim.model import Floats
 
 BLOCK = 64
@@ -137,7 +137,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _within(inputs: Singles) -> bool:
     """Whether all are finite and from -1 to 1; with single numbers throughout it becomes vector instructions."""
     outside = np.int32(0)
@@ -146,7 +146,7 @@ def _within(inputs: Singles) -> bool:
     return bool(outside == 0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _convert(
     columns: Columns,
     constants: Constants,
@@ -175,7 +175,7 @@ def _convert(
         _correct((scale[tile], shift[tile]), worth, values, sums[b])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _sense(levels: tuple[Floats, Floats, float], total: Floats, variance: Floats, values: Floats) -> None:
     """Replace standard normal numbers by what the converters meet."""
     gain, offset, noise = levels
@@ -185,7 +185,7 @@ def _sense(levels: tuple[Floats, Floats, float], total: Floats, variance: Floats
         values[j] = (gain[j] * total[j] + offset[j]) + (sigma * values[j] if sigma > 0.0 else 0.0)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _round(step: float, highest: int, values: Floats, places: npt.NDArray[np.int32]) -> None:
     """Round values to codes and say in which bin each counts: what is not a number stays so, in the lowest."""
     most, slope = float(highest), float(BINS - 3)
@@ -197,7 +197,7 @@ def _round(step: float, highest: int, values: Floats, places: npt.NDArray[np.int
         values[j] = (-most if code < -most else code) * step
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _correct(digital: tuple[Floats, Floats], worth: float, values: Floats, sums: Singles) -> None:
     """Add corrected values, times what they are worth, to the sums."""
     scale, shift = digital

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import whole
 from training.config import RunConfig
@@ -159,7 +160,7 @@ def command(options: argparse.Namespace) -> None:
     print(json.dumps(result["machine"]), file=sys.stderr)
     if options.json:
         try:
-            Path(options.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            expanded(options.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise FileError(options.json, f"cannot be written ({error.strerror})") from error
 

@@ -19,15 +19,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numba import njit
 
+from pcmsim.foundation.compiled import njit
 from training.eprop import Gradients
 from training.kernels import Activity, Signals, gather, no_self, slopes
 from training.neurons import Dynamics, Floats
 from training.spikes import Spikes
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _spread_back(weights: Floats, later: Floats, by_spike: Floats) -> None:
     """Add ``weights^T later``, without the targets that say nothing."""
     for k in range(later.size):
@@ -36,7 +36,7 @@ def _spread_back(weights: Floats, later: Floats, by_spike: Floats) -> None:
                 by_spike[j] += weights[k, j] * later[k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _gradients(
     dynamics: Dynamics, signals: Signals, recurrent: Floats, activity: Activity, inputs: Spikes, fan_in: int
 ) -> tuple[Floats, Floats, Floats]:

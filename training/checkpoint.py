@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.quantity import check, quantity
 from training.config import RunConfig
@@ -69,7 +70,7 @@ def write(path: str | Path, config: RunConfig, progress: Progress, tensors: dict
         "progress": json.dumps(asdict(progress)),
     }
     content = save({name: value.contiguous() for name, value in tensors.items()}, header)
-    with replacing(Path(path)) as made:
+    with replacing(expanded(path)) as made:
         made.write_bytes(content)
 
 
@@ -81,7 +82,8 @@ def read(path: str | Path) -> tuple[RunConfig, Progress, dict[str, torch.Tensor]
     FileError
         If it is missing, damaged, of another version or not a checkpoint.
     """
-    if not Path(path).is_file():
+    path = expanded(path)
+    if not path.is_file():
         raise FileError(path, "does not exist; expected a checkpoint written by pcmlab")
     try:
         with safe_open(str(path), framework="pt") as file:

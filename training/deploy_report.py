@@ -6,7 +6,6 @@ import argparse
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pcmsim.errors import PCMLabError
@@ -72,7 +71,7 @@ def network(options: argparse.Namespace, values: Mapping[str, Any]) -> tuple[Ses
         return session, options.trials or TRIALS
     if values or options.trials is not None:
         raise PCMLabError(f"{options.network}: a checkpoint is deployed as it is: no --trials, no settings of its run")
-    return loading.trained(Path(options.network)), 0
+    return loading.trained(options.network), 0
 
 
 def _measured(asked: Deployment, session: Session, trials: int, *, quiet: bool) -> Iterator[list[Result]]:

@@ -203,8 +203,8 @@ def _cells(column: npt.NDArray[Any]) -> list[Any]:
 
 
 def to_parquet(columns: Columns) -> bytes:
-    """Columns as an Apache Parquet file, types and not-a-number kept; see `to_csv`."""
-    table = {name: pyarrow.array(column) for name, column in _table(columns).items()}
+    """Columns as an Apache Parquet file, types kept, null for what is not a number; see `to_csv`."""
+    table = {name: pyarrow.array(column, from_pandas=True) for name, column in _table(columns).items()}
     file = io.BytesIO()
     parquet.write_table(pyarrow.table(table), file)
     return file.getvalue()

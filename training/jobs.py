@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from pcmsim.crossbar import Crossbar
+from pcmsim.foundation.paths import expanded
 from pcmsim.presets import is_file
 from pcmsim.quantity import check, quantity
 from pcmsim.registry import Registry
@@ -88,7 +89,7 @@ class Job:
 def _files(config: RunConfig) -> list[Path]:
     """Files that the run reads."""
     preset = config.device.preset
-    return [*([Path(preset)] if is_file(preset) else []), *config.task.files()]
+    return [*([expanded(preset)] if is_file(preset) else []), *config.task.files()]
 
 
 class Point(NamedTuple):

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from pcmsim.core import Converters, convert
 from pcmsim.counter import normal
+from pcmsim.foundation.compiled import njit
 from training.neurons import Dynamics, Floats, Neurons
 from training.spikes import Spikes
 
@@ -127,7 +127,7 @@ class Signals(NamedTuple):
     unfiltered: Floats
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _read_devices(reads: RowReads, row: int, time: int, current: Floats) -> None:
     _, devices, rows, columns = reads.location.shape
     base = (np.int64(time) * rows + row) * columns * devices
@@ -143,14 +143,14 @@ def _read_devices(reads: RowReads, row: int, time: int, current: Floats) -> None
             current[j] += up - down if reads.factor.size == 0 else reads.factor[row, j] * (up - down)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _add(total: Floats, row: Floats) -> None:
     """Add a row of a matrix; as a function of its own it becomes vector instructions."""
     for j in range(total.size):
         total[j] += row[j]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: Floats) -> None:
     if reads.location.size > 0:
         _read_devices(reads, row, time, current)
@@ -160,7 +160,7 @@ def _read_row(reads: RowReads, row: int, time: int, current: Floats, variance: F
         _add(variance, reads.variance[row])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _receive_core(
     reads: RowReads, rows: npt.NDArray[np.int32], time: int, tile: int, sums: Floats, held: Floats
 ) -> None:
@@ -176,7 +176,7 @@ def _receive_core(
         convert(reads.core, tile, (held[0], held[1]), (reads.key, address), sums)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def partial_sums(reads: RowReads, spikes: Spikes, first_step: int, sums: Floats) -> None:
     """Add what each row of cores makes of the rows that spiked in each step, before any of it is added up.
 
@@ -198,14 +198,14 @@ def partial_sums(reads: RowReads, spikes: Spikes, first_step: int, sums: Floats)
             _receive_core(reads, rows, first_step + t, tile, sums[t, tile], held)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _through_cores(reads: RowReads, rows: npt.NDArray[np.int32], time: int, current: Floats, held: Floats) -> None:
     """Add what the rows that spiked send through their cores; one whose rows are all silent converts nothing."""
     for tile in range(reads.core.gain.shape[0]):
         _receive_core(reads, rows, time, tile, current, held)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _receive(
     reads: RowReads, rows: npt.NDArray[np.int32], time: int, current: Floats, variance: Floats, held: Floats
 ) -> None:
@@ -217,7 +217,7 @@ def _receive(
             _read_row(reads, row, time, current, variance)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
     """Let thresholds adapt and neurons pause, by who spiked in the step before; into `raised`, ``hidden``."""
     cell = dynamics.cell
@@ -230,7 +230,7 @@ def raise_thresholds(dynamics: Dynamics, carry: Carry, raised: Floats) -> None:
         raised[j] = np.inf if carry.resting[j] > 0 else cell.beta[j] * carry.adaptation[j]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def filter_currents(dynamics: Dynamics, carry: Carry, current: Floats, variance: Floats, noise: Floats) -> None:
     """Let what arrives, noise included, pass through the synapses."""
     for j in range(current.size):
@@ -240,7 +240,7 @@ def filter_currents(dynamics: Dynamics, carry: Carry, current: Floats, variance:
         variance[j] = 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def simulate(
     dynamics: Dynamics,
     arrays: tuple[RowReads, RowReads, RowReads],
@@ -316,7 +316,7 @@ def simulate(
     return Activity(voltage, Spikes(start, events[:count].copy()), output, raised)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def pseudo_derivative(voltage: float, threshold: float, raised: Any, surrogate: float, steepness: float) -> float:
     """Stand-in for the derivative of the spike, of height `surrogate`.
 
@@ -329,34 +329,34 @@ def pseudo_derivative(voltage: float, threshold: float, raised: Any, surrogate: 
     return surrogate * max(0.0, 1.0 - distance)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _slopes(cell: Neurons, steepness: float, voltage: Floats, raised: Floats, slope: Floats) -> None:
     for j in range(slope.size):
         slope[j] = pseudo_derivative(voltage[j], cell.threshold[j], raised[j], cell.surrogate[j], steepness)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def slopes(dynamics: Dynamics, activity: Activity, t: int, level: Floats, slope: Floats) -> None:
     """Pseudo-derivative of every hidden neuron at step t, into `slope`; `level`: zeros, for thresholds at rest."""
     raised = level if activity.raised.shape[0] == 0 else activity.raised[t]
     _slopes(dynamics.cell, dynamics.steepness, activity.voltage[t], raised, slope)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def gather(spikes: Spikes, t: int, arriving: Floats, gradient: Floats) -> None:
     """Add what arrives at each target to the row of every source that spiked at step t."""
     for e in range(spikes.start[t], spikes.start[t + 1]):
         _add(gradient[spikes.neuron[e]], arriving)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def no_self(gradient: Floats) -> None:
     """No gradient from a neuron to itself."""
     for j in range(gradient.shape[0]):
         gradient[j, j] = 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def gradients(
     dynamics: Dynamics, signals: Signals, activity: Activity, inputs: Spikes, fan_in: int
 ) -> tuple[Floats, Floats, Floats]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pcmsim.errors import PCMLabError
-from pcmsim.foundation.documents import ENDINGS
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import Text
+from pcmsim.presets import is_file
 from training import results, tuned_presets
 from training.chip.base import Chip
 from training.config import RunConfig
@@ -28,13 +29,8 @@ def configuration(name: str) -> RunConfig:
     if not is_file(name):
         return PRESETS[name].config
     if tuned_presets.is_tuned(name):
-        return RunConfig().with_values(tuned_presets.from_yaml(Path(name)).values)
+        return RunConfig().with_values(tuned_presets.from_yaml(expanded(name)).values)
     return RunConfig.from_yaml(name)
-
-
-def is_file(name: str) -> bool:
-    """Whether a name stands for a file with a configuration, and not for a preset."""
-    return Path(name).suffix in ENDINGS
 
 
 def settings(texts: Iterable[str]) -> dict[str, Any]:
@@ -57,11 +53,11 @@ def _assignment(text: str) -> tuple[str, Text]:
 
 def is_checkpoint(name: str) -> bool:
     """Whether a name stands for a checkpoint or the folder of a run, and not for a configuration."""
-    path = Path(name)
+    path = expanded(name)
     return path.is_dir() or path.suffix == Path(results.CHECKPOINT).suffix
 
 
-def trained(path: Path, chip: Chip | None = None) -> Session:
+def trained(path: str | Path, chip: Chip | None = None) -> Session:
     """The session of a checkpoint, or of the one in a run's folder; its weights may be on a chip.
 
     Raises
@@ -69,4 +65,5 @@ def trained(path: Path, chip: Chip | None = None) -> Session:
     FileError
         If it cannot be read, or does not stand where the chip does.
     """
+    path = expanded(path)
     return Session.resume(path / results.CHECKPOINT if path.is_dir() else path, chip)

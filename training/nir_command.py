@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from training import interchange, loading
 from training.nir_graph import DIALECTS
@@ -31,7 +30,7 @@ def add_options(export: argparse.ArgumentParser, take: argparse.ArgumentParser) 
 
 def export(options: argparse.Namespace) -> None:
     """``pcmlab nir export``."""
-    session = loading.trained(Path(options.checkpoint))
+    session = loading.trained(options.checkpoint)
     interchange.save_nir(session, options.file, options.dialect or "exact")
     hidden, sampler = session.config.network.hidden, session.sampler
     print(f"{options.file}: {sampler.inputs} inputs, {hidden} neurons, {sampler.outputs} readout units")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pcmsim.errors import FieldError, FileError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import reason
 from pcmsim.registry import Registry
 from training.neurons import Floats
@@ -96,7 +97,8 @@ def read(path: str | Path) -> NIRGraph:
         If the file is missing, no HDF5 or one that `training.support.hdf5` refuses, or no NIR graph of known nodes
         whose shapes fit.
     """
-    if not Path(path).is_file():
+    path = expanded(path)
+    if not path.is_file():
         raise FileError(path, "does not exist; expected a NIR file")
     limits.NIR_BYTES.check(Path(path), Path(path).stat().st_size)
     hdf5.check(Path(path))
@@ -114,7 +116,7 @@ def write(path: str | Path, graph: NIRGraph) -> None:
     FileError
         If the file cannot be written.
     """
-    path, content = Path(path), io.BytesIO()
+    path, content = expanded(path), io.BytesIO()
     import_module("nir").write(content, graph)
     with replacing(path) as made:
         made.write_bytes(content.getvalue())

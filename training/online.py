@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 
+from pcmsim.foundation.compiled import njit
 from training import spikes
 from training.config import LearningConfig
 from training.eprop import Gradients, pressure
@@ -72,7 +72,7 @@ class OnlineState(NamedTuple):
     by_error: Floats
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _advance(traces: Traces, dynamics: Dynamics, slope: Floats, signal: Floats, arrived: npt.NDArray[np.bool_]) -> None:
     cell = dynamics.cell
     rows, columns = traces.membrane.shape
@@ -96,7 +96,7 @@ def _advance(traces: Traces, dynamics: Dynamics, slope: Floats, signal: Floats, 
             traces.sum_unfiltered[i, j] += eligibility
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _advance_readout(state: OnlineState, dynamics: Dynamics, error: Floats) -> None:
     out = dynamics.out
     for j in range(state.spiked.size):
@@ -106,14 +106,14 @@ def _advance_readout(state: OnlineState, dynamics: Dynamics, error: Floats) -> N
             state.by_error[j, k] += error[k] * state.readout_trace[j, k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _mark(spikes: Spikes, t: int, arrived: npt.NDArray[np.bool_]) -> None:
     arrived[:] = False
     for e in range(spikes.start[t], spikes.start[t + 1]):
         arrived[spikes.neuron[e]] = True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _advance_all(
     dynamics: Dynamics, error: Floats, feedback: Floats, activity: Activity, inputs: Spikes, state: OnlineState
 ) -> None:

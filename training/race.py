@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pcmsim.array import WeightArray
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.presets import is_file
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training import loading, meters
@@ -273,7 +274,7 @@ def entrants(names: Iterable[str] = (), task: str = "pattern") -> dict[str, RunC
         If there is no such preset, or the file cannot be read.
     """
     asked = list(names) or [name for name in schemes() if f"{task}-{name}" in PRESETS] or schemes()
-    labels = [Path(name).stem if loading.is_file(name) else name for name in asked]
+    labels = [Path(name).stem if is_file(name) else name for name in asked]
     if len(set(labels)) < len(labels):
         raise FieldError("lanes", "of different names", tuple(labels))
     return {label: configuration(name, task) for label, name in zip(labels, asked, strict=True)}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.paths import expanded
 from training.evaluation import Evaluation
 from training.files.interval import Interval
 from training.files.tables import Row, Table
@@ -49,7 +50,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, interval: Interval | None = None) -> None:
-        self.path, self._interval = Path(path), interval or Interval()
+        self.path, self._interval = expanded(path), interval or Interval()
         self.trials = Table(self.path / TRIALS, tuple(SCALARS))
         self.evaluations = Table(self.path / EVALUATIONS, JUDGED)
         self._noted, self._judged = list[Row](), list[Row]()

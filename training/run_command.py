@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.paths import expanded
 from training import benchmark, loading, results, runs_command
 from training.chip import command as chip_command
 from training.config import RunConfig
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace, config: RunConfig) -> int:
 
 def resume(options: argparse.Namespace) -> int:
     """``pcmlab resume``: the exit code."""
-    path = Path(options.checkpoint)
+    path = expanded(options.checkpoint)
     if not path.exists():
         raise FileError(path, "does not exist; expected a checkpoint written by pcmlab")
     chip = chip_command.connected(options)

@@ -13,7 +13,8 @@ import pandas as pd
 from pcmsim.errors import FieldError, PCMLabError
 from training import benchmark, codec, deploy_report, studies
 from training.chip.base import Chip
-from training.store import FOLDER_VARIABLE, Group, Store, folder
+from training.files.group import Group
+from training.store import FOLDER_VARIABLE, Store, folder
 
 SHORT = 8
 """Letters of a key that are shown: enough to tell apart a million runs."""
@@ -158,10 +159,10 @@ def _rows(store: Store, options: argparse.Namespace) -> pd.DataFrame:
 
 def _store(options: argparse.Namespace) -> Store:
     """The store, which must be there: who mistypes its name shall not get an empty one."""
-    path = options.store or folder()
-    if not os.path.isdir(path):
+    store = Store.found(path := options.store or folder())
+    if store is None:
         raise PCMLabError(f"{path}: there is no run store here; name one with --store or {FOLDER_VARIABLE}")
-    return Store(path)
+    return store
 
 
 def _print(lines: Iterator[str]) -> None:

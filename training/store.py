@@ -3,7 +3,7 @@
 ``runs/`` holds one file of one row per run and ``curves/`` its learning curve, both named by the run's
 key (`training.jobs.Job.key`), each written in one step: a run is there whole, once, or not at all,
 whoever is killed. ``groups/`` says which runs belong to a race, a sweep or a study; one run may
-belong to several.
+belong to several. Files are written in ``unfinished/``, then moved.
 """
 
 from __future__ import annotations
@@ -12,26 +12,31 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
 
 from pcmsim.errors import FileError, UnknownNameError
+from pcmsim.foundation.paths import expanded
 from training import codec
 from training.config import RunConfig
+from training.files import parquet_rows
+from training.files.group import Group
 from training.jobs import PACKAGES, Job, Outcome, Point, versions
 from training.writing import replacing
 
 FOLDER_VARIABLE = "PCMLAB_STORE"
-RUNS, CURVES, GROUPS = "runs", "curves", "groups"
-KINDS = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+RUNS, CURVES, GROUPS, UNFINISHED = "runs", "curves", "groups", "unfinished"
+ABANDONED = 3600.0
+"""Age after which what is unfinished was left by a killed writer [s]: a file takes milliseconds."""
+
 
 RUN_COLUMNS: dict[str, type] = {
     "key": str, "scheme": str, "task": str, "device": str, "seed": int, "trials": int, "every": int, "judge": str,
@@ -56,38 +61,15 @@ MOMENT = ("seconds", "finished")
 """Columns that differ when a run is done again; no others do on the same machine and versions."""
 
 
-@dataclass(frozen=True)
-class Group:
-    """Runs that belong together.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the store.
-    kind : str
-        ``race``, ``sweep`` or ``study``.
-    created : str
-        When, as ISO 8601 in UTC.
-    about : mapping
-        What was asked for, as plain values.
-    keys : tuple of str
-        Its runs, finished or not, in their order.
-    """
-
-    name: str
-    kind: str
-    created: str
-    about: Mapping[str, Any]
-    keys: tuple[str, ...]
-
-
 class Store:
     """A folder of runs.
 
     Parameters
     ----------
     folder : str or Path
-        Made if it does not exist.
+        Made if it does not exist, unless it is only read.
+    read_only : bool
+        Whether nothing is to be written: the folder may then belong to somebody else.
 
     Raises
     ------
@@ -95,13 +77,15 @@ class Store:
         If the folder cannot be made or written to.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        for part in (RUNS, CURVES, GROUPS):
-            with _failing_as("cannot be written to", self.folder):
-                (self.folder / part).mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=self.folder / part):
-                    pass
+    def __init__(self, folder: str | Path, *, read_only: bool = False) -> None:
+        self.folder = expanded(folder)
+        if not read_only:
+            self._prepare()
+
+    @classmethod
+    def found(cls, folder: str | Path) -> Store | None:
+        """The store in a folder, to be read, if there is one: who mistypes its name shall not get an empty one."""
+        return cls(folder, read_only=True) if (expanded(folder) / RUNS).is_dir() else None
 
     def __contains__(self, job: Job) -> bool:
         return self._run(job.key).exists()
@@ -119,8 +103,8 @@ class Store:
             If it cannot be written; what is in the store is untouched.
         """
         curve = [{"key": outcome.job.key, **point._asdict()} for point in outcome.curve]
-        _write(self.folder / CURVES / f"{outcome.job.key}.parquet", curve, CURVE_COLUMNS)
-        _write(self._run(outcome.job.key), [row(outcome)], RUN_COLUMNS)
+        self._write(self.folder / CURVES / f"{outcome.job.key}.parquet", curve, CURVE_COLUMNS)
+        self._write(self._run(outcome.job.key), [row(outcome)], RUN_COLUMNS)
 
     def runs(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Rows of the runs with these keys that are finished, or of all; the keys' order is kept.
@@ -131,7 +115,7 @@ class Store:
             If a file is damaged.
         """
         wanted = sorted(self.keys()) if keys is None else [key for key in keys if self._run(key).exists()]
-        return _read([self._run(key) for key in wanted], RUN_COLUMNS)
+        return parquet_rows.read([self._run(key) for key in wanted], RUN_COLUMNS)
 
     def curves(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Learning curves of these runs, or of all, one below the other.
@@ -143,7 +127,7 @@ class Store:
         """
         wanted = sorted(self.keys()) if keys is None else keys
         files = [self.folder / CURVES / f"{key}.parquet" for key in wanted]
-        return _read([file for file in files if file.exists()], CURVE_COLUMNS)
+        return parquet_rows.read([file for file in files if file.exists()], CURVE_COLUMNS)
 
     def key(self, beginning: str) -> str:
         """The whole key of the run whose key begins like this.
@@ -212,20 +196,34 @@ class Store:
         """
         path = self._group_file(name)
         group = Group(name, kind, _now(), about, tuple(job.key for job in jobs))
-        with replacing(path) as temporary:
+        with replacing(path, self.folder / UNFINISHED) as temporary:
             temporary.write_text(json.dumps(asdict(group), indent=1), encoding="utf-8")
         return group
 
     def forget(self, name: str) -> None:
-        """Take a group out of the store; its runs stay."""
-        self._group_file(name).unlink(missing_ok=True)
+        """Take a group out of the store; its runs stay.
+
+        Raises
+        ------
+        FileError
+            If the store cannot be written to.
+        """
+        with _failing_as("cannot be written to", self.folder):
+            self._group_file(name).unlink(missing_ok=True)
 
     def remove(self, keys: Iterable[str]) -> int:
-        """Take runs out of the store; how many there were."""
+        """Take runs out of the store; how many there were.
+
+        Raises
+        ------
+        FileError
+            If the store cannot be written to.
+        """
         found = [key for key in keys if self._run(key).exists()]
-        for key in found:
-            self._run(key).unlink()
-            (self.folder / CURVES / f"{key}.parquet").unlink(missing_ok=True)
+        with _failing_as("cannot be written to", self.folder):
+            for key in found:
+                self._run(key).unlink()
+                (self.folder / CURVES / f"{key}.parquet").unlink(missing_ok=True)
         return len(found)
 
     def _group_file(self, name: str) -> Path:
@@ -234,6 +232,22 @@ class Store:
         if path.parent != self.folder / GROUPS or name.startswith("."):
             raise FileError(path, "is not a plain name")
         return path
+
+    def _prepare(self) -> None:
+        """Make the folders and see that they can be written to; what killed writers left long ago goes."""
+        with _failing_as("cannot be written to", self.folder):
+            for part in (RUNS, CURVES, GROUPS, UNFINISHED):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.folder / part):
+                    pass
+        for left in (self.folder / UNFINISHED).iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another one has done it
+                if time.time() - left.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(left, ignore_errors=True)
+
+    def _write(self, path: Path, rows: list[dict[str, Any]], columns: Mapping[str, type]) -> None:
+        with replacing(path, self.folder / UNFINISHED) as temporary:
+            parquet_rows.write(temporary, rows, columns)
 
     def _run(self, key: str) -> Path:
         return self.folder / RUNS / f"{key}.parquet"
@@ -248,7 +262,7 @@ class Store:
 
 def folder() -> Path:
     """Where runs are kept unless told otherwise: ``PCMLAB_STORE``, else ``pcmlab-runs`` in the present folder."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or "pcmlab-runs")
+    return expanded(os.environ.get(FOLDER_VARIABLE) or "pcmlab-runs")
 
 
 def row(outcome: Outcome) -> dict[str, Any]:
@@ -267,31 +281,6 @@ def row(outcome: Outcome) -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _schema(columns: Mapping[str, type]) -> pa.Schema:
-    return pa.schema([(name, KINDS[kind]) for name, kind in columns.items()])
-
-
-def _write(path: Path, rows: list[dict[str, Any]], columns: Mapping[str, type]) -> None:
-    with replacing(path) as temporary:
-        parquet.write_table(pa.Table.from_pylist(rows, schema=_schema(columns)), temporary)
-
-
-def _read(files: list[Path], columns: Mapping[str, type]) -> pd.DataFrame:
-    """Tables below each other; a run that another process just removed is left out."""
-    tables = [_schema(columns).empty_table()]
-    for file in files:
-        with contextlib.suppress(FileNotFoundError):
-            tables.append(_table(file, columns))
-    return pa.concat_tables(tables).to_pandas()
-
-
-def _table(file: Path, columns: Mapping[str, type]) -> pa.Table:
-    try:
-        return parquet.ParquetFile(file).read().select(list(columns)).cast(_schema(columns))
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise FileError(file, f"is damaged or not a file of the run store ({str(error).splitlines()[0]})") from error
 
 
 @contextlib.contextmanager

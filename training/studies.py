@@ -7,13 +7,13 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import real
 from training import export
@@ -107,7 +107,7 @@ def table_writer(path: str | None) -> Callable[[export.Columns], None] | None:
     """
     if path is None:
         return None
-    file = Path(path)
+    file = expanded(path)
     if file.suffix not in WRITERS:
         raise FileError(path, f"has no known ending; expected {' or '.join(WRITERS)}")
     if not file.parent.is_dir():

@@ -23,9 +23,10 @@ from pcmsim.foundation.texts import plain
 from pcmsim.quantity import Quantity, quantities
 from training import grid, loading
 from training.config import RunConfig
+from training.files.group import Group
 from training.jobs import METRICS, Job, Outcome
 from training.session import Session
-from training.store import Group, Store
+from training.store import Store
 from training.studies import STATISTICS
 from training.workers import Pool, performed
 

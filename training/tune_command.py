@@ -13,6 +13,7 @@ import optuna
 from tqdm import tqdm
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from training import benchmark, loading, spaces, store, tuning_record
 from training.jobs import METRICS
@@ -22,7 +23,7 @@ from training.store import Store
 from training.studies import INTERRUPTED
 from training.tuned_presets import ENDING, Record
 from training.tuners import searched
-from training.tuning_study import finished, opened
+from training.tuning_study import finished, opened, sqlite
 from training.workers import pool
 
 SHOWN = 3
@@ -67,7 +68,7 @@ def command(options: argparse.Namespace) -> int:
     """``pcmlab tune``: the exit code."""
     searches = list(asked(options))
     kept = Store(options.store or store.folder())
-    url = options.storage or f"sqlite:///{kept.folder.resolve() / 'studies.db'}"
+    url = options.storage or sqlite(kept.folder / "studies.db")
     studies = [opened(search, url) for search in searches]
     code = 0
     try:
@@ -124,9 +125,9 @@ def _write(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: 
     if folder is None or not found:
         return
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        (target := expanded(folder)).mkdir(parents=True, exist_ok=True)
         for search, study in found:
-            (Path(folder) / f"{search.name}{ENDING}").write_text(tuning_record.tuned(search, study).to_yaml(), "utf-8")
+            (target / f"{search.name}{ENDING}").write_text(tuning_record.tuned(search, study).to_yaml(), "utf-8")
     except OSError as error:
         raise FileError(folder, f"cannot be written ({error.strerror})") from error
 

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, OptunaError, UpdateFinishedTrialError
@@ -16,7 +17,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcmsim.errors import PCMLabError
@@ -67,6 +68,11 @@ def opened(search: Search, url: str) -> optuna.Study:
         if not study.get_trials(deepcopy=False):
             study.enqueue_trial(dict(search.first))
     return study
+
+
+def sqlite(path: Path) -> str:
+    """The URL of an SQLite file; a name may hold what means something in URLs."""
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 def _storage(url: str) -> RDBStorage:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numba import njit
 
 from pcmsim.array import WeightArray
+from pcmsim.foundation.compiled import njit
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.streams import Streams
 from training.config import RunConfig
@@ -35,7 +35,7 @@ def limit(gradient: torch.Tensor, clip: float) -> torch.Tensor:
     return torch.from_numpy(limited.reshape(gradient.shape))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _limited(gradient: Floats, clip: float) -> Floats:
     most, zero = gradient.dtype.type(clip), gradient.dtype.type(0.0)
     limited = np.empty_like(gradient)

@@ -15,11 +15,23 @@ from pcmsim.errors import FileError
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
     """A file to be written beside its final place, which it takes in one step; if that fails, nothing is left of it.
 
     It stands in a folder of its own, so that whoever writes it makes it, with the permissions of any new file. It is
     on the disk before it takes its place, and its place before this is over: a power cut leaves the old or the new.
+
+    Parameters
+    ----------
+    path : Path
+        Its final place.
+    within : Path, optional
+        Where it is written, on the same file system; by default beside it. What a killed writer leaves lies there.
+
+    Yields
+    ------
+    Path
+        Where to write it.
 
     Raises
     ------
@@ -27,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         If it cannot be written; a file that was there is untouched.
     """
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as beside:
+        with tempfile.TemporaryDirectory(dir=within or path.parent, prefix=f".{path.name}.") as beside:
             yield (made := Path(beside) / path.name)
             onto_disk(made)
             os.replace(made, path)

@@ -14,12 +14,12 @@ from bokeh.core.properties import value
 from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import ColumnDataSource, Line, LinearColorMapper, LogScale, Text
 from bokeh.plotting import figure
-from numba import njit
 
 from app.history import Table
 from app.theme import FONT, SMALL_TEXT, Palette
 from app.views.base import Columns, View
 from pcmsim.errors import FieldError, UnknownNameError
+from pcmsim.foundation.compiled import njit
 
 LOWEST, HIGHEST = 1e-6, 1e6
 """Losses beyond are drawn at these."""
@@ -222,7 +222,7 @@ def _end(table: Mapping[str, Any], plot: figure) -> tuple[float, float] | None:
     return (float(trial[inside[-1]]), float(loss[inside[-1]])) if len(inside) else None
 
 
-@njit(cache=True)
+@njit()
 def _forgetting(keep, news):
     """Running sums that keep only a share of what they were at each step."""
     sums, total = np.empty_like(news), 0.0

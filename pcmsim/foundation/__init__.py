@@ -1,1 +1,1 @@
-"""What everything else stands on: text as people write it, documents of settings, quoting in messages."""
+"""What everything else stands on: texts, documents and paths as people write them, quoting, compiled functions."""

@@ -17,6 +17,7 @@ import yaml
 
 from pcmsim import confinement
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted, reason
 from pcmsim.foundation.texts import Text
 
@@ -111,8 +112,9 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         If it is missing, unreadable, malformed, or not a mapping.
     """
     confinement.check("file", path)
-    parse = parse_json if Path(path).suffix == ".json" else parse_yaml
-    text = _read(Path(path))
+    path = expanded(path)
+    parse = parse_json if path.suffix == ".json" else parse_yaml
+    text = _read(path)
     try:
         content = parse(text)
     except DocumentError as error:

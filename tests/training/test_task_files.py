@@ -98,7 +98,7 @@ def test_mnist_files_that_are_missing_or_huge_are_named(mnist: Mnist, tmp_path: 
         r"none: cannot be found \(No such file or directory\); expected a folder with MNIST",
     )
     refused(Mnist(folder=f"{mnist.folder}/{LABELS}"), "is not a folder; expected a folder with MNIST's four idx files")
-    refused(Mnist(folder="a\0b"), r"cannot be found \(not a file name\)")
+    refused(Mnist(folder="a\0b"), "is not a file name; expected one without null characters")
     with pytest.raises(FieldError, match=r"^Mnist.folder: must be the path of a folder with MNIST's .*, got ''$"):
         sampled(Mnist())
 
@@ -268,7 +268,7 @@ def test_tables_that_are_no_text_missing_or_huge_are_named(write_csv: Callable[.
 
 @pytest.mark.parametrize("task", [Csv(spikes="~nouser/x.csv"), Shd(folder="~nouser/x"), Mnist(folder="~nouser/x")])
 def test_the_home_of_nobody_is_named(task: Task) -> None:
-    refused(task, "~nouser/x.*: begins with the home of nobody known here; expected the path of a")
+    refused(task, "~nouser/x.*: begins with a home directory that is not known; expected the whole path")
 
 
 def test_too_few_samples_for_a_validation_part_are_told(write_csv: Callable[..., Csv]) -> None:

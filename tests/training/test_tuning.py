@@ -18,7 +18,7 @@ from training.spaces import SPACES, Among, Between, range_of
 from training.store import Store
 from training.tuning import KEYS, TRAINED, VALUES, evaluate
 from training.tuning_record import differences, importance, keep, record, tuned
-from training.tuning_study import DONE, _storage, finished, hand_back, opened, work
+from training.tuning_study import DONE, _storage, finished, hand_back, opened, sqlite, work
 
 SMALL = PRESETS["mixed-precision"].config.with_values({"network.hidden": 6, "task.duration": 0.1})
 FIELDS = {"learning.lr_input": Between(1e-5, 1e-2, log=True), "device.scale": Between(5.0, 50.0, log=True)}
@@ -302,3 +302,15 @@ def test_two_who_hand_back_the_same_evaluation_have_it_done_once(url):
 
     hand_back(study, lost_to_both)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+@pytest.mark.parametrize(
+    "name", ["what?mode=memory&cache=shared", "50%20off", "a#b", "{SCHEMA_VERSION}", "t12:30", "ü &"]
+)
+def test_a_study_is_in_the_file_that_is_named_whatever_its_name(tmp_path, name):
+    search, path = small(evaluations=1, seeds=1), tmp_path / name / "studies.db"
+    path.parent.mkdir()
+    list(work(search, opened(search, sqlite(path))))
+    assert sorted(tmp_path.rglob("*")) == [path.parent, path]
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM trials").fetchone() == (1,)
+    assert finished(opened(search, sqlite(path))) == 1

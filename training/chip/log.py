@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pcmsim.errors import FieldError, FileError, PCMLabError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted, reason
 from pcmsim.plan import Plan
 from training.chip import checks, wire
@@ -64,9 +65,9 @@ class LoggedChip(Chip):
 
     def __init__(self, chip: Chip, path: str | Path, origin: Mapping[str, Any], *, answers: bool = False) -> None:
         self._chip, self._answers, self._known = chip, answers, dict[int, bytes]()
-        self._file = _opened(Path(path))
+        self._file = _opened(expanded(path))
         try:
-            self._begin(Path(path), dict(origin))
+            self._begin(expanded(path), dict(origin))
         except PCMLabError:
             self.close()
             raise
@@ -175,8 +176,8 @@ def origin(path: str | Path) -> dict[str, Any]:
     FileError
         If there is no such log, or it is damaged.
     """
-    for entry, _ in _entries(Path(path)):
-        _check_origin(Path(path), entry, None)
+    for entry, _ in _entries(expanded(path)):
+        _check_origin(expanded(path), entry, None)
         found: dict[str, Any] = entry[1]
         return found
     raise FileError(path, "is empty; expected a log of a chip")
@@ -195,9 +196,9 @@ def replay(path: str | Path, chip: Chip) -> int:
     FileError
         If an answer differs, or the log is damaged.
     """
-    entries = [entry for entry, _ in _entries(Path(path))][1:]
+    entries = [entry for entry, _ in _entries(expanded(path))][1:]
     for entry in entries:
-        _repeat(chip, entry, Path(path))
+        _repeat(chip, entry, expanded(path))
     return len(entries)
 
 

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from pcmsim.foundation.compiled import njit
 from training.chip.base import ChipReads
 from training.kernels import Activity, Carry, filter_currents, raise_thresholds
 from training.neurons import Dynamics, Floats
@@ -52,7 +52,7 @@ def _one_step(fired: npt.NDArray[np.int32]) -> Spikes:
     return Spikes(np.array([0, fired.size], np.int64), fired)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _hidden_step(
     dynamics: Dynamics,
     received: tuple[Floats, Floats, Floats],
@@ -103,7 +103,7 @@ def _hidden_step(
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _readout_step(dynamics: Dynamics, received: tuple[Floats, Floats, Floats], carry: Carry, output: Floats) -> None:
     """One step of the readout, ``output``; arguments as in `_hidden_step`."""
     drive, variance, noise = received
@@ -114,7 +114,7 @@ def _readout_step(dynamics: Dynamics, received: tuple[Floats, Floats, Floats], c
         output[k] = y[k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _readout(dynamics: Dynamics, drive: Floats, noise: Floats, carry: Carry) -> Floats:
     output, exact = np.empty_like(drive), np.zeros(drive.shape[1], drive.dtype)
     for t in range(drive.shape[0]):

@@ -7,13 +7,14 @@ import secrets
 from pathlib import Path
 
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation.paths import expanded
 
 VARIABLE = "PCMLAB_CHIP_TOKEN"
 
 
 def default_file() -> Path:
     """Where a token is kept that nobody gave."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pcmlab" / "chip-token"
+    return expanded(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "pcmlab" / "chip-token"
 
 
 def find(file: str | None = None) -> str:
@@ -32,14 +33,14 @@ def find(file: str | None = None) -> str:
         raise PCMLabError(
             f"token: expected in {VARIABLE}, in a file (--chip-token FILE) or in {default_file()}, got none"
         )
-    return _kept(Path(file) if file else default_file())
+    return _kept(expanded(file) if file else default_file())
 
 
 def ensure(file: str | None = None) -> tuple[str, str]:
     """The token of `find`, made and kept in the file if there is none; and where it is."""
     if file is None and os.environ.get(VARIABLE):
         return os.environ[VARIABLE], VARIABLE
-    path = Path(file) if file else default_file()
+    path = expanded(file) if file else default_file()
     if not path.exists():
         _keep(path, secrets.token_urlsafe(32))
     return _kept(path), str(path)

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from numba import njit
 
 from pcmsim.array import ArrayView
+from pcmsim.foundation.compiled import njit
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.registry import Registry
 from training.precision import PrecisionConfig
@@ -121,13 +121,13 @@ class UpdateScheme(ABC):
 SCHEMES: Registry[type[UpdateScheme]] = Registry("update scheme")
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def whole_number(ratio: Any) -> Any:
     """Truncated toward zero, forgiving a rounding error just below a whole number."""
     return np.trunc(ratio + ALMOST_ONE * np.sign(ratio))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _whole(ratios: Singles) -> Singles:
     whole = np.empty_like(ratios)
     for i in range(ratios.size):
@@ -169,7 +169,7 @@ def deal(synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: S
     return PulsePlan.build(torch.from_numpy(devices), torch.from_numpy(counts))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _dealt(synapses: Indices, pulses: Singles, devices: int, cells: int, upcoming: Indices) -> tuple[Indices, Indices]:
     """Flat devices and their counts, in the order of the devices; `upcoming` counters advance in place."""
     flat, counts = np.empty(devices * synapses.size, np.int64), np.empty(devices * synapses.size, np.int64)

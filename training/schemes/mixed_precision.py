@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numba import njit
 
 from pcmsim.array import ArrayView
 from pcmsim.digital import quantise
+from pcmsim.foundation.compiled import njit
 from pcmsim.plan import PulsePlan
 from training.schemes.base import (
     SCHEMES,
@@ -54,7 +54,7 @@ class MixedPrecision(UpdateScheme):
         return deal(torch.from_numpy(synapses), torch.from_numpy(pulses), view, state)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _take_quanta(gathered: Singles, quantum: float, step: float) -> tuple[Indices, Singles]:
     """Subtract the whole quanta of all synapses where they make a pulse; which synapses, and how many pulses."""
     grain, pulse, due = np.float32(quantum), np.float32(step), np.float32(quantum * (1.0 - 1e-6))

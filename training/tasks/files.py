@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pcmsim import confinement
 from pcmsim.errors import FieldError, FileError
+from pcmsim.foundation.paths import expanded
 from pcmsim.quantity import quantity
 
 LARGEST = 2 * 1024**3
@@ -108,15 +109,11 @@ def _named(field: str, text: str, expected: str) -> Path:
     if not text:
         raise FieldError(field, expected, text)
     confinement.check(field, text)
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise FileError(text, f"begins with the home of nobody known here; expected {expected}") from error
+    return expanded(text)
 
 
 def _mode(path: Path, expected: str) -> int:
     try:
         return path.stat().st_mode
-    except (OSError, ValueError) as error:  # a ValueError where the name holds a null
-        reason = error.strerror if isinstance(error, OSError) else "not a file name"
-        raise FileError(path, f"cannot be found ({reason}); expected {expected}") from error
+    except OSError as error:
+        raise FileError(path, f"cannot be found ({error.strerror}); expected {expected}") from error

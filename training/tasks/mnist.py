@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.paths import expanded
 from pcmsim.quantity import check
 from pcmsim.streams import Streams
 from training.coding import events, latency
@@ -65,7 +66,7 @@ class Mnist(Task):
 
     def files(self) -> list[Path]:
         """See `Task.files`."""
-        folder = Path(self.folder).expanduser()
+        folder = expanded(self.folder)
         return [path for pair in FILES.values() for name, n in zip(pair, SIZES, strict=True)
                 for path in _names(folder, name, n)]  # fmt: skip
 

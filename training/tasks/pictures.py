@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 
+from pcmsim.foundation.compiled import njit
 from pcmsim.quantity import quantity
 from training.neurons import Floats
 
@@ -75,7 +75,7 @@ def _at_random(what: str, unit: str, maximum: float, source: str) -> Any:
     return quantity(0.0, unit=unit, minimum=0.0, maximum=maximum, structural=True, doc=doc, source=source)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _read(image: Floats, cosine: float, sine: float, down: float, right: float) -> Floats:
     """The image moved; places are measured from its first pixel."""
     height, width = image.shape
@@ -91,7 +91,7 @@ def _read(image: Floats, cosine: float, sine: float, down: float, right: float) 
     return read
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _between(framed: Floats, down: float, right: float) -> float:
     """Bilinear interpolation at a place inside."""
     row, column = int(down), int(right)

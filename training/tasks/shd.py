@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.paths import expanded
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.coding import events, losses, other_unit
@@ -69,7 +70,7 @@ class Shd(Task):
 
     def files(self) -> list[Path]:
         """See `Task.files`."""
-        return [Path(self.folder).expanduser() / name for name in FILES]
+        return [expanded(self.folder) / name for name in FILES]
 
     def sampler(self, dt: float, *, streams: Streams) -> ShdSampler:
         """See `Task.sampler`."""

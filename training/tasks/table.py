@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
@@ -88,7 +89,7 @@ class Csv(Task):
 
     def files(self) -> list[Path]:
         """See `Task.files`."""
-        return [Path(text).expanduser() for text in (self.spikes, self.targets)]
+        return [expanded(text) for text in (self.spikes, self.targets)]
 
     def sampler(self, dt: float, *, streams: Streams) -> CsvSampler:
         """See `Task.sampler`."""
