@@ -50,6 +50,7 @@ class Attention:
     ) -> None:
         self.idle, self.unseen = _duration("idle", idle), _duration("unseen", unseen)
         self._clock = clock
+        self.hidden_words = HIDDEN_WORDS.format(time=self.unseen)
         self._touched = clock()
         self._waiting_since: float | None = None
         self._running = False
@@ -83,7 +84,7 @@ class Attention:
         if not running:
             return None
         if self._waiting_since is not None and now - self._waiting_since >= self.unseen:
-            return HIDDEN_WORDS.format(time=self.unseen)
+            return self.hidden_words
         if self.idle and now - self._touched >= 60.0 * self.idle:
             return IDLE_WORDS.format(time=self.idle)
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.processes import PROCESSES, end_with_parent, prepare, without_main
+from training.processes import PROCESSES, Helper, end_with_parent, prepare, without_main
 
-__all__ = ["PROCESSES", "end_with_parent", "prepare", "without_main"]
+__all__ = ["PROCESSES", "Helper", "end_with_parent", "prepare", "without_main"]
 
 PROCESSES.set_forkserver_preload(["app.prepared"])

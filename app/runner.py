@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import multiprocessing
 import shutil
-import tempfile
 import threading
 import weakref
 from collections import deque
@@ -20,12 +19,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from app.chips import ChipPlace
-from app.processes import PROCESSES, without_main
+from app.processes import Helper
+from app.run.folders import session_folder
 from app.shot import Shot
 from app.trainer import Trainer
 from app.worker import work
@@ -74,7 +73,7 @@ class Runner:
         self._open: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
         self._limit, self._stopped = 0.0, False
-        self.folder = Path(tempfile.mkdtemp(prefix="pcmlab-"))
+        self.folder = session_folder()
         confinement.admit(self.folder)
         self._clear = weakref.finalize(self, _remove, self.folder)
         self._begin(config)
@@ -165,11 +164,7 @@ class Runner:
         """A worker, and a thread that listens to it for as long as this runner is held."""
         self._connection, theirs = multiprocessing.Pipe()
         folders = (str(self.folder),) if confinement.confined() else None
-        with without_main():
-            self._process = PROCESSES.Process(
-                target=work, args=(theirs, config, self.latest.run, self._place, folders), name=NAME, daemon=True
-            )
-            self._process.start()
+        self._process = Helper(work, (theirs, config, self.latest.run, self._place, folders), NAME)
         theirs.close()
         weakref.finalize(self, self._process.terminate)
         listening = (weakref.ref(self), self._connection, self._process)
@@ -231,7 +226,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _listen(owner: weakref.ref[Runner], connection: Connection, process: BaseProcess) -> None:
+def _listen(owner: weakref.ref[Runner], connection: Connection, process: Helper) -> None:
     """Hand on what a worker sends, until it has ended."""
     with contextlib.suppress(EOFError, OSError):
         while True:
@@ -241,4 +236,4 @@ def _listen(owner: weakref.ref[Runner], connection: Connection, process: BasePro
             del runner, message
     process.join()
     if (runner := owner()) is not None:
-        runner._ended(process.exitcode)
+        runner._ended(process.exit_code)

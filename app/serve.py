@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ from app.loop_monitor import Health, LoopMonitor, Vitals
 from app.pages.frame import Served, is_dark
 from app.pages.register import PAGES, Entry, Visit, built
 from app.patches import bokeh_connection, bokeh_messages, panel_disabled
+from app.run.folders import own_folder
 from app.server import log_text, sessions
 from app.server.access import Access
 from app.server.browser import show
@@ -131,6 +133,8 @@ def serve(
     if chip_place is not None:
         connected(chip_place, print)
     sockets = listen(host, port)
+    # Whatever is put aside from now on, here or by a library, is found by the next server if this one is killed.
+    tempfile.tempdir = str(own_folder())
     prepare()
     _end_well_when_told()
     site = Site(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pcmsim.errors import PCMLabError
 from training.interrupts import leave_to_parent
-from training.processes import PROCESSES, end_with_parent, without_main
+from training.processes import PROCESSES, Helper, end_with_parent
 
 T = TypeVar("T")
 NAME = "pcmlab-pool"
@@ -138,9 +138,7 @@ class _Worker:
 
     def __init__(self, nice: int) -> None:
         self._pipe, theirs = PROCESSES.Pipe()
-        with without_main():
-            self._process = PROCESSES.Process(target=_answer, args=(theirs, nice), name=NAME, daemon=True)
-            self._process.start()
+        self._process = Helper(_answer, (theirs, nice), NAME)
         theirs.close()
         self.alive = True
 

@@ -8,8 +8,10 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import psutil
 
 _method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 PROCESSES: Any = multiprocessing.get_context(_method)
@@ -32,6 +34,60 @@ def without_main() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = main
+
+
+class Helper:
+    """A process that works for this one; it ends when it is told to, whatever became of the one it was forked from.
+
+    That one alone learns how its processes end: once it has died, `multiprocessing` takes all of them for dead, and
+    ends none. They go on, and are known by their number and the time at which they began.
+
+    Parameters
+    ----------
+    target : callable
+        What it does.
+    arguments : tuple
+        Of `target`.
+    name : str
+        Of the process.
+    """
+
+    def __init__(self, target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> None:
+        with without_main():
+            self._process = PROCESSES.Process(target=target, args=arguments, name=name, daemon=True)
+            self._process.start()
+        self._known: psutil.Process | None = None
+        with contextlib.suppress(psutil.NoSuchProcess):  # It may have ended already.
+            self._known = psutil.Process(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return int(self._process.pid)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it has ended; 255 where nobody knows, None while it lives."""
+        code: int | None = self._process.exitcode
+        return code
+
+    def terminate(self) -> None:
+        """Have it end."""
+        if self._known is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._known.terminate()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._known is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._known.kill()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._process.join()
+        if self._known is not None:
+            self._known.wait()
 
 
 def prepare() -> None:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from pcmsim.errors import sentence
 from training.interrupts import leave_to_parent
 from training.jobs import Job
-from training.processes import PROCESSES, without_main
+from training.processes import PROCESSES, Helper
 from training.race import FAILED, Entry, LaneReport, Race, Runner, kept
 from training.store import Store
 
@@ -159,7 +159,7 @@ class Racing:
             self._crews.append(_Crew(crew.jobs, self._nice, going=self._going))
             self._tell()
             return
-        why = f"its process has ended {self._deaths} times (exit code {crew.process.exitcode})"
+        why = f"its process has ended {self._deaths} times (exit code {crew.process.exit_code})"
         yield from (LaneReport(entry, status=FAILED, message=why) for entry in crew.jobs)
 
 
@@ -206,11 +206,7 @@ class _Crew:
     def __init__(self, jobs: Jobs, nice: int, *, going: bool) -> None:
         self.jobs = dict(jobs)
         self.connection, theirs = PROCESSES.Pipe()
-        with without_main():
-            self.process = PROCESSES.Process(
-                target=work, args=(theirs, dict(jobs), nice, going), name=NAME, daemon=True
-            )
-            self.process.start()
+        self.process = Helper(work, (theirs, dict(jobs), nice, going), NAME)
         theirs.close()
 
     def go(self, going: bool) -> None:

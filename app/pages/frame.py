@@ -1,6 +1,6 @@
 """What all pages share: the title bar, the way from one page to another, light and dark, and words to the person.
 
-Links open a tab of their own: a run or a race ends with its tab.
+Links open a tab of their own: a run or a race belongs to its tab.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from app.pages.bring import DataDialog
 from app.pages.exporting import ExportDialog
 from app.pages.header import Header
 from app.pages.help import HelpDialog
+from app.pages.presence import Presence
 from app.pages.requests import Requests
 from app.pages.sidebar import Sidebar
 from app.runner import Runner
@@ -61,7 +62,6 @@ class Live:
         self.preset = link.preset
         self.runner = Runner(link.config, place)
         self._config, self._version, self._loading = link.config, 0, False
-        self._deserted = False
         self._problems, self._changed_at = link.problems, 0.0
         self.requests, self.attention = Requests(self.runner), Attention(idle)
         self.settings = Settings(link.config)
@@ -80,6 +80,9 @@ class Live:
             more=lambda: self.runner.latest.running,
         )
         self.runner.answered = self.stream.poke
+        self.presence = Presence(
+            self.stream, self.attention, self.runner.pause, self.runner.start, lambda why: self.tell(why, stay=True)
+        )
         self.keyboard = Keyboard(
             {" ": self.toggle, "ArrowRight": self.runner.step, "Escape": self.requests.drop_pick, "?": self.help},
             self.attention.touched,
@@ -96,6 +99,7 @@ class Live:
         once_ready(document, self.sidebar.complete)
         frame.attach(document, self.stream, self.keyboard, self.close, self._problems)
         self.stream.painted.on_change("data", lambda attr, old, new: self.attention.painted())
+        self.presence.attach(document)
         document.add_periodic_callback(self._attend, 1000)
 
     def close(self) -> None:
@@ -199,26 +203,12 @@ class Live:
 
     def _attend(self) -> None:
         """Once a second: pause a run that nobody watches; let the address follow the settings."""
-        shot = self.runner.latest
-        self._follow_connection(shot.running)
-        reason = self.attention.reason(shot.running, self.stream.gate.outstanding > 0)
-        if reason is not None:
-            self.runner.pause()
-            self.tell(reason, stay=True)
+        self.presence.attend(self.runner.latest.running, self.stream.gate.outstanding > 0)
         if self._changed_at and time.monotonic() - self._changed_at > ADDRESS_AFTER:
             self._changed_at = 0.0
             # A run on files of its own has no address: that is said when somebody asks for one.
             with contextlib.suppress(PCMLabError):
                 self.address.show(url.write(self._config, self.preset))
-
-    def _follow_connection(self, running: bool) -> None:
-        """A closed tab trains no more; a browser that has lost its connection finds the run as it left it."""
-        if self.stream.deserted and running:
-            self._deserted = True
-            self.runner.pause()
-        elif self._deserted and not self.stream.deserted:
-            self._deserted = False
-            self.runner.start()
 
     def _show_address(self) -> bool:
         """Let the address bar follow; False, and a sentence, where no address can give this run."""

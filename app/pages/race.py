@@ -18,6 +18,7 @@ from app.limits import check_size
 from app.pages import frame, topbar
 from app.pages.entries import Asked, Entries
 from app.pages.exporting import WRITERS
+from app.pages.presence import Presence
 from app.pages.race_board import RaceBoard
 from app.racer import Heat, Racer
 from app.stream import Stream
@@ -47,7 +48,7 @@ class RacePage:
         self.entries = Entries(asked, self._preview)
         self.board = RaceBoard()
         self.downloads = Downloads(self.board.figures())
-        self._said, self._deserted, self._problems = "", False, asked.problems
+        self._said, self._problems = "", asked.problems
         self.stream = Stream(
             lambda: self.racer.latest.version,
             self.draw,
@@ -55,6 +56,7 @@ class RacePage:
             more=lambda: self.racer.latest.running,
         )
         self.racer.changed = self.stream.poke
+        self.presence = Presence(self.stream, self.attention, self.racer.pause, self.racer.resume, self._say_idle)
         self.keyboard = Keyboard({" ": self.toggle}, self.attention.touched)
         self.page = self._build_page()
         self._preview()
@@ -64,6 +66,7 @@ class RacePage:
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
         frame.attach(document, self.stream, self.keyboard, self.close, self._problems)
+        self.presence.attach(document)
         document.add_periodic_callback(self._attend, 1000)
 
     def close(self) -> None:
@@ -142,15 +145,10 @@ class RacePage:
 
     def _attend(self) -> None:
         """Once a second: a race that nobody watches pauses; a browser that had lost its connection has it go on."""
-        if self.stream.deserted and self.racer.latest.running:
-            self._deserted = True
-            self.racer.pause()
-        elif self._deserted and not self.stream.deserted:
-            self._deserted = False
-            self.racer.resume()
-        elif self.attention.reason(self.racer.latest.running, outstanding=False) is not None:
-            self.racer.pause()
-            frame.tell(IDLE_WORDS.format(time=self.attention.idle), stay=True)
+        self.presence.attend(self.racer.latest.running, outstanding=False)
+
+    def _say_idle(self, _: str) -> None:
+        frame.tell(IDLE_WORDS.format(time=self.attention.idle), stay=True)
 
     def _build_page(self) -> pmui.Page:
         self.board.carrier().tags = [

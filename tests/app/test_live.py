@@ -66,7 +66,7 @@ def test_frames_make_no_new_models(live: Live) -> None:
 
 
 def test_a_closed_tab_trains_no_more_and_a_browser_that_comes_back_finds_the_run_going(live: Live) -> None:
-    session = SimpleNamespace(connection_count=1, _subscribed_connections=[])
+    session = SimpleNamespace(connection_count=1, _subscribed_connections=[], _current_patch_connection=None)
     document = Document()
     document._session_context = lambda: SimpleNamespace(session=session)
     live.attach(document)

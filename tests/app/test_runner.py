@@ -50,7 +50,7 @@ def runner() -> Iterator[Runner]:
 
 def test_it_trains_in_a_process_of_its_own(runner: Runner) -> None:
     assert process(runner).pid != os.getpid()
-    assert runner._process.daemon
+    assert runner._process._process.daemon
 
 
 def test_a_watched_run_equals_the_librarys_to_the_bit(runner: Runner) -> None:

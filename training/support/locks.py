@@ -11,6 +11,9 @@ from pathlib import Path
 
 from pcmsim.errors import FileError
 
+LOCK = ".lock"
+"""Name of the lock file in a folder."""
+
 UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 """What a file system answers that has no locks: whoever writes there is on their own."""
 
@@ -31,7 +34,7 @@ def alone(path: Path) -> Iterator[None]:
     FileError
         If another process holds it, or the lock file cannot be made.
     """
-    place = path / ".lock" if path.is_dir() else path.parent / f".{path.name}.lock"
+    place = path / LOCK if path.is_dir() else path.parent / f".{path.name}.lock"
     try:
         handle = _locked(place)
     except BlockingIOError as error:

@@ -1,0 +1,1 @@
+"""A live run: what its page and its worker process share."""
