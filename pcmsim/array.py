@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from pcmsim.errors import FieldError
+from pcmsim.foundation.bounds import State
+from pcmsim.foundation.tensors import DOUBLE
 from pcmsim.plan import Plan
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class ArrayView:
 
 def check_gain(gain: float | torch.Tensor) -> None:
     """Raise `FieldError` unless every gain is a finite number > 0."""
-    gains = torch.as_tensor(gain, dtype=torch.float64)
+    gains = torch.as_tensor(gain, **DOUBLE)
     wrong = gains[~(gains.isfinite() & (gains > 0.0))]
     if wrong.numel():
         raise FieldError("gain", "a finite number > 0", wrong.flatten()[0].item())
@@ -200,6 +202,10 @@ class WeightArray(ABC):
     @abstractmethod
     def tensors(self) -> dict[str, torch.Tensor]:
         """All state, by name, for saving; the tensors themselves, not copies."""
+
+    def bounds(self, now: float) -> State:
+        """What these tensors may hold at device time `now` [s]; finite numbers where nothing is said."""
+        return {}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Overwrite all state with saved tensors of the same names and shapes."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from pcmsim.flicker import drawn_exponent, flickering_read, ratio
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise, ReadDistribution, check_range
 from pcmsim.quantity import check, measured_factor, quantity
@@ -88,8 +89,8 @@ class ClosedLoopModel(DeviceModel):
         self, cells: DeviceState, counts: torch.Tensor, spread: Spread, now: float, noise: Noise
     ) -> DeviceState:
         """One programming operation to a target `counts` nominal steps above the present value."""
-        target = cells.conductance + self.nominal_step * spread.step * counts
-        target = target.minimum(torch.as_tensor(self.g_max * spread.g_max, dtype=torch.float32))
+        target = cells.conductance + self.nominal_step * spread.step * counts.float()
+        target = target.minimum(torch.as_tensor(self.g_max * spread.g_max, **SINGLE))
         written = self._program(replace(cells, pulses=cells.pulses + counts.int()), target, now, noise)
         return DeviceState(
             **{name: torch.where(counts > 0, value, getattr(cells, name)) for name, value in written.items()}

@@ -19,6 +19,7 @@ import torch
 
 from pcmsim.counter import normal
 from pcmsim.foundation.compiled import njit
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.model import Floats
 from pcmsim.quantity import check, quantity
 
@@ -181,8 +182,8 @@ class Core:
     def __init__(self, config: CoreConfig, shape: tuple[int, int], full: float, *, generator: torch.Generator) -> None:
         self.config, self.shape, self.range = config, shape, config.adc_range * full
         cells = (self.tiles[0], shape[1])
-        self.gain = (1.0 + config.gain_spread * torch.randn(cells, generator=generator)).clamp(min=0.05)
-        self.offset = config.offset_spread * torch.randn(cells, generator=generator)
+        self.gain = (1.0 + config.gain_spread * torch.randn(cells, generator=generator, **SINGLE)).clamp(min=0.05)
+        self.offset = config.offset_spread * torch.randn(cells, generator=generator, **SINGLE)
         self._scale, self._shift = self._calibrated(generator)
         self.amplification: torch.Tensor | float = 1.0
         self.histogram = np.zeros(BINS, np.int64)
@@ -241,7 +242,7 @@ class Core:
 
     def converters(self, dtype: npt.DTypeLike = np.float32) -> Converters:
         """For compiled code."""
-        factor = torch.as_tensor(self.amplification)
+        factor = torch.as_tensor(self.amplification, **SINGLE)
         arrays = (self.gain, self.offset * self.range, self._scale * factor, self._shift * self.range * factor)
         gain, offset, scale, shift = (values.numpy().astype(dtype) for values in arrays)
         noise = self.config.mvm_noise * self.range
@@ -287,7 +288,7 @@ class Core:
         return torch.cat([self._kept(part) for part in parts], dim=2)
 
     def _kept(self, load: torch.Tensor) -> torch.Tensor:
-        place = torch.arange(1, load.shape[2] + 1, dtype=load.dtype)[:, None]
+        place = torch.arange(1, load.shape[2] + 1, **SINGLE)[:, None]
         near = (load * place).cumsum(2)
         far = load.sum(2, keepdim=True) - load.cumsum(2)
         return (1.0 - 1e-6 * self.config.wire_resistance * (near + place * far)).clamp(min=0.0)
@@ -299,7 +300,7 @@ class Core:
         rounding = 0.0 if self.config.adc_bits is None else 1.0 / (self.highest * math.sqrt(12.0))
         spread = math.hypot(self.config.mvm_noise, rounding) / math.sqrt(self.config.calibration)
         high, low = (
-            self.gain * level + self.offset + spread * torch.randn(self.gain.shape, generator=generator)
+            self.gain * level + self.offset + spread * torch.randn(self.gain.shape, generator=generator, **SINGLE)
             for level in (0.5, -0.5)
         )
         scale = 1.0 / (high - low).clamp(min=0.05)

@@ -18,6 +18,7 @@ import torch
 from numba import uint64
 
 from pcmsim.foundation.compiled import njit
+from pcmsim.foundation.tensors import WHOLE
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -109,7 +110,7 @@ def _normals(key: int, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.float64
 
 def draw_key(generator: torch.Generator) -> int:
     """A 63-bit key from a named stream."""
-    return int(torch.randint(0, 2**63 - 1, (), dtype=torch.int64, generator=generator))
+    return int(torch.randint(0, 2**63 - 1, (), generator=generator, **WHOLE))
 
 
 def normals_at(indices: torch.Tensor, *, key: int) -> torch.Tensor:

@@ -13,7 +13,9 @@ from pcmsim import mapping
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads, check_gain
 from pcmsim.counter import draw_key, normal
 from pcmsim.errors import FieldError
+from pcmsim.foundation.bounds import NOT_NEGATIVE, State
 from pcmsim.foundation.compiled import njit
+from pcmsim.foundation.tensors import SINGLE, WHOLE, usual_numerics
 from pcmsim.ledger import Ledger
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Indices, Noise, Programmable
@@ -43,6 +45,7 @@ class Crossbar(WeightArray):
         Fixed device-to-device pattern.
     """
 
+    @usual_numerics()
     def __init__(
         self,
         shape: tuple[int, int],
@@ -57,8 +60,8 @@ class Crossbar(WeightArray):
         self.shape, self.model, self.devices, self.scale = shape, model, devices, scale
         self.spread = spread or Spread()
         full = (2, devices, *shape)
-        noise = _noise(torch.arange(math.prod(full)).view(full), draw_key(generator))
-        self.state = model.initial(torch.full(full, initial_conductance), 0.0, noise)
+        noise = _noise(torch.arange(math.prod(full), **WHOLE).view(full), draw_key(generator))
+        self.state = model.initial(torch.full(full, initial_conductance, **SINGLE), 0.0, noise)
         self.ledger = Ledger.empty(full)
 
     @property
@@ -104,7 +107,7 @@ class Crossbar(WeightArray):
         if read.scale is None:
             return None
         unit = 1.0 / (self.scale * self.devices)
-        upper = torch.as_tensor(read.upper, dtype=torch.float32) * unit
+        upper = torch.as_tensor(read.upper, **SINGLE) * unit
         return DeviceReads(
             read.location * unit,
             read.scale * unit,
@@ -196,8 +199,8 @@ class Crossbar(WeightArray):
         """
         if not isinstance(self.model, Programmable):
             raise FieldError("model", "one that is programmed to a target, as hermes is", type(self.model).__name__)
-        places = torch.arange(target.numel()).view(target.shape)
-        reachable = target.minimum(torch.as_tensor(self.model.g_max * self.spread.g_max, dtype=torch.float32))
+        places = torch.arange(target.numel(), **WHOLE).view(target.shape)
+        reachable = target.minimum(torch.as_tensor(self.model.g_max * self.spread.g_max, **SINGLE))
         self.state.put(places, self.model.programmed(reachable, now, _noise(places, draw_key(generator)), self.devices))
         on = places[target > 0.0]
         self.ledger.count(on, torch.ones_like(on), places[target <= 0.0])
@@ -214,6 +217,11 @@ class Crossbar(WeightArray):
         """Device state and event counts."""
         counts = {"sets": self.ledger.sets, "resets": self.ledger.resets, "row_reads": self.ledger.row_reads}
         return {**dict(self.state.items()), **counts}
+
+    def bounds(self, now: float) -> State:
+        """See `WeightArray.bounds`: nothing was written after now, and no event counts less than none."""
+        counted = dict.fromkeys(("sets", "resets", "row_reads"), NOT_NEGATIVE)
+        return {**self.state.bounds(self.model.g_max, now), **counted}
 
     def _reset(self, devices: torch.Tensor, now: float, key: int) -> None:
         cells = self.state.take(devices)

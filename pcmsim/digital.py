@@ -9,6 +9,7 @@ import torch
 
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import DOUBLE, SINGLE, usual_numerics
 from pcmsim.plan import Plan, WeightPlan
 
 
@@ -105,6 +106,7 @@ class DigitalArray(WeightArray):
         How weights are stored.
     """
 
+    @usual_numerics()
     def __init__(self, weights: torch.Tensor, bits: int | None = None, *, form: WeightFormat | None = None) -> None:
         self.form = form or WeightFormat(bits)
         self.weights = self.form.kept(weights).clone()
@@ -153,17 +155,17 @@ class DigitalArray(WeightArray):
 
     def column_gains(self, since: float, now: float) -> torch.Tensor:
         """Ones: nothing drifts."""
-        return torch.ones(self.shape[1])
+        return torch.ones(self.shape[1], **SINGLE)
 
     def rescaled(self, gain: float | torch.Tensor) -> DigitalArray:
         """The array itself; raises `FieldError` unless `gain` is 1, because there is no drift to make up for."""
-        if not bool((torch.as_tensor(gain) == 1.0).all()):
+        if not bool((torch.as_tensor(gain, **DOUBLE) == 1.0).all()):
             raise FieldError("gain", "1 for digital weights, which do not drift", gain)
         return self
 
     def view(self) -> ArrayView:
         """One weight per synapse; a step is one level."""
-        return ArrayView(self.shape, 1, 1.0, self.form.step, torch.empty(0))
+        return ArrayView(self.shape, 1, 1.0, self.form.step, torch.empty(0, **SINGLE))
 
     def apply(self, plan: Plan, now: float, *, generator: torch.Generator) -> None:
         """Add the asked change, keep weights within the full scale, round to the precision."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from pcmsim.foundation.tensors import COUNT, WHOLE
+
 
 @dataclass
 class Ledger:
@@ -27,9 +29,9 @@ class Ledger:
     def empty(cls, shape: tuple[int, ...]) -> Ledger:
         """No events yet, for a device state of `shape`."""
         return cls(
-            torch.zeros(shape, dtype=torch.int32),
-            torch.zeros(shape, dtype=torch.int32),
-            torch.zeros(shape[2], dtype=torch.int64),
+            torch.zeros(shape, **COUNT),
+            torch.zeros(shape, **COUNT),
+            torch.zeros(shape[2], **WHOLE),
         )
 
     @property

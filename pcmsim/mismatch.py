@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import torch
 
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 
@@ -125,7 +126,7 @@ def factors(
     """
     if level == 0.0:
         return 1.0
-    score = torch.randn(shape, generator=generator)
+    score = torch.randn(shape, generator=generator, **SINGLE)
     if distribution == "log-normal":
         sigma = math.sqrt(math.log1p(level**2))
         return torch.exp(sigma * score - 0.5 * sigma**2).clamp(min=SMALLEST_FACTOR)

@@ -14,6 +14,7 @@ import torch
 
 from pcmsim.errors import FieldError
 from pcmsim.foundation.compiled import njit
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.mismatch import Spread
 from pcmsim.state import DeviceState
 
@@ -54,15 +55,15 @@ class ReadDistribution:
     def moments(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean [µS] and variance [µS²] of a read; the variance is None where reads are free of noise."""
         if self.scale is None:
-            return self.location.clamp(self.lower, None).minimum(torch.as_tensor(self.upper)), None
+            return self.location.clamp(self.lower, None).minimum(torch.as_tensor(self.upper, **SINGLE)), None
         return clipped_normal_moments(self.location, self.scale, self.lower, self.upper)
 
     def sample(self, number: int, *, generator: torch.Generator) -> torch.Tensor:
         """So many single reads of every device: ``read, ...`` [µS]."""
         drawn = self.location.expand(number, *self.location.shape)
         if self.scale is not None:
-            drawn = drawn + self.scale * torch.randn(drawn.shape, generator=generator)
-        return drawn.clamp(min=self.lower).minimum(torch.as_tensor(self.upper, dtype=drawn.dtype))
+            drawn = drawn + self.scale * torch.randn(drawn.shape, generator=generator, **SINGLE)
+        return drawn.clamp(min=self.lower).minimum(torch.as_tensor(self.upper, **SINGLE))
 
 
 class DeviceModel(ABC):

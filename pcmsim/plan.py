@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-NONE = torch.empty(0, dtype=torch.int64)
+from pcmsim.foundation.tensors import WHOLE
+
+NONE = torch.empty(0, **WHOLE)
 """No devices."""
 
 

@@ -8,6 +8,17 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from pcmsim.foundation.bounds import NOT_NEGATIVE, Bounds, State
+from pcmsim.foundation.tensors import COUNT, DOUBLE, SINGLE
+
+REACH = 20.0
+"""Conductance of a device over the nominal largest one, at most: six deviations of the widest mismatch that can be set
+make 17, and programming errs by less than one. The settings may have changed since the device was written.
+"""
+
+LARGEST_SCORE = 16.0
+"""No normal number in single precision lies further out."""
+
 
 @dataclass(frozen=True)
 class DeviceState:
@@ -43,10 +54,10 @@ class DeviceState:
         """Devices of a given conductance [µS], last written at device time `now` [s]."""
         return cls(
             conductance=conductance.to(torch.float32),
-            history=torch.ones(conductance.shape),
-            exponent_score=torch.zeros(conductance.shape),
-            written_at=torch.full(conductance.shape, now, dtype=torch.float64),
-            pulses=torch.zeros(conductance.shape, dtype=torch.int32),
+            history=torch.ones(conductance.shape, **SINGLE),
+            exponent_score=torch.zeros(conductance.shape, **SINGLE),
+            written_at=torch.full(conductance.shape, now, **DOUBLE),
+            pulses=torch.zeros(conductance.shape, **COUNT),
         )
 
     def take(self, indices: torch.Tensor) -> DeviceState:
@@ -68,6 +79,17 @@ class DeviceState:
         """An independent copy, contiguous."""
         contiguous = torch.contiguous_format
         return DeviceState(**{name: value.clone(memory_format=contiguous) for name, value in self.items()})
+
+    @staticmethod
+    def bounds(g_max: float, now: float) -> State:
+        """What the fields may hold, for devices of at most about `g_max` [µS], at device time `now` [s]."""
+        return {
+            "conductance": Bounds(0.0, REACH * g_max),
+            "history": Bounds(0.0, 1.0),
+            "exponent_score": Bounds(-LARGEST_SCORE, LARGEST_SCORE),
+            "written_at": Bounds(0.0, now),
+            "pulses": NOT_NEGATIVE,
+        }
 
     def items(self) -> list[tuple[str, torch.Tensor]]:
         """Field names and tensors."""

@@ -50,4 +50,4 @@ class Streams:
         """
         address = f"{self.seed}:{name}:{','.join(map(str, numbers))}".encode()
         digest = hashlib.blake2b(address, digest_size=8).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+        return torch.Generator("cpu").manual_seed(int.from_bytes(digest, "little") >> 1)

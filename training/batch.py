@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
+from pcmsim.foundation.bounds import Bounds, State
+from pcmsim.foundation.tensors import SINGLE, WHOLE
 from training.config import LearningConfig
 from training.eprop import Gradients, pressure
 from training.learning import Lesson, Rule
@@ -33,6 +35,10 @@ class Batch(ABC):
     def tensors(self) -> dict[str, torch.Tensor]:
         """Everything that changes, by name; nothing where each trial is a batch."""
 
+    @abstractmethod
+    def bounds(self) -> State:
+        """What these tensors may hold; finite numbers where nothing is said."""
+
 
 class Mean:
     """The mean of some matrices, as soon as all have come.
@@ -47,8 +53,8 @@ class Mean:
 
     def __init__(self, shapes: Shapes, size: int) -> None:
         self._size = size
-        self._sums = [torch.zeros(shape) for shape in shapes]
-        self._count = torch.zeros((), dtype=torch.int64)
+        self._sums = [torch.zeros(shape, **SINGLE) for shape in shapes]
+        self._count = torch.zeros((), **WHOLE)
 
     def add(self, matrices: Sequence[torch.Tensor]) -> list[torch.Tensor] | None:
         """The mean if these complete the batch, else None."""
@@ -63,6 +69,10 @@ class Mean:
         for kept in (*self._sums, self._count):
             kept.zero_()
         return mean
+
+    def bounds(self) -> State:
+        """What these tensors may hold."""
+        return {"count": Bounds(0.0, self._size - 1)} if self._size > 1 else {}
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Sums and count by name; nothing where each trial is a batch."""
@@ -84,6 +94,10 @@ class TrialRates(Batch):
     def tensors(self) -> dict[str, torch.Tensor]:
         """See `Batch.tensors`."""
         return self._mean.tensors()
+
+    def bounds(self) -> State:
+        """See `Batch.bounds`."""
+        return self._mean.bounds()
 
 
 class BatchRates(Batch):
@@ -118,8 +132,15 @@ class BatchRates(Batch):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """See `Batch.tensors`."""
-        kept = {"": self._loss, "traces/": self._traces, "rates/": self._rates}
-        return {f"{name}{part}": value for name, mean in kept.items() for part, value in mean.tensors().items()}
+        return {f"{name}{part}": value for name, mean in self._kept.items() for part, value in mean.tensors().items()}
+
+    def bounds(self) -> State:
+        """See `Batch.bounds`."""
+        return {f"{name}{part}": value for name, mean in self._kept.items() for part, value in mean.bounds().items()}
+
+    @property
+    def _kept(self) -> dict[str, Mean]:
+        return {"": self._loss, "traces/": self._traces, "rates/": self._rates}
 
 
 def build(config: LearningConfig, shapes: Shapes) -> Batch:

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from pcmsim import mapping
 from pcmsim.crossbar import Crossbar
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.registry import Registry
 from training import spikes
 from training.eprop import Gradients, leaky, pressure, rates
@@ -38,8 +39,8 @@ def read_devices(crossbar: Crossbar, now: float, *, generator: torch.Generator) 
     read = crossbar.model.read(crossbar.state, crossbar.spread, now)
     values = read.location
     if read.scale is not None:
-        values = values + read.scale * torch.randn(values.shape, generator=generator)
-    return mapping.weights(values.clamp(min=read.lower).minimum(torch.as_tensor(read.upper)), crossbar.scale)
+        values = values + read.scale * torch.randn(values.shape, generator=generator, **SINGLE)
+    return mapping.weights(values.clamp(min=read.lower).minimum(torch.as_tensor(read.upper, **SINGLE)), crossbar.scale)
 
 
 def forward(
@@ -69,7 +70,7 @@ def by_convolution(trace: Series, slope: Series, signal: Series, dynamics: Dynam
     steps, rows = trace.shape
     columns = slope.shape[1]
     eligibility = (trace.T[:, None, :] * slope.T[None]).reshape(1, rows * columns, steps)
-    response = dynamics.gain * dynamics.decay ** torch.arange(steps - 1, -1, -1.0)
+    response = dynamics.gain * dynamics.decay ** torch.arange(steps - 1, -1, -1.0, **SINGLE)
     kernel = response.expand(rows * columns, 1, steps)
     filtered = functional.conv1d(eligibility, kernel, padding=steps, groups=rows * columns)[0, :, 1 : steps + 1]
     return torch.einsum("ijt,tj->ij", filtered.view(rows, columns, steps), signal)
@@ -78,7 +79,7 @@ def by_convolution(trace: Series, slope: Series, signal: Series, dynamics: Dynam
 @FORMS.register("recursive")
 def by_recursion(trace: Series, slope: Series, signal: Series, dynamics: Dynamics) -> torch.Tensor:
     """Gradient ``pre, post`` from one filter per synapse, advanced step by step."""
-    filtered = torch.zeros(trace.shape[1], slope.shape[1])
+    filtered = torch.zeros((trace.shape[1], slope.shape[1]), **SINGLE)
     gradient = torch.zeros_like(filtered)
     for t in range(trace.shape[0]):
         filtered = dynamics.decay * filtered + dynamics.gain * (trace[t][:, None] * slope[t])

@@ -18,6 +18,7 @@ from pcmsim.array import WeightArray
 from pcmsim.core import Core, CoreConfig
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import usual_numerics
 from pcmsim.mismatch import spread, weight_factors
 from pcmsim.programming import WEIGHT_BITS, Programming, program
 from pcmsim.quantity import check, quantity
@@ -158,6 +159,7 @@ class Deployed:
         return replace(self, arrays=Arrays(*(compensate(array, now) for array in self.arrays)))
 
 
+@usual_numerics()
 def deploy(session: Answering, chip: Chip, seed: int) -> Deployed:
     """Program a trained network's weights, as they read on average, onto a chip; nothing in the session changes.
 

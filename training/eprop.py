@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.streams import Streams
 from training import kernels, spikes, torch_loop
 from training.config import LearningConfig
@@ -26,7 +27,7 @@ Gradients = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 def random_feedback(outputs: int, hidden: int, gain: float, *, streams: Streams) -> torch.Tensor:
     """Random feedback weights, ``output, hidden``: normal, standard deviation gain * sqrt(2 / hidden)."""
-    normal = torch.randn((outputs, hidden), generator=streams.at("feedback"))
+    normal = torch.randn((outputs, hidden), generator=streams.at("feedback"), **SINGLE)
     return normal * (gain * math.sqrt(2.0 / hidden))
 
 

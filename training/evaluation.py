@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcmsim.array import WeightArray
+from pcmsim.foundation.tensors import usual_numerics
 from pcmsim.streams import Streams
 from training import spikes
 from training.config import RunConfig
@@ -209,7 +210,7 @@ def answers(
     few = len(stretches(arrays, now, session.config.network.dt, 0, shape[0])) <= MOST_HELD
     held = list(network.reads(arrays, now, (0, shape[0]), mode)) if few else None
     for place in range(len(samples)):
-        with undisturbed():
+        with undisturbed(), usual_numerics():
             sample = samples[place]
             noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
             parts = held or network.reads(arrays, now, (0, shape[0]), mode)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from pcmsim.foundation.tensors import DOUBLE, usual_numerics
 from training import eprop, spikes, torch_loop
 from training.config import LearningConfig
 from training.eprop import Gradients
@@ -117,6 +118,7 @@ def compare(session: Session) -> Honesty:
     return answer(prepare(session))
 
 
+@usual_numerics()
 def prepare(session: Session) -> Question:
     """Copy what an answer needs; quick, and to be called where the session is stepped.
 
@@ -140,6 +142,7 @@ def prepare(session: Session) -> Question:
     )
 
 
+@usual_numerics()
 def answer(question: Question) -> Honesty:
     """Compute both gradients and compare them; slow, and free to run in any thread."""
     with torch.enable_grad():
@@ -160,7 +163,7 @@ def _backpropagated(question: Question) -> tuple[float, Gradients, State]:
 
     The gradient is taken by a shift that all stretches of the trial share, as an update acts on all.
     """
-    shifts = [torch.zeros(array.shape, dtype=torch.float64, requires_grad=True) for array in question.arrays]
+    shifts = [torch.zeros(array.shape, **DOUBLE, requires_grad=True) for array in question.arrays]
     series = _forward(question, shifts)
     loss = question.objective.total(series.output, question.sample)
     g_in, g_rec, g_out = torch.autograd.grad(loss, shifts)

@@ -11,6 +11,7 @@ import torch
 
 from pcmsim.crossbar import Crossbar
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import WHOLE
 from training import spikes
 from training.kernels import pseudo_derivative
 from training.network import LAYERS
@@ -207,7 +208,7 @@ def neuron(session: Session, record: TrialRecord, number: int) -> NeuronReport:
 
 def _devices(session: Session, layer: str, array: Crossbar, pre: int, post: int) -> tuple[Device, ...]:
     shape = array.state.conductance.shape
-    places = torch.arange(array.state.conductance.numel()).view(shape)[:, :, pre, post].reshape(-1)
+    places = torch.arange(array.state.conductance.numel(), **WHOLE).view(shape)[:, :, pre, post].reshape(-1)
     cells, spread, now = array.state.take(places), array.spread.take(places), session.device_time
     read, exponents = array.model.read(cells, spread, now), array.model.exponents(cells, spread)
     reads = read.sample(READS, generator=session.streams.at(f"inspect/{layer}", session.trial))

@@ -14,15 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from pcmsim.crossbar import Crossbar
-from pcmsim.foundation.paths import expanded
-from pcmsim.presets import is_file
 from pcmsim.quantity import check, quantity
 from pcmsim.registry import Registry
 from training import contents, meters
@@ -81,15 +78,9 @@ class Job:
     def __post_init__(self) -> None:
         check(self)
         decides = [versions()["pcmlab"], self.trials, self.every, self.judge, self.config.to_dict()]
-        decides += [contents.digest(path) for path in _files(self.config)]
+        decides += [content.digest for content in contents.of(self.config)]
         text = json.dumps(decides, sort_keys=True, separators=(",", ":"), default=str)
         object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest()[:20])
-
-
-def _files(config: RunConfig) -> list[Path]:
-    """Files that the run reads."""
-    preset = config.device.preset
-    return [*([expanded(preset)] if is_file(preset) else []), *config.task.files()]
 
 
 class Point(NamedTuple):

@@ -57,13 +57,15 @@ def is_checkpoint(name: str) -> bool:
     return path.is_dir() or path.suffix == Path(results.CHECKPOINT).suffix
 
 
-def trained(path: str | Path, chip: Chip | None = None) -> Session:
+def trained(path: str | Path, chip: Chip | None = None, *, accept_changed_files: bool = False) -> Session:
     """The session of a checkpoint, or of the one in a run's folder; its weights may be on a chip.
 
     Raises
     ------
     FileError
-        If it cannot be read, or does not stand where the chip does.
+        If it cannot be read, does not stand where the chip does, or, unless that is accepted, a file that the run
+        reads has changed.
     """
     path = expanded(path)
-    return Session.resume(path / results.CHECKPOINT if path.is_dir() else path, chip)
+    saved = path / results.CHECKPOINT if path.is_dir() else path
+    return Session.resume(saved, chip, accept_changed_files=accept_changed_files)

@@ -14,6 +14,7 @@ from pcmsim.array import WeightArray
 from pcmsim.core import Core
 from pcmsim.crossbar import Crossbar
 from pcmsim.digital import DigitalArray
+from pcmsim.foundation.tensors import SINGLE, WHOLE
 from pcmsim.ledger import Ledger
 from pcmsim.mismatch import spread, weight_factors
 from pcmsim.plan import PulsePlan
@@ -74,7 +75,7 @@ def snapshot(arrays: Arrays, now: float, watch: Mapping[str, LayerWatch] | None 
 
 
 def _digital(config: RunConfig, layer: str, shape: tuple[int, int], streams: Streams) -> WeightArray:
-    normal = torch.randn(shape, generator=streams.at(f"initial/{layer}"))
+    normal = torch.randn(shape, generator=streams.at(f"initial/{layer}"), **SINGLE)
     network = config.network
     own = network.recurrent_gain if layer == "recurrent" else None
     weights = normal * ((network.initial_gain if own is None else own) * math.sqrt(2.0 / shape[0]))
@@ -101,7 +102,7 @@ def _disconnect_self(array: WeightArray, *, streams: Streams) -> None:
     if isinstance(array, DigitalArray):
         array.weights.fill_diagonal_(0.0)
     if isinstance(array, Crossbar):
-        places = torch.arange(array.state.conductance.numel()).view(array.state.conductance.shape)
+        places = torch.arange(array.state.conductance.numel(), **WHOLE).view(array.state.conductance.shape)
         diagonal = places.diagonal(dim1=2, dim2=3).reshape(-1)
         array.apply(PulsePlan.build(reset_devices=diagonal), 0.0, generator=streams.at("initial/diagonal"))
 
@@ -109,7 +110,7 @@ def _disconnect_self(array: WeightArray, *, streams: Streams) -> None:
 def probed_devices(array: WeightArray, *, streams: Streams) -> torch.Tensor:
     """Flat indices of the devices whose conductance is followed; none for digital weights."""
     number = array.reads_per_spike * array.shape[0]
-    return torch.randint(max(number, 1), (PROBED if number else 0,), generator=streams.at("probe"))
+    return torch.randint(max(number, 1), (PROBED if number else 0,), generator=streams.at("probe"), **WHOLE)
 
 
 def probe(array: WeightArray, devices: torch.Tensor, now: float) -> Floats:

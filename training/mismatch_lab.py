@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import WHOLE
 from pcmsim.registry import Registry
 from pcmsim.streams import Streams
 from training import memory, studies
@@ -209,7 +210,7 @@ def on_chip(session: Session, exam: Exam, chip: int) -> Session:
     """A copy of a trained session on a chip of the exam's kind; chip 0 is that of the session's seed."""
     copy = session.fork(exam.config)
     if chip > 0:
-        drawn = torch.randint(2**62, (), generator=session.streams.at("mismatch lab/chip", chip))
+        drawn = torch.randint(2**62, (), generator=session.streams.at("mismatch lab/chip", chip), **WHOLE)
         streams = Streams(int(drawn))
         copy.network = Network(exam.config.network, copy.sampler.outputs, streams=streams)
         memory.configure(copy.arrays, exam.config, streams=streams)

@@ -16,6 +16,7 @@ import torch
 from pcmsim.array import WeightArray
 from pcmsim.core import no_converters
 from pcmsim.counter import draw_key
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.streams import Streams
 from training import kernels, spikes, torch_loop
 from training.kernels import Activity, Carry, RowReads
@@ -102,7 +103,7 @@ class ReadNoise:
         """
         steps, hidden, outputs = shape
         normal = [
-            torch.randn((steps, width), generator=streams.at(f"{purpose}/{name}", trial)).numpy()
+            torch.randn((steps, width), generator=streams.at(f"{purpose}/{name}", trial), **SINGLE).numpy()
             for name, width in (("hidden", hidden), ("output", outputs))
         ]
         keys = [draw_key(streams.at(f"{purpose}/devices/{layer}", trial)) for layer in LAYERS]

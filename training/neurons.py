@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pcmsim.foundation.tensors import SINGLE, WHOLE
 from pcmsim.mismatch import factors
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
@@ -317,7 +318,7 @@ def neurons(config: NetworkConfig, *, streams: Streams, dtype: npt.DTypeLike = n
 
 
 def _dead(config: NetworkConfig, streams: Streams) -> npt.NDArray[np.bool_]:
-    order = torch.randperm(config.hidden, generator=streams.at("mismatch/neurons/dead")).numpy()
+    order = torch.randperm(config.hidden, generator=streams.at("mismatch/neurons/dead"), **WHOLE).numpy()
     dead: npt.NDArray[np.bool_] = order < round(config.dead * config.hidden)
     return dead
 
@@ -343,4 +344,4 @@ def readout(config: NetworkConfig, outputs: int, *, streams: Streams, dtype: npt
 def _spread(config: NetworkConfig, level: float, count: int, streams: Streams, name: str) -> npt.NDArray[np.float64]:
     generator = streams.at(f"mismatch/neurons/{name}")
     factor = factors(level, (count,), generator=generator, distribution=config.mismatch_distribution)
-    return np.asarray(factor * torch.ones(count), dtype=np.float64)
+    return np.asarray(factor * torch.ones(count, **SINGLE), dtype=np.float64)

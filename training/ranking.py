@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pcmsim.foundation.tensors import WHOLE
 from pcmsim.streams import Streams
 from training.jobs import METRICS
 
@@ -229,5 +230,5 @@ def _ranks(values: Floats) -> Floats:
 def _resamples(number: int) -> npt.NDArray[np.int64]:
     """Which of so many values each resample consists of."""
     generator = Streams(0).at("ranking/bootstrap", number)
-    drawn: npt.NDArray[np.int64] = torch.randint(number, (RESAMPLES, number), generator=generator).numpy()
+    drawn: npt.NDArray[np.int64] = torch.randint(number, (RESAMPLES, number), generator=generator, **WHOLE).numpy()
     return drawn

@@ -47,6 +47,11 @@ def add_resume_options(parser: argparse.ArgumentParser) -> None:
     further.add_argument(
         "--trials", type=benchmark.count, default=TRIALS, help=f"further trials to train (default {TRIALS})"
     )
+    parser.add_argument(
+        "--accept-changed-files",
+        action="store_true",
+        help="go on although a data or device file holds something else than the run has read",
+    )
     further.add_argument("--until", type=benchmark.count, metavar="N", help="train until N trials are done in all")
     _add_options(parser)
 
@@ -94,7 +99,7 @@ def resume(options: argparse.Namespace) -> int:
         raise FileError(path, "does not exist; expected a checkpoint written by pcmlab")
     chip = chip_command.connected(options)
     with _folder(options.out or (path if path.is_dir() else None), options) as folder:
-        session = loading.trained(path, chip)
+        session = loading.trained(path, chip, accept_changed_files=options.accept_changed_files)
         training = _Training(session, folder, options)
         if folder is not None:
             training.take_up(folder)

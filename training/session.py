@@ -12,9 +12,11 @@ import numpy.typing as npt
 import torch
 
 from pcmsim.errors import PCMLabError, RestartRequiredError
+from pcmsim.foundation.bounds import NOT_NEGATIVE, State
+from pcmsim.foundation.tensors import SINGLE, usual_numerics
 from pcmsim.streams import Streams
-from training import batch, checkpoint, eprop, memory, spikes
-from training.checkpoint import Progress
+from training import batch, checkpoint, contents, eprop, memory, spikes
+from training.checkpoint import Progress, Saved
 from training.chip.array import HELD, NUMBER, ON_CHIP, Link, check_alone
 from training.chip.base import Chip, ChipError
 from training.config import RunConfig, restart_fields
@@ -63,6 +65,11 @@ class Session:
     ChipError, FieldError
         If the chip does not fit the run; nothing is written to it.
 
+    Attributes
+    ----------
+    files : tuple of Content
+        What the files held that the run reads, when it was made.
+
     Examples
     --------
     >>> session = Session(RunConfig())
@@ -70,7 +77,9 @@ class Session:
     [0, 1]
     """
 
+    @usual_numerics()
     def __init__(self, config: RunConfig, chip: Chip | None = None) -> None:
+        self.files = contents.of(config)
         self.streams = Streams(config.seed)
         self.sampler = config.task.sampler(config.network.dt, streams=self.streams)
         self._link = None if chip is None else Link(chip, digital=config.scheme.digital)
@@ -102,6 +111,7 @@ class Session:
             done += 1
 
     @undisturbed()
+    @usual_numerics()
     def step(self) -> TrialRecord:
         """Train on one trial; what ends the program comes before it or after it.
 
@@ -128,6 +138,7 @@ class Session:
         self._within = False
         return record
 
+    @usual_numerics()
     def configure(self, config: RunConfig) -> None:
         """Change settings between trials; the run lives on.
 
@@ -140,13 +151,17 @@ class Session:
         ------
         RestartRequiredError
             If a setting differs that decides the run's shape; nothing has changed then.
+        FileError
+            If the file with the devices' constants has changed since the run began; likewise.
         """
         restart = restart_fields(self.config, config, () if self._link is None else HELD)
         if restart:
             raise RestartRequiredError(restart)
+        contents.check_same("this session", self.files, contents.of_devices(config))
         self._adopt(config)
         self.updates.configure(config)
 
+    @usual_numerics()
     def snapshot(self) -> Snapshot:
         """Copies of weights, conductances, ages and event counts of every layer, at device time now."""
         return memory.snapshot(self.arrays, self.device_time, self.updates.watch)
@@ -155,6 +170,7 @@ class Session:
         """Drifted conductance of the probed devices in a snapshot [µS]: of a run on a chip, records do not have it."""
         return memory.probe_in(snapshot["recurrent"], self._probed)
 
+    @usual_numerics()
     def observe(self) -> None:
         """Watch from now on what updates ask for and what the devices make of it; see `training.watch`.
 
@@ -176,11 +192,14 @@ class Session:
             If a setting differs that decides the run's shape.
         ChipError
             If the run is on a chip, which cannot be copied.
+        FileError
+            If a file that the run reads has changed since it began.
         """
         if self._link is not None:
             raise ChipError(
                 "fork: a run on a chip cannot be copied, because its devices cannot; expected a simulated one"
             )
+        contents.check_same("this session", self.files, contents.of(self.config))
         copy = Session(self.config)
         copy._restore("the run", self._progress(), self._tensors())
         if config is not None:
@@ -195,10 +214,10 @@ class Session:
         FileError
             If the file cannot be written; a file that was there is untouched.
         """
-        checkpoint.write(path, self.config, self._progress(), self._tensors())
+        checkpoint.write(path, Saved(self.config, self._progress(), self._tensors(), self.files))
 
     @classmethod
-    def resume(cls, path: str | Path, chip: Chip | None = None) -> Session:
+    def resume(cls, path: str | Path, chip: Chip | None = None, *, accept_changed_files: bool = False) -> Session:
         """The session of a checkpoint; it goes on as if it had never stopped, to the bit.
 
         Parameters
@@ -208,15 +227,20 @@ class Session:
             the devices' state is the chip's.
         chip : Chip, optional
             The chip of the run, where it was left.
+        accept_changed_files : bool
+            Go on with what the files that the run reads hold now.
 
         Raises
         ------
         FileError
-            If the file is missing, damaged, of another version or not a checkpoint, or the chip stands elsewhere.
+            If the file is missing, damaged, of another version or not a checkpoint, the chip stands elsewhere, or
+            a file that the run reads has changed since.
         """
-        config, progress, tensors = checkpoint.read(path)
-        session = cls(config, chip)
-        session._restore(path, progress, tensors)
+        saved = checkpoint.read(path)
+        if not accept_changed_files:
+            contents.check_same(path, saved.files, contents.of(saved.config))
+        session = cls(saved.config, chip)
+        session._restore(path, saved.progress, saved.tensors)
         return session
 
     def _adopt(self, config: RunConfig) -> None:
@@ -238,7 +262,8 @@ class Session:
             check_alone(origin, tensors)
         else:
             self._link.check_saved(origin, tensors)
-        checkpoint.restore(origin, self._tensors(), {**self._conversions(), **tensors})  # once, none were saved
+        tensors = {**self._conversions(), **tensors}  # once, none were saved
+        checkpoint.restore(origin, self._tensors(), tensors, self._bounds(progress.device_time))
         self.trial, self.device_time = progress.trial, progress.device_time
         self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
 
@@ -285,7 +310,7 @@ class Session:
         if share == 0.0:
             return np.zeros(hidden, np.bool_)
         drawn: npt.NDArray[np.bool_] = (
-            torch.rand(hidden, generator=self.streams.at("dropout", self.trial)).numpy() < share
+            torch.rand(hidden, generator=self.streams.at("dropout", self.trial), **SINGLE).numpy() < share
         )
         return drawn
 
@@ -354,6 +379,16 @@ class Session:
             tensors |= {f"{layer}/array/{name}": value for name, value in array.tensors().items()}
             tensors |= {f"{layer}/scheme/{name}": value for name, value in self.updates.state[layer].items()}
         return tensors
+
+    def _bounds(self, now: float) -> State:
+        """What these tensors may hold at device time `now` [s]; a trial's last update may lie a step beyond it."""
+        bounds = dict.fromkeys((NUMBER, *self._conversions()), NOT_NEGATIVE)
+        bounds |= {f"batch/{name}": allowed for name, allowed in self.batch.bounds().items()}
+        for layer, array in zip(LAYERS, self.arrays, strict=True):
+            latest = now + self.config.network.dt
+            bounds |= {f"{layer}/array/{name}": allowed for name, allowed in array.bounds(latest).items()}
+            bounds |= {f"{layer}/scheme/{name}": allowed for name, allowed in self.updates.bounds(array).items()}
+        return bounds
 
     def _conversions(self) -> dict[str, torch.Tensor]:
         """What the converters of cores have counted."""

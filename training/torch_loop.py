@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from pcmsim.counter import normals_at
+from pcmsim.foundation.tensors import WHOLE
 from training import spikes as events
 from training.kernels import Activity, Carry, RowReads
 from training.neurons import Dynamics, Floats
@@ -113,8 +114,8 @@ class TorchReads:
     def _per_device(self, spikes: torch.Tensor, time: int) -> torch.Tensor:
         _, devices, rows, columns = self.location.shape
         row = spikes.detach().cpu().nonzero().view(-1)
-        device = torch.arange(devices)[:, None, None]
-        address = 2 * (((time * rows + row[:, None]) * devices + device) * columns + torch.arange(columns))
+        device = torch.arange(devices, **WHOLE)[:, None, None]
+        address = 2 * (((time * rows + row[:, None]) * devices + device) * columns + torch.arange(columns, **WHOLE))
         noise = normals_at(torch.stack([address, address + 1]), key=self.key).to(self.location)
         read = self.location[:, :, row] + self.scale[:, :, row] * noise
         read = read.clamp(min=self.lower).minimum(self.upper[:, :, row])

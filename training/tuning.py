@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from pcmsim.errors import PCMLabError
+from pcmsim.foundation.tensors import WHOLE
 from pcmsim.streams import Streams
 from training.jobs import METRICS, Outcome, Point, Run
 from training.search import Search
@@ -48,7 +49,7 @@ class Sampler(BaseSampler):
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Random numbers of the evaluation that begins."""
-        draw = torch.randint(2**31, (1,), generator=self._streams.at("tune", place(study, trial.number)))
+        draw = torch.randint(2**31, (1,), generator=self._streams.at("tune", place(study, trial.number)), **WHOLE)
         self._of_trial = TPESampler(seed=int(draw))
 
     def infer_relative_search_space(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pcmsim.array import WeightArray
+from pcmsim.foundation.bounds import State
 from pcmsim.foundation.compiled import njit
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.streams import Streams
@@ -117,6 +118,10 @@ class Updater:
                 sets, resets = sets + plan.sets, resets + plan.resets
         self.sets, self.resets = self.sets + sets, self.resets + resets
         return sets, resets
+
+    def bounds(self, array: WeightArray) -> State:
+        """What the state of an array's layer may hold."""
+        return self._scheme.bounds(array.view())
 
     def _adopt(self, config: RunConfig) -> None:
         self._config = config

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from pcmsim.array import ArrayView, WeightArray
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.plan import Plan, PulsePlan
 
 WINDOW = 30.0
@@ -94,7 +95,7 @@ class LayerWatch:
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
-        self.latest, self.asked, self.planned, self.applied = (torch.zeros(shape) for _ in range(4))
+        self.latest, self.asked, self.planned, self.applied = (torch.zeros(shape, **SINGLE) for _ in range(4))
         self.largest = self.error = self.effort = 0.0
         self._ring = np.zeros(CAPACITY, EVENT)
         self._written = 0
@@ -104,7 +105,7 @@ class LayerWatch:
         """Around the call that carries the plan out."""
         view = array.view()
         touched = _touched(update.plan, view)
-        stored = array.stored_weights().clone() if touched is None else torch.empty(0)
+        stored = array.stored_weights().clone() if touched is None else torch.empty(0, **SINGLE)
         yield
         self._forget()
         self.latest = update.change
@@ -134,7 +135,7 @@ class LayerWatch:
     def _pulsed(self, touched: Touched, reset: torch.Tensor, view: ArrayView, update: Update) -> None:
         after = view.conductance.view(-1)[touched.devices]
         made = after - touched.before
-        asked = touched.sets * view.step - torch.where(reset, touched.before, 0.0)
+        asked = touched.sets.float() * view.step - torch.where(reset, touched.before, 0.0)
         self._add(self.applied, touched.devices, made, view)
         self._add(self.planned, touched.devices, asked, view)
         pulsed = ~reset
@@ -145,7 +146,7 @@ class LayerWatch:
     @staticmethod
     def _add(total: torch.Tensor, devices: torch.Tensor, change: torch.Tensor, view: ArrayView) -> None:
         cells = view.shape[0] * view.shape[1]
-        sign = 1.0 - 2.0 * (devices // (view.devices * cells))
+        sign = 1.0 - 2.0 * (devices // (view.devices * cells)).float()
         total.view(-1).index_add_(0, devices % cells, sign * change / (view.scale * view.devices))
 
     def _remember(self, touched: Touched, reset: torch.Tensor, after: torch.Tensor, update: Update) -> None:

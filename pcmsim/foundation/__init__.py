@@ -1,1 +1,1 @@
-"""What everything else stands on: texts, documents and paths as people write them, quoting, compiled functions."""
+"""What all else stands on: texts, documents, paths, quoting, compiled functions, types and bounds of tensors."""

@@ -13,6 +13,8 @@ import torch
 from pcmsim import mapping
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads, check_gain
 from pcmsim.errors import FieldError, FileError
+from pcmsim.foundation.bounds import NOT_NEGATIVE, State
+from pcmsim.foundation.tensors import SINGLE, WHOLE
 from pcmsim.ledger import Ledger
 from pcmsim.plan import Plan, PulsePlan
 from training import memory
@@ -60,7 +62,7 @@ class Link:
     def __init__(self, chip: Chip, *, digital: bool) -> None:
         self.chip, self.info = chip, chip.info()
         _check_kind(self.info, digital)
-        self.number = torch.tensor([self.info.number])
+        self.number = torch.tensor([self.info.number], **WHOLE)
         self.arrays = Arrays(*(ChipArray(self, name, checks.layer(self.info, name)) for name in LAYERS))
 
     def check_shape(self, shapes: Mapping[str, tuple[int, int]]) -> None:
@@ -104,8 +106,12 @@ class ChipArray(WeightArray):
 
     def __init__(self, link: Link, layer: str, info: LayerInfo) -> None:
         self.shape, self.info, self._link, self._layer = info.shape, info, link, layer
-        self._written_at, self._stored, self._gain = info.written_at, torch.empty(0), torch.tensor(1.0)
-        self._row_reads = torch.zeros(info.rows, dtype=torch.int64)
+        self._written_at, self._stored, self._gain = (
+            info.written_at,
+            torch.empty(0, **SINGLE),
+            torch.tensor(1.0, **SINGLE),
+        )
+        self._row_reads = torch.zeros(info.rows, **WHOLE)
 
     @property
     def noisy(self) -> bool:
@@ -165,7 +171,7 @@ class ChipArray(WeightArray):
     def column_gains(self, since: float, now: float) -> torch.Tensor:
         """See `Crossbar.column_gains`; raises `ChipError` if the chip knows its present alone."""
         if not self._on_devices:
-            return torch.ones(self.shape[1])
+            return torch.ones(self.shape[1], **SINGLE)
         then, present = (self._total(time) for time in (since, now))
         return torch.where(present > 0.0, then / present, 1.0).float()
 
@@ -179,12 +185,12 @@ class ChipArray(WeightArray):
         """
         check_gain(gain)
         view = copy.copy(self)
-        view._gain = self._gain * torch.as_tensor(gain, dtype=torch.float32)
+        view._gain = self._gain * torch.as_tensor(gain, **SINGLE)
         return view
 
     def view(self) -> ArrayView:
         """What an update scheme may know."""
-        conductance = self._as_stored() if self._on_devices else torch.empty(0)
+        conductance = self._as_stored() if self._on_devices else torch.empty(0, **SINGLE)
         return ArrayView(self.shape, self.info.devices, self.info.scale, self.info.step, conductance)
 
     def apply(self, plan: Plan, now: float, *, generator: torch.Generator) -> None:
@@ -192,7 +198,7 @@ class ChipArray(WeightArray):
         if isinstance(plan, PulsePlan) and plan.empty:
             return
         self._link.program(self._layer, plan, now, generator.initial_seed())
-        self._written_at, self._stored = now, torch.empty(0)
+        self._written_at, self._stored = now, torch.empty(0, **SINGLE)
 
     def count_reads(self, spikes_per_row: torch.Tensor) -> None:
         """A spike reads each device of its row once."""
@@ -205,6 +211,10 @@ class ChipArray(WeightArray):
     def tensors(self) -> dict[str, torch.Tensor]:
         """How often this run read each row; all else is the chip's."""
         return {"row_reads": self._row_reads}
+
+    def bounds(self, now: float) -> State:
+        """See `WeightArray.bounds`."""
+        return {"row_reads": NOT_NEGATIVE}
 
     def _total(self, time: float) -> torch.Tensor:
         """Conductance of each column at a device time: ``post``, float64 [µS]."""

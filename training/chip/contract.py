@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from pcmsim.errors import PCMLabError
+from pcmsim.foundation.tensors import SINGLE, WHOLE
 from pcmsim.plan import Plan, PulsePlan, WeightPlan
 from training.chip.base import DETERMINISTIC, KINDS, PROTOCOL, Chip, ChipInfo, LayerRead
 from training.network import LAYERS
@@ -128,8 +129,8 @@ def _plan(chip: Chip) -> Plan:
     """Three pulses on the first device off the diagonal, or one weight a little higher."""
     here = chip.info().layers[LAYER]
     if chip.info().kind == "pulses":
-        return PulsePlan.build(torch.tensor([1]), torch.tensor([3]))
-    change = torch.zeros(here.shape)
+        return PulsePlan.build(torch.tensor([1], **WHOLE), torch.tensor([3], **WHOLE))
+    change = torch.zeros(here.shape, **SINGLE)
     change[0, 1] = 0.5 * here.full_weight
     return WeightPlan(change)
 
@@ -141,22 +142,22 @@ def _erasure(chip: Chip) -> Plan:
 
 
 def _bad_plans(info: ChipInfo) -> dict[str, Plan]:
-    here, one = info.layers[LAYER], torch.tensor([1])
+    here, one = info.layers[LAYER], torch.tensor([1], **WHOLE)
     cells = 2 * here.devices * here.rows * here.columns
     if info.kind == "weights":
         return {
-            "weights NaN": WeightPlan(torch.full(here.shape, math.nan)),
-            "infinite weights": WeightPlan(torch.full(here.shape, math.inf)),
-            "a matrix larger than the chip": WeightPlan(torch.zeros(here.rows + 1, here.columns)),
+            "weights NaN": WeightPlan(torch.full(here.shape, math.nan, **SINGLE)),
+            "infinite weights": WeightPlan(torch.full(here.shape, math.inf, **SINGLE)),
+            "a matrix larger than the chip": WeightPlan(torch.zeros((here.rows + 1, here.columns), **SINGLE)),
             "pulses": PulsePlan.build(one),
         }
     return {
-        "a device beyond the chip": PulsePlan.build(torch.tensor([cells])),
-        "a device below 0": PulsePlan.build(reset_devices=torch.tensor([-1])),
-        "a device twice": PulsePlan.build(torch.tensor([1, 1])),
-        "no pulses for a device": PulsePlan.build(one, torch.tensor([0])),
-        "counts NaN": PulsePlan.build(one, torch.tensor([math.nan])),
-        "a change of weights": WeightPlan(torch.zeros(here.shape)),
+        "a device beyond the chip": PulsePlan.build(torch.tensor([cells], **WHOLE)),
+        "a device below 0": PulsePlan.build(reset_devices=torch.tensor([-1], **WHOLE)),
+        "a device twice": PulsePlan.build(torch.tensor([1, 1], **WHOLE)),
+        "no pulses for a device": PulsePlan.build(one, torch.tensor([0], **WHOLE)),
+        "counts NaN": PulsePlan.build(one, torch.tensor([math.nan], **SINGLE)),
+        "a change of weights": WeightPlan(torch.zeros(here.shape, **SINGLE)),
     }
 
 

@@ -73,7 +73,7 @@ class SimulatedChip(Chip):
         if checks.whole("number", number, 1, self._info.number + 1) <= self._info.number:
             return self._info.number
         checks.later(now, self._clock)
-        self._arrays[layer].apply(plan, now, generator=torch.Generator().manual_seed(key))
+        self._arrays[layer].apply(plan, now, generator=torch.Generator("cpu").manual_seed(key))
         self._reads.pop(layer, None)
         self._clock = now
         self._note(layer, plan, now, number)

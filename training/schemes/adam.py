@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 
 from pcmsim.array import ArrayView
+from pcmsim.foundation.bounds import State
 from pcmsim.plan import WeightPlan
 from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme
-from training.schemes.moments import Moments
+from training.schemes.moments import BOUNDS, Moments
 
 
 @SCHEMES.register("adam")
@@ -30,6 +31,10 @@ class Adam(Moments, UpdateScheme):
     def init(self, view: ArrayView) -> SchemeState:
         """See `UpdateScheme.init`."""
         return self.nothing_seen(view.shape)
+
+    def bounds(self, view: ArrayView) -> State:
+        """See `UpdateScheme.bounds`."""
+        return {**super().bounds(view), **BOUNDS}
 
     def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> WeightPlan:
         """See `UpdateScheme.plan`."""

@@ -15,7 +15,9 @@ import numpy.typing as npt
 import torch
 
 from pcmsim.array import ArrayView
+from pcmsim.foundation.bounds import Bounds, State
 from pcmsim.foundation.compiled import njit
+from pcmsim.foundation.tensors import WHOLE
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.registry import Registry
 from training.precision import PrecisionConfig
@@ -77,6 +79,10 @@ class UpdateScheme(ABC):
     def init(self, view: ArrayView) -> SchemeState:
         """State to start from: tensors by name, updated in place; stateless by default."""
         return {}
+
+    def bounds(self, view: ArrayView) -> State:
+        """What saved state may hold; finite numbers where nothing is said. Counters of the next device by default."""
+        return {"selection": Bounds(0.0, view.devices - 1)}
 
     def step(self, asked: Asked, state: SchemeState) -> Asked:
         """What the scheme's optimiser asks of the weights: plain descent, ``-lr gradient``, unless it has its own.
@@ -142,7 +148,7 @@ def whole(ratios: torch.Tensor) -> torch.Tensor:
 
 def selection(view: ArrayView) -> SchemeState:
     """Counters that say which device of a polarity is next, per synapse and polarity."""
-    return {"selection": torch.zeros((2, *view.shape), dtype=torch.int64)} if view.devices > 1 else {}
+    return {"selection": torch.zeros((2, *view.shape), **WHOLE)} if view.devices > 1 else {}
 
 
 def deal(synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: SchemeState) -> PulsePlan:
@@ -191,5 +197,5 @@ def _dealt(synapses: Indices, pulses: Singles, devices: int, cells: int, upcomin
 
 def polarity_devices(synapses: torch.Tensor, polarity: torch.Tensor, view: ArrayView) -> torch.Tensor:
     """Flat indices of all devices of one polarity (0: G+, 1: G-) of each synapse."""
-    each = torch.arange(view.devices)[:, None]
+    each = torch.arange(view.devices, **WHOLE)[:, None]
     return ((polarity * view.devices + each) * (view.shape[0] * view.shape[1]) + synapses).reshape(-1)

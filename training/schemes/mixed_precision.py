@@ -11,6 +11,7 @@ import torch
 from pcmsim.array import ArrayView
 from pcmsim.digital import quantise
 from pcmsim.foundation.compiled import njit
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.plan import PulsePlan
 from training.schemes.base import (
     SCHEMES,
@@ -41,7 +42,7 @@ class MixedPrecision(UpdateScheme):
 
     def init(self, view: ArrayView) -> SchemeState:
         """An empty accumulator [weight] and the counters of the next device."""
-        return {"accumulator": torch.zeros(view.shape), **selection(view)}
+        return {"accumulator": torch.zeros(view.shape, **SINGLE), **selection(view)}
 
     def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
         """See `UpdateScheme.plan`."""

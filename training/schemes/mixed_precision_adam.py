@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pcmsim.array import ArrayView
+from pcmsim.foundation.bounds import State
 from training.schemes.adam import Adam
 from training.schemes.base import SCHEMES, SchemeState, UpdateScheme
 from training.schemes.mixed_precision import MixedPrecision
-from training.schemes.moments import Moments
+from training.schemes.moments import BOUNDS, Moments
 
 
 @SCHEMES.register("mixed-precision-adam")
@@ -35,3 +36,7 @@ class MixedPrecisionAdam(Moments, MixedPrecision):
     def init(self, view: ArrayView) -> SchemeState:
         """See `UpdateScheme.init`."""
         return {**super().init(view), **self.nothing_seen(view.shape)}
+
+    def bounds(self, view: ArrayView) -> State:
+        """See `UpdateScheme.bounds`."""
+        return {**super().bounds(view), **BOUNDS}

@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from pcmsim.foundation.bounds import NOT_NEGATIVE, State
+from pcmsim.foundation.tensors import SINGLE, WHOLE
 from pcmsim.quantity import check, quantity
 from training.schemes.base import Asked, SchemeState
+
+BOUNDS: State = {"second": NOT_NEGATIVE, "steps": NOT_NEGATIVE}
+"""What saved moments may hold: a mean of squares is not negative."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,8 @@ class Moments:
 
     def nothing_seen(self, shape: tuple[int, int]) -> SchemeState:
         """Moments before the first gradient, and the number of gradients."""
-        first, second = torch.zeros((2, *shape))
-        return {"first": first, "second": second, "steps": torch.zeros((), dtype=torch.int64)}
+        first, second = torch.zeros((2, *shape), **SINGLE)
+        return {"first": first, "second": second, "steps": torch.zeros((), **WHOLE)}
 
     def step(self, asked: Asked, state: SchemeState) -> Asked:
         """See `UpdateScheme.step`: Adam's step in place of gradient and learning rate."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from pcmsim.array import ArrayView
+from pcmsim.foundation.tensors import WHOLE
 from pcmsim.plan import PulsePlan
 from pcmsim.quantity import check, quantity
 from training.schemes.base import LONGEST_TRAIN, SCHEMES, Asked, SchemeState, UpdateScheme, deal, selection, whole
@@ -38,7 +39,7 @@ class MultiMemristor(UpdateScheme):
 
     def init(self, view: ArrayView) -> SchemeState:
         """Counters of the next device."""
-        return {"selection": torch.zeros(1, dtype=torch.int64)} if self.counter == "global" else selection(view)
+        return {"selection": torch.zeros(1, **WHOLE)} if self.counter == "global" else selection(view)
 
     def plan(self, asked: Asked, state: SchemeState, *, generator: torch.Generator) -> PulsePlan:
         """See `UpdateScheme.plan`."""
@@ -52,7 +53,7 @@ class MultiMemristor(UpdateScheme):
         self, synapses: torch.Tensor, pulses: torch.Tensor, view: ArrayView, state: SchemeState
     ) -> PulsePlan:
         device = int(state["selection"])
-        state["selection"].copy_(torch.tensor((device + 1) % view.devices))
+        state["selection"].fill_((device + 1) % view.devices)
         cells = view.shape[0] * view.shape[1]
         flat = ((pulses < 0).long() * view.devices + device) * cells + synapses
         return PulsePlan.build(flat, pulses.abs().clamp(max=LONGEST_TRAIN))

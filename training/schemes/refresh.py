@@ -8,6 +8,7 @@ import torch
 
 from pcmsim import mapping
 from pcmsim.array import ArrayView
+from pcmsim.foundation.bounds import State
 from pcmsim.plan import Plan, PulsePlan
 from pcmsim.quantity import check, quantity
 from training.schemes.base import Asked, SchemeState, UpdateScheme, deal, polarity_devices, selection, whole
@@ -69,6 +70,11 @@ class WithRefresh(UpdateScheme):
     def init(self, view: ArrayView) -> SchemeState:
         """The scheme's own state and the counters of the next device to rewrite."""
         return {**self.scheme.init(view), **{f"refresh_{k}": v for k, v in selection(view).items()}}
+
+    def bounds(self, view: ArrayView) -> State:
+        """See `UpdateScheme.bounds`: the scheme's own, and those of the counters."""
+        own = self.scheme.bounds(view)
+        return {**own, "refresh_selection": own["selection"]}
 
     def step(self, asked: Asked, state: SchemeState) -> Asked:
         """See `UpdateScheme.step`: the scheme's own."""

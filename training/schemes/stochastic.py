@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 
+from pcmsim.foundation.tensors import SINGLE
 from pcmsim.plan import PulsePlan
 from pcmsim.quantity import check, quantity
 from training.schemes.base import SCHEMES, Asked, SchemeState, UpdateScheme
@@ -39,7 +40,7 @@ class Stochastic(UpdateScheme):
         """See `UpdateScheme.plan`."""
         gradient, view = asked.gradient, asked.view
         probability = gradient.abs() * (asked.lr * view.scale / self.probability_scale)
-        drawn = torch.rand((view.devices, *view.shape), generator=generator) < probability
+        drawn = torch.rand((view.devices, *view.shape), generator=generator, **SINGLE) < probability
         device, pre, post = drawn.nonzero(as_tuple=True)
         polarity = (gradient[pre, post] > 0).long()
         flat = ((polarity * view.devices + device) * view.shape[0] + pre) * view.shape[1] + post

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import WHOLE
 from pcmsim.quantity import quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
@@ -81,7 +82,7 @@ class DataSampler(Sampler):
         return Lazy(numbers, self._make)
 
     def _drawn_order(self, epoch: int) -> Indices:
-        order = torch.randperm(self.parts.train.size, generator=self._streams.at("task/order", epoch))
+        order = torch.randperm(self.parts.train.size, generator=self._streams.at("task/order", epoch), **WHOLE)
         drawn: Indices = self.parts.train[order.numpy()]
         return drawn
 
@@ -115,7 +116,7 @@ def stratified(numbers: Indices, labels: Indices, share: float, generator: torch
     rest, taken : numpy.ndarray
         In ascending order.
     """
-    shuffled = numbers[torch.randperm(numbers.size, generator=generator).numpy()]
+    shuffled = numbers[torch.randperm(numbers.size, generator=generator, **WHOLE).numpy()]
     groups = [shuffled[labels[shuffled] == label] for label in np.unique(labels[shuffled])]
     taken = np.concatenate([group[: _number(share, group.size)] for group in groups] or [shuffled])
     return np.setdiff1d(numbers, taken), np.sort(taken)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import DOUBLE, SINGLE
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
@@ -129,11 +130,11 @@ class EvidenceSampler(Sampler):
 
     def _drawn(self, index: int, generator: torch.Generator) -> Sample:
         task = self._task
-        favoured = torch.rand((), generator=generator) < 0.5
-        with_it = torch.rand(task.cues, generator=generator) < task.favour
+        favoured = torch.rand((), generator=generator, **SINGLE) < 0.5
+        with_it = torch.rand(task.cues, generator=generator, **SINGLE) < task.favour
         right = (with_it == favoured).numpy()
         rates = self._rates(right)
-        raster = torch.rand(rates.shape, generator=generator, dtype=torch.float64).numpy() < rates * self._dt
+        raster = torch.rand(rates.shape, generator=generator, **DOUBLE).numpy() < rates * self._dt
         label = int(2 * right.sum() > task.cues)
         window = (self.steps - self._recall, self.steps)
         target = np.zeros((self.steps, 2))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import DOUBLE, SINGLE, WHOLE
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.neurons import Floats
@@ -76,17 +77,17 @@ class PatternSampler(Sampler):
     def sample(self, trial: int) -> Sample:
         """See `Sampler.sample`."""
         epoch, place = divmod(trial, len(self._samples))
-        order = torch.randperm(len(self._samples), generator=self._streams.at("task/order", epoch))
+        order = torch.randperm(len(self._samples), generator=self._streams.at("task/order", epoch), **WHOLE)
         return self._samples[int(order[place])]
 
 
 def _poisson(task: Pattern, steps: int, dt: float, generator: torch.Generator) -> Spikes:
-    raster = torch.rand((steps, task.inputs), generator=generator) < task.rate * dt
+    raster = torch.rand((steps, task.inputs), generator=generator, **SINGLE) < task.rate * dt
     return from_raster(raster.numpy())
 
 
 def _target(task: Pattern, steps: int, dt: float, generator: torch.Generator) -> Floats:
-    amplitude, phase = torch.rand((2, len(FREQUENCIES)), generator=generator, dtype=torch.float64).numpy()
+    amplitude, phase = torch.rand((2, len(FREQUENCIES)), generator=generator, **DOUBLE).numpy()
     amplitude = LOWEST_AMPLITUDE + (HIGHEST_AMPLITUDE - LOWEST_AMPLITUDE) * amplitude
     time = np.arange(steps)[:, None] * dt
     wave = (amplitude * np.sin(2.0 * math.pi * (np.asarray(FREQUENCIES) * time + phase))).sum(1)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pcmsim.foundation.compiled import njit
+from pcmsim.foundation.tensors import DOUBLE
 from pcmsim.quantity import quantity
 from training.neurons import Floats
 
@@ -43,7 +44,7 @@ def moved(image: Floats, angle: float, down: float = 0.0, right: float = 0.0) ->
 
 def randomly_moved(image: Floats, rotation: float, shift: float, generator: torch.Generator) -> Floats:
     """An image at a random angle and place, uniform up to `rotation` [deg] and `shift` [pixels] either way."""
-    angle, down, right = (2.0 * torch.rand(3, dtype=torch.float64, generator=generator) - 1.0).tolist()
+    angle, down, right = (2.0 * torch.rand(3, generator=generator, **DOUBLE) - 1.0).tolist()
     return moved(image, math.radians(rotation) * angle, shift * down, shift * right)
 
 

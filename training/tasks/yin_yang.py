@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pcmsim.errors import FieldError
+from pcmsim.foundation.tensors import DOUBLE
 from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training.coding import events, linear
@@ -144,7 +145,7 @@ def draw(count: int, r_big: float, r_small: float, generator: torch.Generator) -
     points = np.empty((count, 2))
     missing = np.ones(count, bool)
     while missing.any():
-        offered = 2.0 * r_big * torch.rand((2 * count, 2), generator=generator, dtype=torch.float64).numpy()
+        offered = 2.0 * r_big * torch.rand((2 * count, 2), generator=generator, **DOUBLE).numpy()
         offered = offered[np.hypot(*(offered - r_big).T) <= r_big]
         found = classify(offered, r_big, r_small)
         for label in range(len(CLASSES)):
