@@ -59,6 +59,10 @@ LIMITS = (
 """At each of them a run on one core takes about a gigabyte, and some ten seconds to begin or for a trial."""
 
 
+MOST_BYTES = 2 * 2**30
+"""Bytes that a run may take in its own process, its files and the twin included; its sizes may come from files."""
+
+
 def check_size(config: RunConfig) -> None:
     """Refuse a run that is too large for the page.
 

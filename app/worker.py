@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from app.chips import ChipPlace, Line
+from app.limits import MOST_BYTES
 from app.post import Post
 from app.priority import be_modest
 from app.shot import Shot
@@ -27,6 +28,7 @@ from pcmsim import confinement
 from pcmsim.errors import sentence
 from training.config import RunConfig
 from training.session import Session
+from training.support import ram
 
 Published = Callable[[Shot, "deque[str]"], None]
 
@@ -271,6 +273,7 @@ def work(
     """
     if folders is not None:
         confinement.confine(*folders)
+    ram.cap(MOST_BYTES)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which takes its workers with it.
     post = Post(connection)
     worker = Worker(config, run, post.shot, place)

@@ -15,7 +15,7 @@ from pcmsim.errors import PCMLabError, RestartRequiredError
 from pcmsim.foundation.bounds import NOT_NEGATIVE, State
 from pcmsim.foundation.tensors import SINGLE, usual_numerics
 from pcmsim.streams import Streams
-from training import batch, checkpoint, contents, eprop, memory, spikes
+from training import batch, checkpoint, contents, eprop, footprint, memory, spikes
 from training.checkpoint import Progress, Saved
 from training.chip.array import HELD, NUMBER, ON_CHIP, Link, check_alone
 from training.chip.base import Chip, ChipError
@@ -64,6 +64,8 @@ class Session:
     ------
     ChipError, FieldError
         If the chip does not fit the run; nothing is written to it.
+    PCMLabError
+        If the run takes more memory than there is, see `training.footprint`.
 
     Attributes
     ----------
@@ -81,7 +83,9 @@ class Session:
     def __init__(self, config: RunConfig, chip: Chip | None = None) -> None:
         self.files = contents.of(config)
         self.streams = Streams(config.seed)
+        footprint.check(config)
         self.sampler = config.task.sampler(config.network.dt, streams=self.streams)
+        footprint.check(config, self.sampler)
         self._link = None if chip is None else Link(chip, digital=config.scheme.digital)
         self.trial, self.device_time = 0, 0.0 if chip is None else chip.clock()
         self.feedback = eprop.random_feedback(

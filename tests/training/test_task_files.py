@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pcmsim.errors import FieldError, FileError
+from pcmsim.errors import FieldError, FileError, PCMLabError
 from pcmsim.streams import Streams
 from training import spikes
+from training.support import ram
 from training.tasks import Csv, Mnist, Sampler, Shd, Task
 from training.tasks.files import LARGEST
 from training.tasks.mnist import SHARES, shrunk
@@ -69,8 +71,9 @@ BAD_MNIST = {
     "truncated": (IMAGES, header(2051, 40, 28, 28) + bytes(9), "cut short: its header promises 31360 bytes of images"),
     "longer": (IMAGES, header(2051, 1, 28, 28) + bytes(785), "is longer than it says: its header promises 784 bytes"),
     "shape": (IMAGES, header(2051, 40, 27, 28) + bytes(40 * 27 * 28), "holds images of 27 x 28 pixels; expected 28 x 28"),
-    "none": (IMAGES, header(2051, 0, 28, 28), "promises 0 bytes of images; expected 1 to 2147483648"),
+    "none": (IMAGES, header(2051, 0, 28, 28), "promises 0 bytes of images; expected 1 to 1073741824"),
     "bomb": (IMAGES, header(2051, 2**31, 28, 28), "promises 1683627180032 bytes of images; expected 1 to"),
+    "claim": (LABELS, gzip.compress(header(2049, 10**6 + 1)), "holds 1,000,001 samples; at most 1,000,000 are read"),
     "count": (LABELS, gzip.compress(header(2049, 39) + bytes(39)), "holds 39 labels for the 40 images of train-images-idx3-ubyte"),
     "label": (LABELS, gzip.compress(header(2049, 40) + bytes(39) + b"\x0a"), "label 10 of image 39; expected 0 to 9"),
     "empty": (IMAGES, b"", "train-images-idx3-ubyte: is empty; expected an idx file of images"),
@@ -242,6 +245,7 @@ BAD_CSV = {
     "header only": (SPIKES, "sample,label\n", "targets.csv: has no lines below its header sample,label or"),
     "ragged": (SPIKES + "0,0.1,1,5,6\n", LABELLED, r"spikes.csv: cannot be read as a CSV table \("),
     "shifted": ("sample,time,channel\n0,0.1,1,9\n", LABELLED, r"spikes.csv: cannot be read as a CSV table \("),
+    "header": ("sample,time,channel" + ",x" * 5000 + "\n", LABELLED, "spikes.csv: holds 10,020 characters in its header; at most 10,000 are read"),
     "empty": ("", LABELLED, "spikes.csv: is empty; expected a CSV table of spikes"),
 }  # fmt: skip
 
@@ -285,6 +289,24 @@ def test_sample_numbers_are_no_sizes(write_csv: Callable[..., Csv]) -> None:
     refused(
         write_csv(SPIKES, "sample,label\n0,a\n2000000000,b\n"), "has no sample 1; expected 2 samples numbered from 0"
     )
+
+
+def test_a_gzip_is_unpacked_in_pieces_and_no_further_than_it_says(mnist: Mnist) -> None:
+    """Four megabytes of it unpack to four gigabytes; its header promises forty labels."""
+    (Path(mnist.folder) / LABELS).write_bytes(gzip.compress(header(2049, 40) + bytes(40) + bytes(2**28)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(mnist, "is longer than it says: its header promises 40 bytes of labels")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**16  # kilobytes
+
+
+def test_files_that_take_more_memory_than_there_is_are_refused(
+    mnist: Mnist, write_csv: Callable[..., Csv], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ram, "allowed", lambda: 30_000)
+    with pytest.raises(PCMLabError, match=r"train-images-idx3-ubyte: need about 0\.0 GB of memory"):
+        sampled(mnist)
+    with pytest.raises(PCMLabError, match=r"spikes\.csv: need about 0\.0 GB of memory"):
+        sampled(write_csv(SPIKES + "0,0.001,0\n" * 2000, LABELLED))
 
 
 def test_many_large_samples_are_not_all_kept(write_csv: Callable[..., Csv]) -> None:

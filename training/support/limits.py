@@ -59,7 +59,7 @@ HDF5_OBJECTS = Limit("groups and data sets", 10_000, "SHD has 12, a NIR graph so
 HDF5_DEPTH = Limit("groups within each other", 32, "NIR nests a graph in a graph in three levels")
 HDF5_BYTES = Limit("bytes of data, unpacked", GIB, "4096 neurons' recurrent weights in float64 take 0.13 GB")
 HDF5_CHUNKS = Limit("chunks in a data set", 10**6, "each takes microseconds to look up, whether it was written or not")
-CSV_HEADER = Limit("characters in its first line", 10_000, "the tables have three or four columns")
+CSV_HEADER = Limit("characters in its header", 10_000, "the tables have three or four columns")
 NIR_BYTES = Limit("bytes", GIB, "as HDF5's: NIR packs little")
 
 LIMITS = {name: limit for name, limit in globals().items() if isinstance(limit, Limit)}

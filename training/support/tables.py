@@ -19,11 +19,15 @@ import numpy.typing as npt
 
 from pcmsim.errors import FileError
 from pcmsim.foundation.quoting import quoted, reason
+from training.support import limits, ram
 
 SEPARATORS = (",", ";", "\t")
 COMMENT = "#"
 LOOKED_AT = 1000
 """Lines below the header in which decimal commas are looked for."""
+
+PER_BYTE = 20.0
+"""Bytes in memory for one in the file: a line of six characters becomes three numbers, twice, and its cells' places."""
 
 WITH_UNIT = re.compile(r"(.*?)\s*(?:\((.+)\)|\[(.+)\]|/\s*(.+))")
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
@@ -48,10 +52,13 @@ class Table:
     ------
     FileError
         If it is no such table.
+    PCMLabError
+        If it takes more memory than there is.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        ram.check(str(path), PER_BYTE * path.stat().st_size)
         self._pandas = import_module("pandas")
         before, self._between, decimal = _form(path)
         self._frame = self._read(before, decimal)
@@ -129,9 +136,12 @@ def _form(path: Path) -> tuple[int, str, str]:
         with path.open(encoding="utf-8-sig") as file:
             lines = ((number, line) for number, line in enumerate(file) if not _is_passed_over(line))
             before, header = next(lines, (0, ""))
+            limits.CSV_HEADER.check(path, len(header))
             between = next((sign for sign in SEPARATORS if sign in header), SEPARATORS[0])
             below = itertools.islice((line for _, line in lines), LOOKED_AT)
             return before, between, "," if between != "," and _has_commas(below) else "."
+    except FileError:
+        raise
     except (OSError, ValueError) as error:
         raise FileError(path, f"cannot be read as a CSV table ({reason(error)})") from error
 

@@ -12,9 +12,10 @@ from pcmsim import confinement
 from pcmsim.errors import FieldError, FileError
 from pcmsim.foundation.paths import expanded
 from pcmsim.quantity import quantity
+from training.support import limits
 
-LARGEST = 2 * 1024**3
-"""Bytes that a file may hold at most, and bytes that are unpacked from one."""
+LARGEST = limits.FILE_BYTES.most
+"""Bytes that a file may hold at most."""
 
 REMEMBERED = 4
 Content = TypeVar("Content")

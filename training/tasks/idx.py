@@ -13,11 +13,14 @@ import numpy.typing as npt
 
 from pcmsim.errors import FileError
 from pcmsim.foundation.quoting import reason
-from training.tasks.files import LARGEST, checked, remembered
+from training.support import limits, ram
+from training.tasks.files import checked, remembered
 
 IMAGES, LABELS = 2051, 2049
 WORDS = {IMAGES: "images", LABELS: "labels"}
 SIZE = np.dtype(">u4")
+PIECE = 2**20
+"""Bytes that are unpacked at once."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -51,14 +54,26 @@ def _content(path: Path, stream: BinaryIO, magic: int, sizes: int) -> Bytes:
     found, *shape = np.frombuffer(header.ljust((1 + sizes) * SIZE.itemsize, b"\0"), SIZE).tolist()
     if found != magic:
         raise FileError(path, f"is not an idx file of {WORDS[magic]}: magic number {found}, expected {magic}")
-    promised = math.prod(shape)
-    if not 0 < promised <= LARGEST:
-        raise FileError(path, f"promises {promised} bytes of {WORDS[magic]}; expected 1 to {LARGEST}")
-    content = stream.read(promised + 1)
-    if len(content) != promised:
-        problem = "is cut short" if len(content) < promised else "is longer than it says"
+    promised, most = math.prod(shape), limits.UNPACKED_BYTES.most
+    if not 0 < promised <= most:
+        raise FileError(path, f"promises {promised} bytes of {WORDS[magic]}; expected 1 to {most}")
+    limits.SAMPLES.check(path, shape[0])
+    ram.check(str(path), promised)
+    content = np.empty(promised, np.uint8)
+    length = _filled(memoryview(content), stream)
+    if length != promised or stream.read(1):
+        problem = "is cut short" if length < promised else "is longer than it says"
         raise FileError(path, f"{problem}: its header promises {promised} bytes of {WORDS[magic]}")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    return content.reshape(shape)
+
+
+def _filled(content: memoryview, stream: BinaryIO) -> int:
+    """Unpack piece by piece into what is there, and no more; how many bytes came."""
+    length = 0
+    while piece := stream.read(min(PIECE, len(content) - length)):
+        content[length : length + len(piece)] = piece
+        length += len(piece)
+    return length
 
 
 _images = remembered(lambda path: _read(path, IMAGES, 3))
