@@ -126,7 +126,8 @@ def _told(config: RunConfig, fields: tuple[str, ...]) -> list[str]:
     return [name if (value := _value(config, name)) is None else f"{name}={value:g}" for name in fields]
 
 
-def _value(config: Any, name: str) -> float | None:
+def _value(config: RunConfig, name: str) -> float | None:
+    found: Any = config
     for part in name.split("."):
-        config = getattr(config, part, None)
-    return config
+        found = getattr(found, part, None)
+    return None if found is None else float(found)
