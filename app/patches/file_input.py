@@ -16,7 +16,7 @@ from pcmsim.errors import PCMLabError
 
 MIB = 2**20
 LARGEST, ALL = 500 * MIB, 700 * MIB
-"""Bytes of one file, and of all that are brought together: SHD's two files, unpacked, have 480 MiB."""
+"""Bytes of one file, and of all that are brought together: SHD's two files take some hundred megabytes."""
 
 EVERYBODYS = 1400 * MIB
 """Bytes that uploads of all visitors take at the same time, until they lie on the disk."""

@@ -52,7 +52,7 @@ class Limit:
             raise FileError(path, f"holds {number:,} {self.what}; at most {self.most:,} are read")
 
 
-FILE_BYTES = Limit("bytes", 2 * GIB, "SHD's larger file, the largest of all tasks, unpacks to 0.4 GB")
+FILE_BYTES = Limit("bytes", 2 * GIB, "SHD's recordings, the largest of all tasks, take some hundred megabytes")
 UNPACKED_BYTES = Limit("bytes unpacked", GIB, "EMNIST's images, the largest in the idx format, take 0.64 GB")
 SAMPLES = Limit("samples", 10**6, "EMNIST, the largest set in these formats, has 0.8 million")
 HDF5_OBJECTS = Limit("groups and data sets", 10_000, "SHD has 12, a NIR graph some ten for each node")
