@@ -28,8 +28,8 @@ from app.run.folders import session_folder
 from app.shot import Shot
 from app.trainer import Trainer
 from app.worker import work
-from pcmsim import confinement
 from pcmsim.errors import PCMLabError
+from pcmsim.foundation import confinement
 from training.config import RunConfig
 
 NAME = "pcmlab-worker"

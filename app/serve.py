@@ -38,7 +38,7 @@ from app.server.listening import Listening, Site, build, listen
 from app.sweep.grants import Grants
 from app.views.ghosts import smoothed
 from app.visitors import Limits, Visitors, full_page, notice
-from pcmsim import confinement
+from pcmsim.foundation import confinement
 from training import pools, racing
 
 log = logging.getLogger(__name__)

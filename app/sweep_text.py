@@ -36,7 +36,7 @@ def read(text: str) -> Sweep:
     Parameters
     ----------
     text : str
-        YAML, see `training.sweep.Sweep`; which files it may name is for `pcmsim.confinement` to say.
+        YAML, see `training.sweep.Sweep`; which files it may name is for `pcmsim.foundation.confinement` to say.
 
     Raises
     ------

@@ -24,8 +24,8 @@ from app.post import Post
 from app.priority import be_modest
 from app.shot import Shot
 from app.trainer import Trainer
-from pcmsim import confinement
 from pcmsim.errors import sentence
+from pcmsim.foundation import confinement
 from training.config import RunConfig
 from training.session import Session
 from training.support import ram

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from pcmsim import confinement
 from pcmsim.errors import FieldError
+from pcmsim.foundation import confinement
 from pcmsim.foundation.texts import READERS, Text, is_nothing
 
 
@@ -41,7 +41,7 @@ class Quantity:
     structural : bool
         Whether a change needs a new run.
     path : callable, optional
-        Whether a text names a file or folder, of a ``str`` field that may; see `pcmsim.confinement`.
+        Whether a text names a file or folder, of a ``str`` field that may; see `pcmsim.foundation.confinement`.
     """
 
     kind: type
@@ -168,7 +168,7 @@ def check(instance: Any, path: str | None = None) -> None:
     ------
     FieldError
         Naming the field, what is allowed, and what came; also if it names a file that it may not, see
-        `pcmsim.confinement`.
+        `pcmsim.foundation.confinement`.
     """
     for name, about in quantities(instance).items():
         value, field = about.read(getattr(instance, name)), f"{path or type(instance).__name__}.{name}"

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from pcmsim import confinement
 from pcmsim.errors import FileError, PCMLabError
+from pcmsim.foundation import confinement
 from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted, reason
 from pcmsim.foundation.texts import Text
@@ -107,7 +107,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     FieldError
-        If this process may not name it, see `pcmsim.confinement`.
+        If this process may not name it, see `pcmsim.foundation.confinement`.
     FileError
         If it is missing, unreadable, malformed, or not a mapping.
     """

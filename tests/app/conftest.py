@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pcmsim import confinement
+from pcmsim.foundation import confinement
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -28,7 +28,7 @@ from app.pages.exporting import WRITERS, ExportDialog
 from app.runner import Runner
 from app.tables import TABLES
 from app.worker import Worker
-from pcmsim import confinement
+from pcmsim.foundation import confinement
 from training.config import RunConfig
 from training.export import command
 from training.session import Session

@@ -25,8 +25,8 @@ from app.sweep.grants import Grants
 from app.sweeper import Harvest, Means, Sweeper
 from app.theme import DARK, LIGHT
 from app.views import sweep_lines, sweep_map, sweep_scale, sweep_table
-from pcmsim import confinement
 from pcmsim.errors import FieldError, PCMLabError, UnknownNameError
+from pcmsim.foundation import confinement
 from training import export
 from training.jobs import NAN, perform
 from training.pools import NAME, LocalPool

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pcmsim import confinement
 from pcmsim.errors import FieldError
+from pcmsim.foundation import confinement
 from pcmsim.presets import DEVICES
 from pcmsim.quantity import Quantity, quantities
 from training.codec import FAMILIES

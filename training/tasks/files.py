@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pcmsim import confinement
 from pcmsim.errors import FieldError, FileError
+from pcmsim.foundation import confinement
 from pcmsim.foundation.paths import expanded
 from pcmsim.quantity import quantity
 from training.support import limits

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pcmsim import confinement
 from pcmsim.errors import FieldError
+from pcmsim.foundation import confinement
 from pcmsim.presets import device_model, read_mapping
 
 
