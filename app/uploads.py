@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pcmsim.errors import FieldError
+from pcmsim.errors import FieldError, PCMLabError
 from pcmsim.registry import Registry
 from training.config import RunConfig
 from training.presets import PRESETS
 
 PREFIX = "data-"
+LEFT_FREE = 2**30
+"""Bytes of the disk that uploads leave to all else."""
+
 Files = Mapping[str, bytes]
 """Contents by the names that the visitor's files have."""
 
@@ -99,10 +102,13 @@ class Uploads:
         ------
         FieldError
             If there are no files, or which is which cannot be told.
+        PCMLabError
+            If the disk has no room for them.
         """
         if not files:
             raise FieldError("files", "at least one file", "none")
         self._tidy(list(used))
+        check_room(self._home, sum(map(len, files.values())))
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._home))
         try:
             return _kept(folder, KINDS[kind], files)
@@ -114,6 +120,25 @@ class Uploads:
         for folder in self._home.glob(f"{PREFIX}*"):
             if not any(_names(config, folder) for config in used):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Refuse an upload after which the disk would be nearly full, for everybody.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is to lie.
+    size : int
+        How large it is [bytes].
+
+    Raises
+    ------
+    PCMLabError
+        If less than `LEFT_FREE` would be left.
+    """
+    if shutil.disk_usage(folder).free - size < LEFT_FREE:
+        raise PCMLabError(f"upload: the disk of this server has no room for {size / 1e6:,.1f} MB more")
 
 
 def _names(config: RunConfig, folder: Path) -> bool:

@@ -24,6 +24,7 @@ from app.picture import KINDS
 from app.runner import Runner
 from app.tables import Curves
 from app.trainer import Trainer
+from app.uploads import check_room
 from pcmsim.errors import FileError, PCMLabError
 from training import checkpoint, export
 from training.config import RunConfig
@@ -161,7 +162,7 @@ class ExportDialog:
         self.upload.clear()
         aside(
             pn.state.curdoc,
-            lambda: path.write_bytes(content),
+            lambda: kept(path, content),
             lambda _: self._ask(partial(resume, path=path, name=name), self._page.loaded),
             self._page.warn,
         )
@@ -186,6 +187,12 @@ class ExportDialog:
         button = pmui.Button(label=label, size="small", variant="outlined", margin=(0, 4))
         button.on_click(lambda _: act())
         return responsive(button)
+
+
+def kept(path: Path, content: bytes) -> None:
+    """Put an upload where the worker finds it; raises `PCMLabError` if the disk has no room for it."""
+    check_room(path.parent, len(content))
+    path.write_bytes(content)
 
 
 def taken(path: Path) -> bytes:

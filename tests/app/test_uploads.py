@@ -12,7 +12,8 @@ from bokeh.document import Document
 from panel.io.state import set_curdoc
 
 from app.pages.bring import DataDialog
-from app.uploads import KINDS, Uploads
+from app.pages.exporting import kept
+from app.uploads import KINDS, LEFT_FREE, Uploads
 from pcmsim.errors import FieldError, PCMLabError
 from training.config import RunConfig
 from training.session import Session
@@ -46,6 +47,15 @@ def test_tables_that_cannot_be_told_apart_are_refused(names: list[str], uploads:
 def test_no_files_are_refused(uploads: Uploads) -> None:
     with pytest.raises(FieldError, match="files: must be at least one file, got 'none'"):
         uploads.take("mnist", {})
+
+
+def test_the_disk_is_not_filled(uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.uploads.shutil.disk_usage", lambda folder: SimpleNamespace(free=LEFT_FREE + 10))
+    with pytest.raises(PCMLabError, match=r"^upload: the disk of this server has no room for 0\.0 MB more$"):
+        uploads.take("csv", {"my_targets.csv": TARGETS, "spikes.csv": SPIKES})
+    with pytest.raises(PCMLabError, match="has no room for 3.0 MB more"):
+        kept(tmp_path / "run", bytes(3_000_000))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_cannot_leave_the_folder(uploads: Uploads, tmp_path: Path) -> None:
