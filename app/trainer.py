@@ -15,7 +15,7 @@ from app.shot import Look, Shot, Twin
 from pcmsim import energy
 from pcmsim.errors import PCMLabError
 from training import aging, honesty, inspection, memory, meters, twin
-from training.chip.base import Chip
+from training.chip.base import Chip, ChipError, ChipWrittenError
 from training.config import RunConfig
 from training.honesty import Honesty, Question
 from training.network import LAYERS
@@ -28,6 +28,7 @@ METERS_EVERY = 0.4
 """Seconds between measurements while training: meters need not move at the plots' pace."""
 
 NO_RUN = "There is no run yet."
+RESET_AGAIN = "Reset once more to write on it all the same."
 ON_CHIP = "Gradients are compared on a copy of the weights, and those on a chip cannot be copied: simulate the devices."
 
 
@@ -55,6 +56,7 @@ class Trainer:
     ) -> None:
         self._publish, self._latest, self._later, self._chip = publish, latest, later, chip
         self._comparing = threading.Lock()
+        self._told = False
         self._session: Session | None = None
         self._twin: Session | None = None
         self._exam: Exam | None = None
@@ -70,9 +72,18 @@ class Trainer:
     def restart(self, config: RunConfig, version: int) -> tuple[str, ...]:
         """Begin a new run and run its first trial; the old run stays if that fails. Returns remarks on its files."""
         self._version = version  # Refused or not, this wish has an answer.
-        session = Session(config, self._chip())
+        session = self._begun(config)
         self._adopt(session)
         return session.sampler.remarks
+
+    def _begun(self, config: RunConfig) -> Session:
+        """A new run; on a chip that another has written, only once the person has been told and asks again."""
+        told, self._told = self._told, False
+        try:
+            return Session(config, self._chip(), overwrite_chip=told)
+        except ChipWrittenError as error:
+            self._told = True
+            raise ChipError(f"{error}. {RESET_AGAIN}") from error
 
     def resume(self, path: str) -> RunConfig:
         """Go on with the run of a checkpoint, whose configuration this returns; the old run stays if that fails."""

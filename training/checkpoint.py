@@ -26,6 +26,7 @@ from pcmsim.foundation.quoting import quoted
 from pcmsim.quantity import check, quantity
 from training.config import RunConfig
 from training.contents import Content
+from training.support import ram
 from training.writing import replacing
 
 FORMAT, VERSION = "pcmlab-checkpoint", 2
@@ -38,6 +39,9 @@ ENTRIES = {"1": frozenset(FIRST), "2": frozenset((*FIRST, "files", "checksum"))}
 
 LONGEST_HEADER = 2**20
 """Bytes of a header; one of ours has a few thousand."""
+
+COPIES = 4
+"""How often the content is held at a time: as read, with its checksum blank, as tensors, and as the session's own."""
 
 LARGEST_COUNT = 2**53
 BLANK = "0" * 64
@@ -171,6 +175,7 @@ def _opened(path: Path) -> tuple[dict[str, str], bytes]:
             size = file.read(8)
             text = file.read(_length(path, size))
             header = _header(path, text)
+            ram.check(f"{path}: its tensors", COPIES * path.stat().st_size)
             return header, b"".join((size, text, file.read()))
     except OSError as error:
         raise FileError(path, f"cannot be read ({error.strerror})") from error

@@ -13,6 +13,7 @@ from pcmsim.errors import FileError
 from pcmsim.foundation.paths import expanded
 from pcmsim.presets import is_file
 from training.config import RunConfig
+from training.support.limits import FILE_BYTES
 
 REMEMBERED = 64
 
@@ -58,10 +59,11 @@ def check_same(origin: str | Path, before: Sequence[Content], now: Sequence[Cont
 
 
 def digest(path: Path) -> str | None:
-    """Of a file's content; worked out again only when the file has changed. None where there is no file to read."""
+    """Of a file's content; worked out again only when the file has changed. None where no run reads such a file."""
     try:
         about = path.stat()
-        return _digest(path.resolve(), about.st_size, about.st_mtime_ns) if stat.S_ISREG(about.st_mode) else None
+        read = stat.S_ISREG(about.st_mode) and about.st_size <= FILE_BYTES.most
+        return _digest(path.resolve(), about.st_size, about.st_mtime_ns) if read else None
     except (OSError, ValueError):  # a ValueError where the name holds a null
         return None
 

@@ -39,6 +39,7 @@ import torch
 from pcmsim.array import WeightArray
 from pcmsim.digital import DigitalArray
 from pcmsim.errors import FieldError
+from pcmsim.foundation.documents import DocumentError, parse_json
 from training import codec, nir_graph, nir_network, nir_parts
 from training.config import RunConfig
 from training.network import LAYERS
@@ -245,7 +246,7 @@ def _time_step(graph: NIRGraph, dt: float | None, config: RunConfig | None) -> f
     if config is not None and dt is not None and not math.isclose(dt, config.network.dt):
         raise FieldError("dt", f"{config.network.dt:g} s, as in the graph's own configuration", dt)
     given = said if dt is None else dt
-    if not isinstance(given, float | int) or not 0.0 < given <= 1.0:
+    if isinstance(given, bool) or not isinstance(given, float | int) or not 0.0 < given <= 1.0:
         raise FieldError("dt", "above 0 and at most 1 s", given)
     return float(given)
 
@@ -255,8 +256,8 @@ def _own_config(graph: NIRGraph) -> RunConfig | None:
     if text is None:
         return None
     try:
-        return RunConfig.from_dict(json.loads(text))
-    except (json.JSONDecodeError, TypeError) as error:
+        return RunConfig.from_dict(parse_json(text))
+    except (DocumentError, TypeError) as error:
         raise FieldError("NIRGraph.metadata.pcmlab", "a configuration as JSON", str(text)[:40]) from error
 
 

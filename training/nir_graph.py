@@ -9,7 +9,8 @@ voltage per step; a `Dialect` is the rule that leads from ``tau`` to that share.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import product
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from pcmsim.errors import FieldError, FileError
 from pcmsim.foundation.paths import expanded
@@ -144,9 +146,25 @@ def is_a(node: Any, *kinds: str) -> bool:
 
 
 def metadata(graph: NIRGraph, name: str) -> Any:
-    """An entry of the graph's metadata as written, or None."""
+    """An entry of the graph's metadata as a plain value, or None; an array or tensor of one number is that number.
+
+    Raises
+    ------
+    FieldError
+        If the metadata are no mapping, or the entry is more than one value.
+    """
+    if not isinstance(graph.metadata, Mapping):
+        raise FieldError("NIRGraph.metadata", "entries by name", type(graph.metadata).__name__)
     value = graph.metadata.get(name)
+    if isinstance(value, np.generic | np.ndarray | torch.Tensor):
+        value = _one(f"NIRGraph.metadata.{name}", value)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _one(name: str, values: Any) -> Any:
+    if math.prod(values.shape) != 1:
+        raise FieldError(name, "one value", f"an array of shape {tuple(values.shape)}")
+    return values.item()
 
 
 def _nodes(graph: NIRGraph, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pcmsim.errors import FieldError
 from training.neurons import Floats
@@ -73,6 +74,7 @@ def parts(graph: NIRGraph) -> Parts:
     for name, node in nodes.items():
         if not is_a(node, *KNOWN):
             raise FieldError(f"NIRGraph.nodes.{name}", f"one of {', '.join(KNOWN)}", type(node).__name__)
+    _check_output(nodes, edges)
     place = {role: _only(nodes, role) for role in ROLES}
     found = _on_the_way(nodes, edges, {name: role for role, name in place.items()})
     return Parts(_weights(nodes, found), *((place[role], nodes[place[role]]) for role in ("hidden", "readout")))
@@ -140,11 +142,23 @@ class _Population(NamedTuple):
 
 
 def numbers(name: str, values: Any) -> npt.NDArray[Any]:
-    """An array of real numbers; raises `FieldError` if it holds anything else."""
-    array = np.asarray(values)
+    """An array of real numbers, from an array or a tensor; raises `FieldError` if it holds anything else."""
+    try:
+        array = _array(values)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise FieldError(name, "real numbers", type(values).__name__) from error
     if array.dtype.kind not in "fiu":
         raise FieldError(name, "real numbers", str(array.dtype))
     return array
+
+
+def _array(values: Any) -> npt.NDArray[Any]:
+    """Of a tensor its numbers alone, in a type that NumPy has, wherever it lies and whatever is learned of it."""
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
+    plain = values.detach().cpu()
+    found: npt.NDArray[Any] = (plain.double() if plain.is_floating_point() else plain).numpy()
+    return found
 
 
 def finite(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -158,8 +172,17 @@ def finite(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _only(nodes: Mapping[str, Any], role: str) -> str:
     names = [name for name, node in nodes.items() if _role(node) == role]
     if len(names) != 1:
-        raise FieldError("NIRGraph.nodes", f"a graph with one {ROLES[role]}", f"{len(names)} of them")
+        found = f"{len(names)} of them{': ' * bool(names)}{', '.join(names)}"
+        raise FieldError("NIRGraph.nodes", f"a graph with one {ROLES[role]}", found)
     return names[0]
+
+
+def _check_output(nodes: Mapping[str, Any], edges: list[Edge]) -> None:
+    """Raise `FieldError`, naming the node, if what an output shows is spikes: ours shows a voltage."""
+    for source, target in edges:
+        if is_a(nodes[target], "Output") and _role(nodes[source]) == "hidden":
+            expected = "leaky integrators that do not spike (LI), as a readout here has no threshold"
+            raise FieldError(f"NIRGraph.nodes.{source}", expected, type(nodes[source]).__name__)
 
 
 def _role(node: Any) -> str | None:
@@ -213,6 +236,6 @@ def _matrix(name: str, node: Any) -> Matrix:
     weight = numbers(f"{name}.weight", node.weight)
     if weight.ndim != 2:
         raise FieldError(f"{name}.weight", "a matrix, post x pre", weight.shape)
-    if is_a(node, "Affine") and numbers(f"{name}.bias", node.bias).any():
-        raise FieldError(f"{name}.bias", "0, as our neurons have no bias", float(np.abs(node.bias).max()))
+    if is_a(node, "Affine") and (bias := numbers(f"{name}.bias", node.bias)).any():
+        raise FieldError(f"{name}.bias", "0, as our neurons have no bias", float(np.abs(bias).max()))
     return np.ascontiguousarray(finite(f"{name}.weight", weight.astype(np.float32)).T)

@@ -18,6 +18,7 @@ from pcmsim.errors import FileError
 from pcmsim.foundation.paths import expanded
 from training import benchmark, loading, results, runs_command
 from training.chip import command as chip_command
+from training.chip.base import Chip, ChipError, ChipWrittenError
 from training.config import RunConfig
 from training.evaluation import evaluate
 from training.files import interval
@@ -37,6 +38,9 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Options of ``pcmlab run``, apart from the configuration."""
     parser.add_argument("--trials", type=benchmark.count, default=TRIALS, help=f"trials to train (default {TRIALS})")
     _add_options(parser)
+    parser.add_argument(
+        "--overwrite-chip", action="store_true", help="begin on the weights that another run has left on the chip"
+    )
     parser.add_argument("--store", metavar="FOLDER", help="keep the finished run there (default PCMLAB_STORE, if set)")
 
 
@@ -78,7 +82,7 @@ def run(options: argparse.Namespace, config: RunConfig) -> int:
     store = runs_command.keeping(options.store, chip)
     with _folder(options.out, options) as folder:
         if store is None:
-            session = Session(config, chip)
+            session = _begun(config, chip, options.overwrite_chip)
             if folder is not None:
                 folder.begin(session)
             return _Training(session, folder, options).end(session.run(options.trials))
@@ -90,6 +94,14 @@ def run(options: argparse.Namespace, config: RunConfig) -> int:
         if code == 0:
             store.add(whole.outcome())
         return code
+
+
+def _begun(config: RunConfig, chip: Chip | None, overwrite: bool) -> Session:
+    try:
+        return Session(config, chip, overwrite_chip=overwrite)
+    except ChipWrittenError as error:
+        expected = "or that it is written on all the same (--overwrite-chip); its own run goes on with pcmlab resume"
+        raise ChipError(f"{error}, {expected}") from error
 
 
 def resume(options: argparse.Namespace) -> int:

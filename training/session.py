@@ -59,11 +59,13 @@ class Session:
         Everything that decides the run.
     chip : Chip, optional
         Holds the weights; without one they are simulated here. The device settings are the chip's then.
+    overwrite_chip : bool
+        Begin on the weights that another run has left on the chip.
 
     Raises
     ------
     ChipError, FieldError
-        If the chip does not fit the run; nothing is written to it.
+        If the chip does not fit the run, or another one has written to it; nothing is written to it.
     PCMLabError
         If the run takes more memory than there is, see `training.footprint`.
 
@@ -80,10 +82,10 @@ class Session:
     """
 
     @usual_numerics()
-    def __init__(self, config: RunConfig, chip: Chip | None = None) -> None:
-        self.files = contents.of(config)
+    def __init__(self, config: RunConfig, chip: Chip | None = None, *, overwrite_chip: bool = False) -> None:
         self.streams = Streams(config.seed)
         footprint.check(config)
+        self.files = contents.of(config)
         self.sampler = config.task.sampler(config.network.dt, streams=self.streams)
         footprint.check(config, self.sampler)
         self._link = None if chip is None else Link(chip, digital=config.scheme.digital)
@@ -92,7 +94,7 @@ class Session:
             self.sampler.outputs, config.network.hidden, config.learning.feedback_gain, streams=self.streams
         )
         self.config = config
-        self.arrays = self._linked() or memory.build(config, self.sampler, streams=self.streams)
+        self.arrays = self._linked(overwrite_chip) or memory.build(config, self.sampler, streams=self.streams)
         self._adopt(config)
         self.updates = Updater(self.arrays, self.feedback, config, streams=self.streams)
         self.batch = batch.build(config.learning, [array.shape for array in self.arrays])
@@ -243,7 +245,7 @@ class Session:
         saved = checkpoint.read(path)
         if not accept_changed_files:
             contents.check_same(path, saved.files, contents.of(saved.config))
-        session = cls(saved.config, chip)
+        session = cls(saved.config, chip, overwrite_chip=True)  # if it stands where it should
         session._restore(path, saved.progress, saved.tensors)
         return session
 
@@ -254,11 +256,13 @@ class Session:
         if self._link is None:
             memory.configure(self.arrays, config, streams=self.streams)
 
-    def _linked(self) -> Arrays | None:
-        """The arrays of the chip, if the run is on one that fits."""
+    def _linked(self, overwrite: bool) -> Arrays | None:
+        """The arrays of the chip, if the run is on one that fits and is free."""
         if self._link is None:
             return None
         self._link.check_shape(memory.shapes(self.config, self.sampler))
+        if not overwrite:
+            self._link.check_unwritten()
         return self._link.arrays
 
     def _restore(self, origin: str | Path, progress: Progress, tensors: dict[str, torch.Tensor]) -> None:

@@ -11,6 +11,7 @@ from app_kit import until
 
 from app.chips import CONNECTED, LOST, ChipPlace
 from app.serve import serve
+from app.trainer import RESET_AGAIN
 from app.views import status
 from app.views.meters import HELD_BY_CHIP, words
 from app.worker import Worker
@@ -26,6 +27,8 @@ TOKEN = "a-token-of-the-tests"
 CONFIG = RunConfig().with_values({
     "core.enabled": True, "network.hidden": 16, "task": {"name": "pattern", "inputs": 12, "duration": 0.05},
 })  # fmt: skip
+
+RATES = ("learning.lr_input", "learning.lr_recurrent", "learning.lr_output")
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +84,24 @@ def test_a_run_that_does_not_fit_the_chip_is_refused_and_the_old_one_lives_on():
         assert "of the chip's shape" in worker.notices.pop()
         worker.step()
         until(lambda: worker.latest.record.trial == 1)
+        worker.stop(timeout=20.0)
+
+
+def test_a_run_that_another_has_left_on_a_chip_is_told_of_and_written_over_when_asked_again():
+    chip, config = SimulatedChip(CONFIG), CONFIG.with_values(dict.fromkeys(RATES, 2e-2))
+    list(Session(config, chip).run(2))
+    programs = chip.info().number
+    with ChipServer(chip, TOKEN) as server:
+        worker = Worker(CONFIG, place=ChipPlace(server.address))
+        until(lambda: worker.notices)
+        said = worker.notices.pop()
+        assert f"another run has written to it ({programs} programs)" in said
+        assert said.endswith(RESET_AGAIN)
+        assert worker.latest.record is None
+        assert chip.info().number == programs
+        worker.reset(config, 1)
+        until(lambda: worker.latest.record is not None)
+        assert chip.info().number > programs > 0
         worker.stop(timeout=20.0)
 
 

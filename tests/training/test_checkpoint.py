@@ -221,6 +221,12 @@ def test_files_without_a_header_are_refused_without_reading_them(tmp_path: Path)
             checkpoint.read(bad)
 
 
+def test_more_than_the_memory_that_is_allowed_is_not_read(kept: tuple[Path, Session], monkeypatch) -> None:
+    monkeypatch.setattr("training.support.ram.allowed", lambda: 1000)
+    with pytest.raises(PCMLabError, match=r"run.safetensors: its tensors"):
+        checkpoint.read(kept[0])
+
+
 def first_version(path: Path) -> None:
     """The same run, as it was written before there were digests and checksums."""
     header, tensors = opened(path)

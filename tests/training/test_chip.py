@@ -148,11 +148,16 @@ def test_a_checkpoint_and_a_chip_that_do_not_belong_together_are_told(tmp_path) 
         Session.resume(tmp_path / "here.safetensors", SimulatedChip(CONFIG))
 
 
-def test_a_second_run_begins_where_the_chip_stands() -> None:
+def test_a_second_run_is_told_of_the_first_and_begins_where_the_chip_stands_if_it_may() -> None:
     chip = SimulatedChip(CONFIG)
     list(Session(CONFIG, chip).run(2))
     programs, clock = chip.info().number, chip.clock()
-    second = Session(CONFIG, chip)
+    with pytest.raises(
+        ChipError, match=rf"chip simulated: another run has written to it \({programs} programs\), and a new"
+    ):
+        Session(CONFIG, chip)
+    assert chip.info().number == programs
+    second = Session(CONFIG, chip, overwrite_chip=True)
     assert second.device_time == clock
     list(second.run(2))
     assert chip.info().number > programs

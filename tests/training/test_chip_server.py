@@ -389,7 +389,10 @@ def test_the_command_line_trains_on_a_served_chip(tmp_path, monkeypatch, capsys)
         assert main([*run, "--out", str(tmp_path / "out")]) == 0
         assert main(["resume", str(tmp_path / "out"), "--trials", "2", "--chip", server.address, "--quiet"]) == 0
         assert main(["resume", str(tmp_path / "out"), "--trials", "2", "--quiet"]) == 2
-    assert "expected that chip (--chip ADDRESS)" in capsys.readouterr().err
+        assert "expected that chip (--chip ADDRESS)" in capsys.readouterr().err
+        assert main(run) == 2
+        assert "written on all the same (--overwrite-chip)" in capsys.readouterr().err
+        assert main([*run, "--overwrite-chip"]) == 0
     expected = Session(CONFIG)
     *_, last = expected.run(5)
     assert (tmp_path / "out" / "trials.csv").read_text(encoding="utf-8").splitlines()[-1].split(",")[2] == str(

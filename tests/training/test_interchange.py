@@ -265,6 +265,66 @@ def test_nested_recurrence_and_its_lack_are_understood() -> None:
     assert not from_nir(foreign(r=None, edges=chain), 1e-3).weights.recurrent.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_that_are_learned_are_taken_as_their_numbers(dtype: torch.dtype) -> None:
+    """What a module's parameters give is what arrays of the same numbers give."""
+    arrays, tensors = foreign().nodes, foreign()
+    for name, fields in {
+        "a": ["weight"],
+        "r": ["weight", "bias"],
+        "b": ["weight"],
+        "n": ["tau", "r", "v_threshold"],
+    }.items():
+        for field in fields:
+            parameter = torch.nn.Parameter(torch.from_numpy(getattr(arrays[name], field)).to(dtype))
+            setattr(tensors.nodes[name], field, parameter)
+            setattr(arrays[name], field, parameter.detach().double().numpy())
+    taken, plain = from_nir(tensors, 1e-3), from_nir(foreign(**arrays), 1e-3)
+    assert taken.network == plain.network
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(taken.weights, plain.weights, strict=True))
+
+
+@pytest.mark.parametrize(("weight", "got"), [
+    (torch.ones((4, 3), dtype=torch.complex64), "complex64"), (torch.ones((4, 3), dtype=torch.bool), "bool"),
+    (torch.ones((4, 3), device="meta"), "Tensor"), ([[1.0], [1.0, 2.0]], "list"),
+], ids=str)  # fmt: skip
+def test_weights_that_are_no_real_numbers_are_named(weight: Any, got: str) -> None:
+    graph = foreign()
+    graph.nodes["a"].weight = weight
+    with pytest.raises(FieldError, match=f"NIRGraph.nodes.a.weight: must be real numbers, got '{got}'"):
+        from_nir(graph, 1e-3)
+
+
+def test_metadata_of_one_number_in_an_array_are_that_number() -> None:
+    expected = from_nir(foreign(), 1e-3).network
+    for dt in (np.array([1e-3]), np.array(1e-3), np.float64(1e-3), torch.tensor([1e-3], dtype=torch.float64)):
+        about = {"dt": dt, "dialect": np.array(b"exact"), "reset": np.array(["subtract"])}
+        found = from_nir(foreign(about=about))
+        assert (found.network, found.notes) == (expected, ())
+
+
+@pytest.mark.parametrize(("about", "said"), [
+    ({"dt": np.array([1e-3, 1e-3])}, r"NIRGraph.metadata.dt: must be one value, got 'an array of shape \(2,\)'"),
+    ({"dt": np.array([])}, r"NIRGraph.metadata.dt: must be one value, got 'an array of shape \(0,\)'"),
+    ({"dialect": np.array([b"exact", b"euler"])}, "NIRGraph.metadata.dialect: must be one value"),
+    ({"pcmlab": np.zeros(3)}, "NIRGraph.metadata.pcmlab: must be one value"),
+    ({"reset": np.zeros((2, 2)), "dt": 1e-3}, "NIRGraph.metadata.reset: must be one value"),
+    ({"dt": True}, "dt: must be above 0 and at most 1 s, got True"),
+    ({"pcmlab": "9" * 5000}, "NIRGraph.metadata.pcmlab: must be a configuration as JSON"),
+    ({"pcmlab": "[" * 10**5}, "NIRGraph.metadata.pcmlab: must be a configuration as JSON"),
+], ids=str)  # fmt: skip
+def test_metadata_that_cannot_be_taken_are_named(about: dict[str, Any], said: str) -> None:
+    with pytest.raises(FieldError, match=said):
+        from_nir(foreign(about=about))
+
+
+def test_metadata_that_are_an_array_themselves_are_named() -> None:
+    graph = foreign()
+    graph.metadata = np.zeros(3)
+    with pytest.raises(FieldError, match="NIRGraph.metadata: must be entries by name, got 'ndarray'"):
+        from_nir(graph, 1e-3)
+
+
 ONES, ZEROS = np.ones(4), np.zeros(4)
 
 
@@ -274,7 +334,8 @@ def lif(**fields: Any) -> nir.LIF:
 
 MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown node": ({"n": nir.IF(ONES, ONES, ZEROS)}, r"^NIRGraph.nodes.n: must be one of .*LIF.*, got 'IF'"),
-    "two layers": ({"m": lif()}, r"^NIRGraph.nodes: must be a graph with one LIF or CubaLIF node, got '2 of them'"),
+    "two layers": ({"m": lif()}, r"^NIRGraph.nodes: must be a graph with one LIF or CubaLIF node, got '2 of them: n, m'"),
+    "spiking output": ({"y": lif(v_threshold=ONES)}, r"^NIRGraph.nodes.y: must be leaky integrators that do not spike \(LI\), .* got 'LIF'"),
     "no readout": ({"y": None, "edges": [*CHAIN[:5], ("b", "out")]}, r"one LI node, got '0 of them'"),
     "bias": ({"r": nir.Affine(np.ones((4, 4)), -2 * ONES)}, r"^NIRGraph.nodes.r.bias: must be 0, .* got 2.0"),
     "leak": ({"n": lif(v_leak=0.1 * ONES)}, r"^NIRGraph.nodes.n.v_leak: must be 0, .* got 0.1"),

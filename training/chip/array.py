@@ -19,7 +19,18 @@ from pcmsim.ledger import Ledger
 from pcmsim.plan import Plan, PulsePlan
 from training import memory
 from training.chip import checks
-from training.chip.base import KINDS, PROTOCOL, TIMELESS, Chip, ChipError, ChipInfo, ChipReads, LayerInfo, LayerRead
+from training.chip.base import (
+    KINDS,
+    PROTOCOL,
+    TIMELESS,
+    Chip,
+    ChipError,
+    ChipInfo,
+    ChipReads,
+    ChipWrittenError,
+    LayerInfo,
+    LayerRead,
+)
 from training.chip.loop import run
 from training.network import LAYERS, Arrays, Loop
 from training.records import LayerSnapshot
@@ -70,6 +81,14 @@ class Link:
         for name, shape in shapes.items():
             if shape != self.info.layers[name].shape:
                 raise FieldError(f"{name} weights", f"of the chip's shape {self.info.layers[name].shape}", shape)
+
+    def check_unwritten(self) -> None:
+        """Raise `ChipWrittenError` if a run has programmed the chip: a new one would begin on the weights it left."""
+        if self.info.number:
+            raise ChipWrittenError(
+                f"chip {self.info.name}: another run has written to it ({self.info.number} programs), and a new one "
+                "would begin on the weights that it left; expected a chip without programs"
+            )
 
     def check_saved(self, origin: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
         """Raise `FileError` unless a checkpoint stands where the chip does."""

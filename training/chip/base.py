@@ -36,6 +36,10 @@ class ChipError(PCMLabError):
     """A chip refuses a call, or cannot carry it out; nothing was written."""
 
 
+class ChipWrittenError(ChipError):
+    """A chip holds what another run has written."""
+
+
 class ChipLostError(ChipError):
     """A chip does not answer. The call may be repeated: what was carried out already is not done twice."""
 
