@@ -90,10 +90,8 @@ def run(options: argparse.Namespace, config: RunConfig) -> int:
         whole = Run(job)
         if folder is not None:
             folder.begin(whole.session)
-        code = _Training(whole.session, folder, options).end(whole.records())
-        if code == 0:
-            store.add(whole.outcome())
-        return code
+        training = _Training(whole.session, folder, options)
+        return training.end(whole.records(), keep=lambda: store.add(whole.outcome()))
 
 
 def _begun(config: RunConfig, chip: Chip | None, overwrite: bool) -> Session:
@@ -154,11 +152,15 @@ class _Training:
             pass
         self._asked = {(int(row["trial"]), row["part"]) for row in folder.judged_before(self._session.trial)}
 
-    def end(self, records: Iterator[TrialRecord], trials: int | None = None) -> int:
-        """Train, keep and tell; the exit code."""
+    def end(
+        self, records: Iterator[TrialRecord], trials: int | None = None, keep: Callable[[], None] = lambda: None
+    ) -> int:
+        """Train, keep what has come to its end, then tell: that may fail; the exit code."""
         done = self._kept(lambda: self._follow(records, self._options.trials if trials is None else trials))
         if self._options.evaluate_every and done:
             done = self._kept(lambda: self._ask("test"))
+        if done:
+            keep()
         if self._trials:
             facts = _facts(self._session, self._trials, self._judged)
             print(json.dumps(facts) if self._options.json else _sentence(facts, min(len(self._trials), RECENT)))

@@ -79,8 +79,8 @@ def command(options: argparse.Namespace) -> int:
         code = INTERRUPTED
     for search, study in zip(searches, studies, strict=True):
         tuning_record.keep(search, study, kept)
-    print("\n".join(lines(searches, studies)))
     _write(searches, studies, options.out)
+    print("\n".join(lines(searches, studies)))
     return code
 
 

@@ -95,6 +95,7 @@ class Live:
         self._own = _context(browser, **options) if options else None
         self.page = (self._own or _shared(browser)).new_page()
         self.page.set_viewport_size(SIZE)
+        self.page.set_default_timeout(WAIT)
         self.page.on("request", lambda request: self._local_only(request, address))
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
