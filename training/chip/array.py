@@ -219,8 +219,8 @@ class ChipArray(WeightArray):
         self._link.program(self._layer, plan, now, generator.initial_seed())
         self._written_at, self._stored = now, torch.empty(0, **SINGLE)
 
-    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
-        """A spike reads each device of its row once."""
+    def count_reads(self, spikes_per_row: torch.Tensor, conductance: float) -> None:
+        """A spike reads each device of its row once; what the devices conducted is known when they are looked at."""
         self._row_reads += spikes_per_row
 
     def youngest_age(self, now: float) -> float:
@@ -262,7 +262,9 @@ def _(array: ChipArray, now: float) -> LayerSnapshot:
 def _(array: ChipArray, snapshot: LayerSnapshot) -> Ledger | None:
     if not array.reads_per_spike:
         return None
-    return Ledger(torch.from_numpy(snapshot.sets), torch.from_numpy(snapshot.resets), array.tensors()["row_reads"])
+    reads, present = array.tensors()["row_reads"], mapping.row_conductance(torch.from_numpy(snapshot.conductance))
+    read = (reads * present).sum()  # as if all had met the present conductances
+    return Ledger(torch.from_numpy(snapshot.sets), torch.from_numpy(snapshot.resets), reads, read)
 
 
 def _reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> ChipReads:
