@@ -198,7 +198,7 @@ class TestSaving:
     def test_names_cover_state_and_counts(self) -> None:
         assert set(crossbar().tensors()) == {
             *("conductance", "history", "exponent_score", "written_at", "pulses"),
-            *("sets", "resets", "row_reads"),
+            *("sets", "resets", "row_reads", "read_conductance"),
         }
 
     def test_loading_another_shape_is_refused(self) -> None:
