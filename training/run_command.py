@@ -82,16 +82,17 @@ def run(options: argparse.Namespace, config: RunConfig) -> int:
     store = runs_command.keeping(options.store, chip)
     with _folder(options.out, options) as folder:
         if store is None:
-            session = _begun(config, chip, options.overwrite_chip)
+            held = folder.journaled(chip) if folder is not None and chip is not None else chip
+            session = _begun(config, held, options.overwrite_chip)
             if folder is not None:
                 folder.begin(session)
             return _Training(session, folder, options).end(session.run(options.trials))
         job = Job(config, options.trials, judge="test" if options.evaluate_every else NONE)
-        whole = Run(job)
-        if folder is not None:
-            folder.begin(whole.session)
-        training = _Training(whole.session, folder, options)
-        return training.end(whole.records(), keep=lambda: store.add(whole.outcome()))
+        with contextlib.closing(Run(job, None if folder else store.unfinished(interval.asked(options)))) as whole:
+            if folder is not None:
+                folder.begin(whole.session)
+            training = _Training(whole.session, folder, options)
+            return training.end(whole.records(), keep=lambda: store.add(whole.outcome()))
 
 
 def _begun(config: RunConfig, chip: Chip | None, overwrite: bool) -> Session:
@@ -109,6 +110,8 @@ def resume(options: argparse.Namespace) -> int:
         raise FileError(path, "does not exist; expected a checkpoint written by pcmlab")
     chip = chip_command.connected(options)
     with _folder(options.out or (path if path.is_dir() else None), options) as folder:
+        if folder is not None and chip is not None:
+            chip = folder.journaled(chip, loading.progress(path).trial)
         session = loading.trained(path, chip, accept_changed_files=options.accept_changed_files)
         training = _Training(session, folder, options)
         if folder is not None:
