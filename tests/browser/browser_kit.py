@@ -100,7 +100,7 @@ class Live:
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.context.clear_cookies()
-        self.page.goto(address + query)
+        self.page.goto(address + query, timeout=2 * WAIT)
         self.page.wait_for_function(
             "window.Bokeh?.documents?.[0]?.get_model_by_name('painted')?.data.frame[0] > 0"
             f" && {COLUMN.format('frames', 'trial')} >= 0",  # A run's first trial comes by itself.
