@@ -46,8 +46,8 @@ def versions() -> Mapping[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 
 
-Trial = tuple[float, float, float]
-"""Loss, accuracy and firing rate [Hz] of one trial: a whole record is a megabyte."""
+Trial = tuple[float, float, float, float]
+"""Loss, accuracy, firing rate [Hz] and a silent network's loss of one trial: a whole record is a megabyte."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Outcome:
     best : float
         Lowest loss of a trial.
     baseline : float
-        The loss of a silent network, at the last trial.
+        The loss of a silent network, mean over the trials of the last point, as the loss of the run there.
     held_out_loss, held_out_accuracy : float
         On the samples that judge; not numbers without any.
     reads : int
@@ -207,7 +207,7 @@ class Line(NamedTuple):
     ----------
     trial : int
         Its number.
-    loss, correct, rate : float
+    loss, correct, rate, baseline : float
         See `training.records.TrialRecord`.
     total_sets, total_resets : int
         Events so far.
@@ -219,6 +219,7 @@ class Line(NamedTuple):
     loss: float
     correct: float
     rate: float
+    baseline: float
     total_sets: int
     total_resets: int
     status: str
@@ -227,7 +228,7 @@ class Line(NamedTuple):
     def of(cls, row: Mapping[str, str]) -> Line:
         """That of a line in a table of trials."""
         right = float("nan") if int(row["label"]) < 0 else float(row["decision"] == row["label"])
-        numbers = int(row["trial"]), float(row["loss"]), right, float(row["rate"])
+        numbers = int(row["trial"]), float(row["loss"]), right, float(row["rate"]), float(row["baseline"])
         return cls(*numbers, int(row["total_sets"]), int(row["total_resets"]), row["status"])
 
 
@@ -296,7 +297,8 @@ class Run:
 
     def outcome(self) -> Outcome:
         """What the job came to; of a run that is over."""
-        return _outcome(self.job, self.session, self.record, self.curve, self._best, self._seconds)
+        silent = float(np.mean([baseline for *_, baseline in self.recent]))
+        return _outcome(self.job, self.session, self.record, self.curve, (self._best, silent), self._seconds)
 
     def close(self) -> None:
         """Let others go on with what is kept."""
@@ -376,19 +378,25 @@ def perform(job: Job, tell: Callable[[Point], None] | None = None, unfinished: U
 
 
 def told(record: TrialRecord | Line) -> Trial:
-    """Of a trial, what the curve's means are taken of: loss, accuracy and rate."""
-    return record.loss, record.correct, record.rate
+    """Of a trial, what means are taken of: loss, accuracy, rate and a silent network's loss."""
+    return record.loss, record.correct, record.rate, record.baseline
 
 
 def point(done: Sequence[Trial], last: TrialRecord | Line) -> Point:
     """The point of a curve that some trials make, the last of them in full."""
-    loss, accuracy, rate = np.mean(done, axis=0)
+    loss, accuracy, rate, _ = np.mean(done, axis=0)
     return Point(last.trial + 1, float(loss), float(accuracy), float(rate), last.total_sets, last.total_resets)
 
 
 def _outcome(
-    job: Job, session: Session, record: TrialRecord, curve: Sequence[Point], best: float, seconds: float
+    job: Job,
+    session: Session,
+    record: TrialRecord,
+    curve: Sequence[Point],
+    losses: tuple[float, float],
+    seconds: float,
 ) -> Outcome:
+    """What a run came to; `losses`: its lowest, and a silent network's."""
     began = time.perf_counter()
     judged = None if job.judge == NONE else evaluate(session, job.judge)
     crossbars = [array for array in session.arrays if isinstance(array, Crossbar)]
@@ -396,8 +404,8 @@ def _outcome(
     return Outcome(
         job=job,
         curve=tuple(curve),
-        best=best,
-        baseline=record.baseline,
+        best=losses[0],
+        baseline=losses[1],
         held_out_loss=judged.loss if judged else NAN,
         held_out_accuracy=judged.accuracy if judged else NAN,
         reads=record.total_reads,

@@ -24,7 +24,7 @@ from pcmsim.streams import Streams
 from training import loading, meters
 from training.config import RunConfig
 from training.files.unfinished import Unfinished
-from training.jobs import METRICS, NAN, NONE, Job, Outcome, Point, Run, point, told
+from training.jobs import METRICS, NAN, NONE, Job, Outcome, Point, Run, Trial, point, told
 from training.presets import PRESETS
 from training.schemes import SCHEMES
 
@@ -213,7 +213,7 @@ class Runner:
 
     def advance(self, trials: int) -> LaneReport:
         """Train at most so many trials, and report."""
-        chunk = list[tuple[float, float, float]]()
+        chunk = list[Trial]()
         while len(chunk) < trials and not self._run.over:
             chunk.append(told(self._run.step()))
         record, arrays = self._run.record, self._run.session.arrays
