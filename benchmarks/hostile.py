@@ -33,8 +33,8 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 MIB = 2**20
 PATIENCE = 60.0
-QUIET = 0.5
-"""Seconds without a word after which a message is taken to be dealt with."""
+QUIET, LISTENING = 0.5, 2.0
+"""Seconds without a word after which a message is taken to be dealt with, and for which the server is heard at most."""
 
 Piece = str | bytes
 Message = list[Piece]
@@ -124,9 +124,11 @@ class Client:
             socket = self._socket = self._socket or await self._connected()
             for one in message:
                 await socket.write_message(one, binary=isinstance(one, bytes))
-            while await asyncio.wait_for(socket.read_message(), QUIET) is not None:
-                pass
-            self._socket = None
+            end = time.monotonic() + LISTENING
+            while time.monotonic() < end:
+                if await asyncio.wait_for(socket.read_message(), QUIET) is None:
+                    self._socket = None
+                    return
         except TimeoutError:  # the connection stands
             pass
         except WebSocketClosedError:

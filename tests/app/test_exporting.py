@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import html
 import io
 import json
@@ -20,7 +21,7 @@ from bokeh.document import Document
 from bokeh.plotting import figure
 from panel.io.state import set_curdoc
 from pyarrow import parquet
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from app.download import Downloads
 from app.history import CURVE, Table
@@ -29,6 +30,7 @@ from app.runner import Runner
 from app.tables import TABLES
 from app.worker import Worker
 from pcmsim.foundation import confinement
+from training.checkpoint import BLANK
 from training.config import RunConfig
 from training.export import command
 from training.session import Session
@@ -157,7 +159,7 @@ OTHER = TINY.with_values({"seed": 11, "scheme": "sign"})
 def changed(
     saved: Path, header: Callable[[dict[str, str]], None], tensors: Callable[[dict], None] | None = None
 ) -> bytes:
-    """A checkpoint with another header or other tensors."""
+    """A checkpoint with another header or other tensors, whose checksum is right."""
     raw = saved.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     told = json.loads(raw[8 : 8 + length])["__metadata__"]
@@ -165,8 +167,9 @@ def changed(
     values = load_file(saved)
     if tensors is not None:
         tensors(values)
-    save_file(values, path := saved.with_name("changed.safetensors"), metadata=told)
-    return path.read_bytes()
+    content = save(values, {**told, "checksum": BLANK})
+    named = f'"checksum":"{hashlib.sha256(content).hexdigest()}"'
+    return content.replace(f'"checksum":"{BLANK}"'.encode(), named.encode(), 1)
 
 
 def configured(values: dict[str, Any]) -> Callable[[dict[str, str]], None]:
@@ -397,7 +400,10 @@ def test_a_checkpoint_cut_short_is_refused(bench: Bench, saved: Path) -> None:
 
 HEADERS: dict[str, tuple[Callable[[dict[str, str]], None], str]] = {
     "another program's": (lambda told: told.update(format="theirs"), "is not a checkpoint of pcmlab"),
-    "of the future": (lambda told: told.update(version="2"), "has checkpoint version 2, this pcmlab reads version 1"),
+    "of the future": (
+        lambda told: told.update(version="3"),
+        "has checkpoint version 3, this pcmlab reads versions 1 to 2",
+    ),
     "no configuration": (lambda told: told.pop("config") and None, "header cannot be read"),
     "no progress": (lambda told: told.pop("progress") and None, "header cannot be read"),
     "configuration of nonsense": (lambda told: told.update(config="[1, 2"), "header cannot be read"),
