@@ -98,7 +98,6 @@ class Crossbar(WeightArray):
         reads = WeightReads(
             mapping.weights(mean, self.scale),
             None if variance is None else mapping.weight_variance(variance, self.scale),
-            mapping.row_conductance(mean),
         )
         return reads.times(self.factor)
 
@@ -108,8 +107,6 @@ class Crossbar(WeightArray):
         if read.scale is None:
             return None
         unit = 1.0 / (self.scale * self.devices)
-        mean = read.moments()[0]
-        kept = None if self.core is None else self.core.kept(mean)
         upper = torch.as_tensor(read.upper, **SINGLE) * unit
         return DeviceReads(
             read.location * unit,
@@ -117,8 +114,7 @@ class Crossbar(WeightArray):
             read.lower * unit,
             upper.broadcast_to(read.location.shape),
             self.factor,
-            kept,
-            mapping.row_conductance(mean if kept is None else mean * kept),
+            None if self.core is None else self.core.kept(read.moments()[0]),
         )
 
     def conductance(self, now: float) -> torch.Tensor:
@@ -209,9 +205,9 @@ class Crossbar(WeightArray):
         on = places[target > 0.0]
         self.ledger.count(on, torch.ones_like(on), places[target <= 0.0])
 
-    def count_reads(self, spikes_per_row: torch.Tensor, conductance: float) -> None:
+    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
         """A spike reads each device of its row once."""
-        self.ledger.read(spikes_per_row, conductance)
+        self.ledger.row_reads += spikes_per_row
 
     def youngest_age(self, now: float) -> float:
         """Time since the latest write of any device [s]."""
@@ -219,11 +215,12 @@ class Crossbar(WeightArray):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Device state and event counts."""
-        return {**dict(self.state.items()), **vars(self.ledger)}
+        counts = {"sets": self.ledger.sets, "resets": self.ledger.resets, "row_reads": self.ledger.row_reads}
+        return {**dict(self.state.items()), **counts}
 
     def bounds(self, now: float) -> State:
         """See `WeightArray.bounds`: nothing was written after now, and no event counts less than none."""
-        counted = dict.fromkeys(vars(self.ledger), NOT_NEGATIVE)
+        counted = dict.fromkeys(("sets", "resets", "row_reads"), NOT_NEGATIVE)
         return {**self.state.bounds(self.model.g_max, now), **counted}
 
     def _reset(self, devices: torch.Tensor, now: float, key: int) -> None:

@@ -145,12 +145,11 @@ def _told(groups: Sequence[Group], going: Sequence[str]) -> str:
 
 
 def _export(options: argparse.Namespace) -> None:
-    store = _store(options)
+    store, write = _store(options), studies.table_writer(options.out)
     keys = None if options.group is None else store.group(options.group).keys
-    with studies.table_writer(options.out) as write:
-        table = store.curves(keys) if options.curves else store.runs(keys)
-        assert write is not None
-        write({name: table[name].tolist() for name in table})
+    table = store.curves(keys) if options.curves else store.runs(keys)
+    assert write is not None
+    write({name: table[name].tolist() for name in table})
     print(f"{len(table)} rows of {store.folder} in {options.out}")
 
 

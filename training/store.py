@@ -3,8 +3,7 @@
 ``runs/`` holds one file of one row per run and ``curves/`` its learning curve, both named by the run's
 key (`training.jobs.Job.key`), each written in one step: a run is there whole, once, or not at all,
 whoever is killed. ``groups/`` says which runs belong to a race, a sweep or a study; one run may
-belong to several. Files are written in ``unfinished/``, then moved. ``under-way/`` holds runs that are
-not done, or were not when they were killed: they go on from there when they are asked for again.
+belong to several. Files are written in ``unfinished/``, then moved.
 """
 
 from __future__ import annotations
@@ -30,9 +29,6 @@ from training import codec
 from training.config import RunConfig
 from training.files import parquet_rows
 from training.files.group import Group
-from training.files.interval import Interval
-from training.files.unfinished import FOLDER as UNDER_WAY
-from training.files.unfinished import Unfinished
 from training.jobs import PACKAGES, Job, Outcome, Point, versions
 from training.writing import replacing
 
@@ -109,11 +105,6 @@ class Store:
         curve = [{"key": outcome.job.key, **point._asdict()} for point in outcome.curve]
         self._write(self.folder / CURVES / f"{outcome.job.key}.parquet", curve, CURVE_COLUMNS)
         self._write(self._run(outcome.job.key), [row(outcome)], RUN_COLUMNS)
-        self.unfinished().forget(outcome.job.key)
-
-    def unfinished(self, interval: Interval | None = None) -> Unfinished:
-        """Where runs that are under way are kept, and how often."""
-        return Unfinished(self.folder / UNDER_WAY, interval or Interval())
 
     def runs(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Rows of the runs with these keys that are finished, or of all; the keys' order is kept.
@@ -160,10 +151,14 @@ class Store:
         ------
         UnknownNameError
             If there is no such run, or several begin like this.
+        FileError
+            If its row is damaged.
         """
-        line = self.runs([self.key(key)]).iloc[0]
-        config = RunConfig.from_dict(json.loads(line["config"]))
-        return Job(config, int(line["trials"]), int(line["every"]), str(line["judge"]))
+        whole = self.key(key)
+        with parquet_rows.failing_as_damaged(self._run(whole)):
+            line = self.runs([whole]).iloc[0]
+            config = RunConfig.from_dict(json.loads(line["config"]))
+            return Job(config, int(line["trials"]), int(line["every"]), str(line["judge"]))
 
     def outcomes(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """The finished ones among some jobs, as they were performed."""
@@ -262,11 +257,12 @@ class Store:
         return self.folder / RUNS / f"{key}.parquet"
 
     def _outcome(self, job: Job) -> Outcome:
-        line = self.runs([job.key]).iloc[0].to_dict()
-        curve = tuple(Point(*(kind(one[name]) for name, kind in list(CURVE_COLUMNS.items())[1:]))
-                      for one in self.curves([job.key]).to_dict("records"))  # fmt: skip
-        own = {f.name: line[f.name] for f in fields(Outcome) if f.name not in ("job", "curve")}
-        return Outcome(job=job, curve=curve, **own)
+        with parquet_rows.failing_as_damaged(self._run(job.key)):
+            line = self.runs([job.key]).iloc[0].to_dict()
+            curve = tuple(Point(*(kind(one[name]) for name, kind in list(CURVE_COLUMNS.items())[1:]))
+                          for one in self.curves([job.key]).to_dict("records"))  # fmt: skip
+            own = {f.name: line[f.name] for f in fields(Outcome) if f.name not in ("job", "curve")}
+            return Outcome(job=job, curve=curve, **own)
 
 
 def folder() -> Path:

@@ -10,8 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 
 from pcmsim.errors import FieldError, FileError, PCMLabError, sentence
-from training.files.interval import Interval
-from training.files.unfinished import Unfinished
 from training.interrupts import undisturbed
 from training.jobs import Job, Outcome, perform, versions
 from training.pools import LocalPool, Pool, UnfitWorkerError, WorkerDiedError
@@ -90,11 +88,7 @@ def _cluster(address: str) -> Pool:
 
 
 def performed(
-    jobs: Iterable[Job],
-    store: Store,
-    pool: Pool,
-    stopped: Callable[[], bool] = lambda: False,
-    interval: Interval | None = None,
+    jobs: Iterable[Job], store: Store, pool: Pool, stopped: Callable[[], bool] = lambda: False
 ) -> Generator[Outcome, None, None]:
     """Do the jobs that the store does not have, and keep each outcome as soon as there is one.
 
@@ -108,8 +102,6 @@ def performed(
         From `pool`.
     stopped : callable
         Asked several times a second; once it says so nothing more is done, and what is under way is dropped.
-    interval : Interval, optional
-        How often runs that are under way are kept in the store; one that was begun before goes on.
 
     Yields
     ------
@@ -125,7 +117,7 @@ def performed(
     FileError
         If an outcome cannot be written.
     """
-    wanted, under_way = (job for job in jobs if job not in store), _UnderWay(store, pool, store.unfinished(interval))
+    wanted, under_way = (job for job in jobs if job not in store), _UnderWay(store, pool)
     try:
         while not stopped() and under_way.fill(wanted):
             yield from under_way.collect()
@@ -138,8 +130,8 @@ def performed(
 class _UnderWay:
     """Jobs that were handed out: enough that no worker waits, no more."""
 
-    def __init__(self, store: Store, pool: Pool, unfinished: Unfinished) -> None:
-        self._store, self._pool, self._unfinished = store, pool, unfinished
+    def __init__(self, store: Store, pool: Pool) -> None:
+        self._store, self._pool = store, pool
         self._tries: dict[Future[Outcome], tuple[Job, int]] = {}
         self.failures: list[tuple[Job, PCMLabError]] = []
 
@@ -187,7 +179,7 @@ class _UnderWay:
             self.failures.append((job, WorkerDiedError(f"{error}, {number} times")))
 
     def _begin(self, job: Job, number: int) -> None:
-        self._tries[self._pool.submit(perform_alike, job, versions(), self._unfinished)] = job, number
+        self._tries[self._pool.submit(perform_alike, job, versions())] = job, number
 
 
 def _told(error: Exception) -> PCMLabError:
@@ -199,17 +191,8 @@ def _told(error: Exception) -> PCMLabError:
     return told
 
 
-def perform_alike(job: Job, expected: Mapping[str, str], unfinished: Unfinished | None = None) -> Outcome:
+def perform_alike(job: Job, expected: Mapping[str, str]) -> Outcome:
     """Train a job where the versions are those of who asked; with others the run would be another one.
-
-    Parameters
-    ----------
-    job : Job
-        What to train.
-    expected : mapping of str to str
-        The versions.
-    unfinished : Unfinished, optional
-        Where the run is kept from time to time, if the store in which that is can be seen from here.
 
     Raises
     ------
@@ -219,5 +202,4 @@ def perform_alike(job: Job, expected: Mapping[str, str], unfinished: Unfinished 
     for name, version in versions().items():
         if expected[name] != version:
             raise UnfitWorkerError(f"a worker has {name} {version}, expected {expected[name]} as here")
-    seen = unfinished if unfinished is not None and unfinished.folder.parent.is_dir() else None
-    return perform(job, unfinished=seen)
+    return perform(job)

@@ -11,8 +11,6 @@ from app.views import hover
 from app.views.base import Columns, View, ladder, move
 from pcmsim.energy import Budget, quantity_text
 
-NO_MODEL = "no energy model for digital weights and ideal devices"
-
 
 def build(palette: Palette) -> View:
     """The figure, empty.
@@ -74,11 +72,11 @@ def fit(view: View, shown: Columns) -> None:
 
 def html(budget: Budget) -> str:
     """The sums as HTML."""
-    spent = budget.energy or {}
+    spent = budget.energy
     facts = (
-        ("SET", budget.sets, spent.get("set_pulse")),
-        ("RESET", budget.resets, spent.get("reset_pulse")),
-        ("reads", budget.reads, spent.get("read")),
+        ("SET", budget.sets, spent.get("set_pulse", 0.0)),
+        ("RESET", budget.resets, spent.get("reset_pulse", 0.0)),
+        ("reads", budget.reads, spent.get("read", 0.0)),
     )
     rows = "".join(
         f"<tr><th scope=row>{name}</th><td>{_count(n)}</td><td>{_joules(j)}</td></tr>" for name, n, j in facts
@@ -88,8 +86,6 @@ def html(budget: Budget) -> str:
 
 
 def _worn(budget: Budget) -> str:
-    if budget.lifetime is None:
-        return NO_MODEL
     if not budget.most_written:
         return "nothing written yet"
     endurance = f"{budget.most_written / budget.lifetime:.2g}".replace("e+0", "e")
@@ -100,9 +96,7 @@ def _count(number: int) -> str:
     return f"{number:,}" if number < 1e7 else f"{number:.3g}"
 
 
-def _joules(energy: float | None) -> str:
-    if energy is None:
-        return "–"
+def _joules(energy: float) -> str:
     return quantity_text(energy) if energy else "0"
 
 

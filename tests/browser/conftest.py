@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
 import shutil
@@ -79,8 +78,6 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield launched
         launched.close()
-    with pytest.raises(RuntimeError, match="no running event loop"):
-        asyncio.get_running_loop()
 
 
 @pytest.fixture(scope="module")

@@ -37,13 +37,11 @@ def expected(session, costs: EventCosts) -> list[list[str]]:
     for name, totals, cost in (
         ("SET", "total_sets", costs.set_pulse),
         ("RESET", "total_resets", costs.reset_pulse),
-        ("reads", "total_reads", None),
+        ("reads", "total_reads", costs.read),
     ):
         events = sum(getattr(ledger, totals) for ledger in ledgers(session))
-        read = sum(float(ledger.read_conductance) for ledger in ledgers(session))
-        spent = costs.read(read) if cost is None else events * cost
-        joules += spent
-        told.append([name, counted(events), quantity_text(spent) if events else "0"])
+        joules += events * cost
+        told.append([name, counted(events), quantity_text(events * cost) if events else "0"])
     return [*told, ["energy", "", quantity_text(joules)]]
 
 

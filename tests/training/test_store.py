@@ -15,7 +15,7 @@ from pcmsim.errors import FileError, UnknownNameError
 from training.config import RunConfig
 from training.files import parquet_rows
 from training.jobs import Job, perform
-from training.store import ABANDONED, MOMENT, RUN_COLUMNS, UNFINISHED, Store, folder, row
+from training.store import ABANDONED, CURVE_COLUMNS, MOMENT, RUN_COLUMNS, UNFINISHED, Store, folder, row
 
 JOBS = [Job(RunConfig().with_values({"network.hidden": 10, "seed": seed}), trials=2, every=1) for seed in (1, 2)]
 
@@ -102,6 +102,27 @@ def test_damaged_and_foreign_files_are_named(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot be written to"):
         Store(tmp_path / "file")
+
+
+def test_a_damaged_footer_and_a_row_that_is_none_are_named(store):
+    path = store.folder / "runs" / f"{JOBS[0].key}.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-400] + bytes(392) + whole[-8:])
+    with pytest.raises(FileError, match="is damaged or not a file of the run store"):
+        store.runs()
+    path.write_bytes(whole)
+    rows = store.runs([JOBS[0].key]).to_dict("records")
+    for changed in ({"config": "[" * 10_000}, {"config": "{"}, {"trials": None}):
+        parquet_rows.write(path, [{**rows[0], **changed}], RUN_COLUMNS)
+        with pytest.raises(FileError, match="is damaged: it holds no row of a run"):
+            store.job(JOBS[0].key)
+    path.write_bytes(whole)
+    points = store.curves([JOBS[0].key]).to_dict("records")
+    parquet_rows.write(
+        store.folder / "curves" / path.name, [{**point, "sets": None} for point in points], CURVE_COLUMNS
+    )
+    with pytest.raises(FileError, match="is damaged: it holds no row of a run"):
+        list(store.outcomes([JOBS[0]]))
 
 
 @pytest.mark.parametrize("name", ["t12:30", "50%20off", "what?mode=memory", "a#b", "{x}", "s3://b", "ü 'q' \"d\""])

@@ -6,7 +6,7 @@ An engine that sorts a NaN above all numbers would find it in comparisons that m
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pcmsim.errors import FileError
+from pcmsim.foundation.quoting import reason
 
 KINDS = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 Columns = Mapping[str, type]
@@ -72,5 +73,18 @@ def _table(path: Path, columns: Columns) -> pa.Table:
     try:
         with path.open("rb") as file:
             return parquet.ParquetFile(file).read().select(list(columns)).cast(_schema(columns))
-    except (pa.ArrowInvalid, KeyError) as error:
-        raise FileError(path, f"is damaged or not a file of the run store ({str(error).splitlines()[0]})") from error
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException, LookupError, ValueError) as error:  # arrow says so in all of these
+        raise FileError(path, f"is damaged or not a file of the run store ({reason(error)})") from error
+
+
+@contextlib.contextmanager
+def failing_as_damaged(path: Path) -> Iterator[None]:
+    """Raise `FileError` where what a file holds is none of what it should be."""
+    try:
+        yield
+    except FileError:
+        raise
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise FileError(path, f"is damaged: it holds no row of a run ({reason(error)})") from error
