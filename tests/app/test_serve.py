@@ -19,6 +19,9 @@ from tornado.websocket import WebSocketClosedError
 
 from app import serve, url
 from app.pages import frame, register
+from app.pages.entries import Asked
+from app.pages.race import RacePage
+from app.pages.sweep import SweepPage
 from app.server import sessions
 from app.server.access import Access
 from app.server.origins import Origin
@@ -257,3 +260,15 @@ def test_a_session_that_has_ended_is_forgotten(monkeypatch: pytest.MonkeyPatch) 
     del pn.state._views["another's"]
     assert busy_watchers() == watchers
     assert page()._param__private.ref_watchers == []
+
+
+def test_pages_that_wait_begin_when_somebody_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(RacePage, "begin", lambda page: done.append("race"))
+    monkeypatch.setattr(SweepPage, "_look", lambda page: done.append("sweep"))
+    pages = [RacePage(Asked(autoplay=True), waits=True), RacePage(Asked(), waits=True), SweepPage(waits=True)]
+    assert done == []
+    for page in pages:
+        page.arrive()
+        page.close()
+    assert done == ["race", "sweep"]
