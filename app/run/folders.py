@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from pcmsim.errors import FileError
@@ -16,6 +16,7 @@ from training.support.locks import LOCK, alone
 
 PREFIX = "pcmlab-"
 SESSION = "session-"
+AFTER_MULTIPROCESSING = -200
 
 
 def session_folder() -> Path:
@@ -33,7 +34,8 @@ def own_folder() -> Path:
     """
     remove_left()
     folder, held = _begun()
-    atexit.register(_leave, folder, held)
+    # The folder of multiprocessing lies in it and is removed with priority -100: not to find it would be an error.
+    Finalize(None, _leave, (folder, held), exitpriority=AFTER_MULTIPROCESSING)
     return folder
 
 

@@ -84,6 +84,16 @@ def test_a_program_that_ends_leaves_nothing(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
+def test_a_program_whose_workers_have_files_there_ends_without_a_complaint(place: Path) -> None:
+    code = (
+        "import tempfile; from app.run.folders import own_folder; tempfile.tempdir = str(own_folder()); "
+        "from multiprocessing.util import get_temp_dir; get_temp_dir()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert list(place.iterdir()) == []
+
+
 def test_only_folders_of_dead_processes_of_ones_own_are_removed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = {name: place / name for name in ("pcmlab-without-a-lock", "another-program", "pcmlab-left")}
     for folder in others.values():
