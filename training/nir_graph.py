@@ -102,8 +102,8 @@ def read(path: str | Path) -> NIRGraph:
     path = expanded(path)
     if not path.is_file():
         raise FileError(path, "does not exist; expected a NIR file")
-    limits.NIR_BYTES.check(Path(path), Path(path).stat().st_size)
-    hdf5.check(Path(path))
+    limits.NIR_BYTES.check(path, path.stat().st_size)
+    hdf5.check(path)
     try:
         return import_module("nir").read(path)
     except UNREADABLE as error:
