@@ -59,6 +59,19 @@ def let_go_of_others(document: Document) -> None:
             connection._socket.close()
 
 
+def let_go(document: Document) -> None:
+    """Close all connections of a session.
+
+    Parameters
+    ----------
+    document : bokeh.document.Document
+        Its document.
+    """
+    context = document.session_context
+    for connection in tuple(context.session._subscribed_connections) if context is not None else ():
+        connection._socket.close()
+
+
 def once_ready(document: Document, call: Callable[[], Any]) -> None:
     """Have something done when a browser has the page for the first time; after a reload it is ready once more.
 

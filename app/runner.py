@@ -52,6 +52,8 @@ class Runner:
         The configuration to begin with.
     place : ChipPlace, optional
         Where the chip answers that holds the weights; without one they are simulated.
+    waits : bool
+        Whether the process begins only with `begin`; wishes until then are kept for it.
 
     Attributes
     ----------
@@ -65,7 +67,7 @@ class Runner:
         Called on the session's thread when `latest` shows for the first time what `configure` or `reset` asked for.
     """
 
-    def __init__(self, config: RunConfig, place: ChipPlace | None = None) -> None:
+    def __init__(self, config: RunConfig, place: ChipPlace | None = None, *, waits: bool = False) -> None:
         self.latest, self._place = Shot(0, 0, False, config), place
         self.notices: deque[str] = deque(maxlen=20)
         self.answered: Callable[[], None] = _nothing
@@ -76,12 +78,24 @@ class Runner:
         self.folder = session_folder()
         confinement.admit(self.folder)
         self._clear = weakref.finalize(self, _remove, self.folder)
-        self._begin(config)
+        self._thread: threading.Thread | None = None
+        self._early: list[tuple[Any, ...]] = []
+        if not waits:
+            self.begin()
 
     @property
     def alive(self) -> bool:
         """Whether there is a worker."""
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
+
+    def begin(self) -> None:
+        """Begin to run, if that has not happened and nobody has stopped it; wishes that came before are told now."""
+        if self._thread is None and not self._stopped:
+            self._begin(self.latest.config)
+            with self._lock:
+                for message in self._early:
+                    self._connection.send(message)
+                self._early.clear()
 
     def start(self) -> None:
         """Run trials until paused."""
@@ -113,7 +127,7 @@ class Runner:
 
     def reset(self, config: RunConfig, version: int) -> None:
         """Begin a new run, paused or running as before, on a new worker if need be; arguments as in `configure`."""
-        if not self.alive and not self._stopped:
+        if self._thread is not None and not self.alive and not self._stopped:
             self._begin(config)
         self._call("reset", config, version)
 
@@ -154,8 +168,9 @@ class Runner:
     def stop(self, timeout: float = 1.0) -> None:
         """End the worker, in the middle of a trial if need be; wait up to `timeout` [s] for it."""
         self._stopped = True
-        self._process.terminate()
-        if threading.current_thread() is not self._thread:
+        if self._thread is not None:
+            self._process.terminate()
+        if self._thread not in (None, threading.current_thread()):
             self._thread.join(timeout)
         if not self.alive:
             self._clear()
@@ -180,8 +195,12 @@ class Runner:
             self._tell_gone()
 
     def _send(self, method: str, *arguments: Any, number: int = -1) -> None:
+        message = (number, method, arguments)
         with self._lock:
-            self._connection.send((number, method, arguments))
+            if self._thread is None:
+                self._early.append(message)
+            else:
+                self._connection.send(message)
 
     def _take(self, kind: str, *content: Any) -> None:
         (self._take_shot if kind == "shot" else self._take_answer)(*content)

@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import gc
-import logging
-import multiprocessing
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import panel as pn
-import panel_material_ui as pmui
-from bokeh.document import Document
 from threadpoolctl import threadpool_limits
 from tornado.ioloop import IOLoop
-from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClosedError
 
-from app import defaults, delivery, processes, runner, thrift, tidy
+from app import defaults, delivery, processes, thrift, tidy
 from app.browser import link
 from app.chips import ChipPlace, connected
 from app.history import Curve
-from app.loop_monitor import Health, LoopMonitor, Vitals
-from app.pages.frame import Served, is_dark
-from app.pages.register import PAGES, Entry, Visit, built
+from app.loop_monitor import Health
+from app.pages.register import PAGES
 from app.patches import bokeh_connection, bokeh_messages, panel_disabled
 from app.run.folders import own_folder
 from app.server import log_text, sessions
 from app.server.access import Access
 from app.server.browser import show
+from app.server.host import Host, View, safely
+from app.server.limits import Limits
 from app.server.listening import Listening, Site, build, listen
 from app.sweep.grants import Grants
 from app.views.ghosts import smoothed
-from app.visitors import Limits, Visitors, full_page, notice
 from pcmsim.foundation import confinement
-from training import pools, racing
-
-log = logging.getLogger(__name__)
 
 TITLE = "pcmlab"
-NOTHING = Grants()
-WORKERS = (runner.NAME, racing.NAME, pools.NAME)
-"""Names of the processes that train."""
-
-View = pmui.Page | pn.pane.HTML
 SWITCH_INTERVAL = 0.001
 SCRIPTS = {"link": link.SCRIPT, "connection": bokeh_connection.SCRIPT, "thrift": thrift.SCRIPT}
 QUIET_LOADER = "#loader:not(.error) { display: none !important }"
@@ -67,6 +50,7 @@ def serve(
     prefix: str = "",
     trusted_proxy: list[str] | None = None,
     max_sessions: int | str | None = None,
+    max_per_address: int | str | None = None,
     idle_minutes: float | str | None = None,
     keep_minutes: float | str | None = None,
     allow_paths: bool = False,
@@ -99,6 +83,8 @@ def serve(
         Addresses or networks of proxies that say whom a request comes from.
     max_sessions : int or str, optional
         Live sessions at the same time; else ``PCMLAB_MAX_SESSIONS``, else 12.
+    max_per_address : int or str, optional
+        Those of one address; else ``PCMLAB_MAX_PER_ADDRESS``, else two thirds of all, and all of this machine's own.
     idle_minutes : float or str, optional
         Minutes without a key or a click after which a run pauses, 0 for never; else
         ``PCMLAB_IDLE_MINUTES``, else 120.
@@ -122,7 +108,9 @@ def serve(
         If a value is not of its kind or range, the address cannot be listened on, or the chip does not answer.
     """
     chip_place = None if chip is None else ChipPlace(chip, chip_token)
-    limits = Limits.asked(max_sessions if chip_place is None else 1, idle_minutes, keep_minutes)
+    limits = Limits.asked(
+        max_sessions if chip_place is None else 1, idle_minutes, keep_minutes, per_address=max_per_address
+    )
     access = Access.asked(
         token, no_token=no_token, origins=allow_origin, embedding=allow_embed, prefix=prefix, proxies=trusted_proxy
     )
@@ -160,80 +148,9 @@ def _run(listening: Listening, *, open_browser: bool) -> None:
             file.unlink(missing_ok=True)
 
 
-class Host:
-    """Receives the visitors of one server process.
-
-    Parameters
-    ----------
-    limits : Limits
-        What they are granted.
-    chip : ChipPlace, optional
-        Where the chip answers that holds their weights.
-    grants : Grants
-        What they may name.
-    """
-
-    def __init__(self, limits: Limits, chip: ChipPlace | None = None, grants: Grants = NOTHING) -> None:
-        self.limits, self.chip, self.grants = limits, chip, grants
-        self.visitors = Visitors(limits.sessions)
-        self.monitor = LoopMonitor()
-        self.vitals = Vitals(self.monitor)
-
-    def watch(self) -> None:
-        """Measure the running loop's lag; from now on a browser that goes in the middle of a frame is no error."""
-        self.monitor.start()
-        asyncio.get_running_loop().set_exception_handler(_report)
-
-    def serving(self, entry: Entry) -> Callable[[], View]:
-        """What Panel calls for each visitor of a page."""
-        return lambda: _safely(lambda: self.page(entry))
-
-    def page(self, entry: Entry = PAGES[0], *, linked: bool = True) -> View:
-        """A page of one visitor; honours what the address asks for, see `app.url.read`.
-
-        When every place is taken, it says so instead, and nothing is trained.
-        """
-        document = pn.state.curdoc
-        if document is None or document.session_context is None:
-            return built(entry, self._visit(None), linked=linked).page
-        self.watch()
-        if not self.visitors.welcome(document):
-            return full_page(self.visitors.live, self.visitors.most)
-        try:
-            return self._attached(built(entry, self._visit(document), linked=linked), document)
-        except BaseException:
-            self.visitors.release(document.session_context.id)
-            raise
-
-    async def health(self) -> dict[str, Any]:
-        """How the server is.
-
-        Returns
-        -------
-        dict
-            ``sessions``, those that hold a place, and ``max_sessions``; ``workers``, the processes that
-            train; and what `app.loop_monitor.Vitals` tells.
-        """
-        workers = sum(process.name in WORKERS for process in multiprocessing.active_children())
-        counts = {"sessions": self.visitors.live, "max_sessions": self.visitors.most, "workers": workers}
-        return {**counts, **await self.vitals.read()}
-
-    def _visit(self, document: Document | None) -> Visit:
-        arguments = pn.state.session_args
-        dark = is_dark(arguments, {} if document is None else pn.state.cookies)
-        return Visit(arguments, dark, self.limits.idle, self.grants, self.chip)
-
-    def _attached(self, served: Served, document: Document) -> pmui.Page:
-        """A page, streaming into its document."""
-        served.attach(document)
-        sessions.end_unless_used(document)
-        document.on_session_destroyed(lambda _: _forget(document, served.page))
-        return served.page
-
-
 def page() -> View:
     """`Host.page` for ``panel serve app/main.py``: the Live page alone, with the limits that the environment names."""
-    return _safely(lambda: _host().page(linked=False))
+    return safely(lambda: _host().page(linked=False))
 
 
 ROUTES = [("/health", Health, {"report": lambda: _host().health()}), sessions.ROUTE]
@@ -244,34 +161,6 @@ ROUTES = [("/health", Health, {"report": lambda: _host().health()}), sessions.RO
 def _host() -> Host:
     confinement.confine()
     return Host(Limits.asked())
-
-
-def _safely(build: Callable[[], View]) -> View:
-    """A page, or one that says that there is none: Panel would show a visitor the error with all its paths."""
-    try:
-        return build()
-    except Exception:
-        log.exception("A page could not be built.")
-        return notice("Something went wrong", "This page could not be built. The server's log says why.")
-
-
-def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what goes wrong in a task, except that a frame did not reach a browser that has gone."""
-    if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
-        loop.default_exception_handler(context)
-
-
-def _forget(document: Document, page: pmui.Page) -> None:
-    """Cut the two threads by which Panel would keep a session that has ended, some 5 MB of it, for ever.
-
-    One is the page's watch on the process-wide busy flag, the other the notifications' entry in the list of views.
-    """
-    for _, watcher in page._param__private.ref_watchers:
-        (watcher.cls if watcher.inst is None else watcher.inst).param.unwatch(watcher)
-    page._param__private.ref_watchers = []
-    for reference, (_, _, owner, _) in list(pn.state._views.items()):
-        if owner is document:
-            pn.state._views.pop(reference, None)
 
 
 @functools.cache

@@ -12,8 +12,9 @@ import param
 
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.core import CoreConfig
-from pcmsim.energy import PREFIXES, EventCosts
+from pcmsim.energy import ABOUT, PCM_COSTS, PREFIXES, EventCosts
 from pcmsim.mismatch import DeviceMismatch
+from pcmsim.model import DeviceModel
 from pcmsim.presets import DEVICES, device_model
 from pcmsim.pulse import PulseModel
 from pcmsim.quantity import Quantity, quantities
@@ -104,7 +105,8 @@ SETTINGS: dict[str, Setting] = {
     "update_interval": Setting("device.update_interval", DeviceConfig, (1.0, 1e6)),
     "set_pulse": Setting("costs.set_pulse", EventCosts, prefix=-12),
     "reset_pulse": Setting("costs.reset_pulse", EventCosts, prefix=-12),
-    "read": Setting("costs.read", EventCosts, prefix=-12),
+    "read_voltage": Setting("costs.read_voltage", EventCosts),
+    "read_time": Setting("costs.read_time", EventCosts, prefix=-9),
     "endurance": Setting("costs.endurance", EventCosts),
 }
 """Every single field that the page exposes; the scheme and the learning-rate factor are apart."""
@@ -205,7 +207,8 @@ class Settings(param.Parameterized):
     update_interval = _number("update_interval")
     set_pulse = _number("set_pulse")
     reset_pulse = _number("reset_pulse")
-    read = _number("read")
+    read_voltage = _number("read_voltage")
+    read_time = _number("read_time")
     endurance = _number("endurance")
 
     def __init__(self, config: RunConfig) -> None:
@@ -249,6 +252,7 @@ class Settings(param.Parameterized):
             If they do not fit together.
         """
         shown = _values(self._base)
+        shown |= shown_costs(self._base, device_model(self.device_preset))
         values = {
             SETTINGS[name].path: getattr(self, name)
             for name in SETTINGS
@@ -302,7 +306,14 @@ class Settings(param.Parameterized):
         if not self._loading:
             plain = device_model(self.device_preset)
             names = (*NOISES, self.drift_name)
-            self.param.update(**{name: getattr(plain, name) for name in names})
+            costs = shown_costs(self._base, plain)
+            self.param.update(**{name: getattr(plain, name) for name in names}, **costs)
+
+
+def shown_costs(config: RunConfig, device: DeviceModel) -> dict[str, float]:
+    """What events of a device cost in a run, those of phase-change memory where it has no energy model."""
+    costs = config.costs.over(device.costs) or PCM_COSTS
+    return {name: getattr(costs, name) for name in ABOUT}
 
 
 def scheme_name(config: RunConfig) -> str:
@@ -341,6 +352,7 @@ def _values(config: RunConfig) -> dict[str, Any]:
     values = {
         name: _look_up(config, setting.path) for name, setting in SETTINGS.items() if "constants" not in setting.path
     }
+    values |= shown_costs(config, model)
     for name in (*NOISES, *DRIFTS):
         default = SETTINGS[name].owner().__getattribute__(SETTINGS[name].field)
         values[name] = getattr(model, SETTINGS[name].field, default)

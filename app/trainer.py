@@ -271,7 +271,7 @@ class Trainer:
         ledgers = [ledger for ledger in counted if ledger is not None]
         return Look(
             meters=meters.measure(session, shot.record, snapshot),
-            budget=energy.budget(ledgers, session.config.costs, session.trial),
+            budget=energy.budget(ledgers, memory.costs(session.arrays, session.config), session.trial),
             wear=energy.wear(ledgers),
             cell=None if self._cell is None else inspection.cell(session, *self._cell),
             neuron=None if self._neuron is None else inspection.neuron(session, shot.record, self._neuron),

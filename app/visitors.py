@@ -2,123 +2,34 @@
 
 from __future__ import annotations
 
-import math
-import os
+import contextlib
+import ipaddress
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import panel as pn
 from bokeh.document import Document
 from bokeh.models import CustomJS
 
 from app import theme
-from app.attention import IDLE_MINUTES
+from app.server.limits import MOST_SESSIONS
 from pcmsim.errors import FieldError
 
-MOST_SESSIONS = 12
-KEEP_MINUTES = 5.0
-LARGEST = 1000
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one server process grants its visitors.
-
-    Parameters
-    ----------
-    sessions : int
-        Live sessions at the same time.
-    idle : float
-        Minutes without a key or a click after which a run pauses; 0 is never.
-    keep : float
-        Minutes, at least half of one, for which a session waits for a browser that has gone.
-    """
-
-    sessions: int = MOST_SESSIONS
-    idle: float = IDLE_MINUTES
-    keep: float = KEEP_MINUTES
-
-    @classmethod
-    def asked(
-        cls,
-        sessions: object = None,
-        idle: object = None,
-        keep: object = None,
-        environment: Mapping[str, str] = os.environ,
-    ) -> Limits:
-        """From the command line, else from the environment, else the defaults.
-
-        Parameters
-        ----------
-        sessions : object
-            Value of ``--max-sessions``, a number or its text; None asks ``PCMLAB_MAX_SESSIONS``.
-        idle : object
-            Value of ``--idle-minutes``; None asks ``PCMLAB_IDLE_MINUTES``.
-        keep : object
-            Value of ``--keep-minutes``; None asks ``PCMLAB_KEEP_MINUTES``.
-        environment : mapping of str to str
-            The environment.
-
-        Raises
-        ------
-        FieldError
-            If a value is not a number in its range; names the option or the variable.
-        """
-        return cls(
-            int(_SESSIONS.value(sessions, environment)),
-            _IDLE.value(idle, environment),
-            _KEEP.value(keep, environment),
-        )
-
-
-@dataclass(frozen=True)
-class _Option:
-    """A number that the command line or the environment may give."""
-
-    flag: str
-    variable: str
-    default: float
-    expected: str
-    read: Callable[[str], float]
-
-    def value(self, given: object, environment: Mapping[str, str]) -> float:
-        if given is not None:
-            return self._number(self.flag, given)
-        text = environment.get(self.variable, "").strip()
-        return self._number(self.variable, text) if text else self.default
-
-    def _number(self, source: str, given: object) -> float:
-        try:
-            return self.read(str(given))
-        except ValueError as error:
-            raise FieldError(source, self.expected, given) from error
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= LARGEST:
-        raise ValueError(text)
-    return number
-
-
-def _minutes(text: str) -> float:
-    number = float(text)
-    if not (math.isfinite(number) and number >= 0.0):
-        raise ValueError(text)
-    return number
-
-
-_SESSIONS = _Option(
-    "--max-sessions", "PCMLAB_MAX_SESSIONS", MOST_SESSIONS, f"a whole number from 1 to {LARGEST}", _count
-)
-_IDLE = _Option("--idle-minutes", "PCMLAB_IDLE_MINUTES", IDLE_MINUTES, "a number of minutes >= 0", _minutes)
-_KEEP = _Option("--keep-minutes", "PCMLAB_KEEP_MINUTES", KEEP_MINUTES, "a number of minutes >= 0", _minutes)
+SPARE = 12
+"""Pages that may be on their way beside one for each place: who reloads a page finds the earlier session again."""
 
 
 class Guest:
-    """Somebody with a place, who stays."""
+    """Somebody with a place, who stays.
+
+    Parameters
+    ----------
+    address : str
+        Where the browser is.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        self.address = address
 
     def away(self) -> float | None:
         """Seconds since the browser has gone; None while it is there, or yet to come."""
@@ -131,10 +42,14 @@ class Guest:
 class Visitors:
     """Counts the live sessions of a server process; any thread may ask.
 
+    A page that is asked for is expected, which costs nobody a place; the place is taken when its browser connects.
+
     Parameters
     ----------
     most : int
         Sessions that may live at the same time.
+    per_address : int
+        Those of one address; 0 stands for a `share`.
 
     Raises
     ------
@@ -151,17 +66,37 @@ class Visitors:
     True
     """
 
-    def __init__(self, most: int = MOST_SESSIONS) -> None:
+    def __init__(self, most: int = MOST_SESSIONS, per_address: int = 0) -> None:
         if most < 1:
             raise FieldError("Visitors.most", ">= 1", most)
-        self.most = most
+        self.most, self._per_address = most, per_address
         self._inside: dict[str, Guest] = {}
+        self._expected: dict[str, Guest] = {}
         self._lock = threading.Lock()
 
     @property
     def live(self) -> int:
         """Sessions that hold a place."""
         return len(self._inside)
+
+    def expect(self, key: str, guest: Guest | None = None) -> bool:
+        """Whether a session may have a page: there is or can be a place, and not too many are on their way.
+
+        Parameters
+        ----------
+        key : str
+            Identity of the session.
+        guest : Guest, optional
+            As for `admit`.
+        """
+        guest = guest or Guest()
+        with self._lock:
+            coming = _of(guest.address, self._expected)
+            few = len(self._expected) < self.most + SPARE and coming < self.limit(guest.address) + SPARE // 2
+            expected = few and self._free() and self.here(guest.address) < self.limit(guest.address)
+            if expected:
+                self._expected[key] = guest
+            return expected
 
     def admit(self, key: str, guest: Guest | None = None) -> bool:
         """Give a session a place, if there is one; a session that has a place keeps it.
@@ -179,13 +114,28 @@ class Visitors:
         bool
             Whether the session has a place.
         """
+        guest = guest or Guest()
         with self._lock:
+            if key not in self._inside and self.here(guest.address) >= self.limit(guest.address):
+                return False
             if key not in self._inside and len(self._inside) >= self.most:
                 self._make_room()
             admitted = key in self._inside or len(self._inside) < self.most
             if admitted:
-                self._inside[key] = guest or Guest()
+                self._inside[key] = guest
+                self._expected.pop(key, None)
             return admitted
+
+    def here(self, address: str) -> int:
+        """Sessions of one address that hold a place; those that are away would leave."""
+        return _of(address, self._inside)
+
+    def limit(self, address: str) -> int:
+        """Places that one address may have."""
+        return self._per_address or share(address, self.most)
+
+    def _free(self) -> bool:
+        return len(self._inside) < self.most or any(one.away() is not None for one in self._inside.values())
 
     def _make_room(self) -> None:
         away = {key: seconds for key, guest in self._inside.items() if (seconds := guest.away()) is not None}
@@ -196,20 +146,62 @@ class Visitors:
         """Take a session's place back; without one nothing happens."""
         with self._lock:
             self._inside.pop(key, None)
+            self._expected.pop(key, None)
 
-    def welcome(self, document: Document) -> bool:
-        """`admit` the session of a served document; its place is free again when the session is destroyed.
+    def awaits(self, document: Document) -> bool:
+        """`expect` the session of a served document; when it is destroyed, nothing of it is left here.
 
-        Until then a session whose browser has connected and gone is kept, and leaves when somebody needs its place.
         A refused page tries once more by itself if it was reloaded, see `RETRY`.
         """
         key = document.session_context.id
-        admitted = self.admit(key, _Session(document))
-        if admitted:
+        expected = self.expect(key, _Session(document))
+        if expected:
             document.on_session_destroyed(lambda _: self.release(key))
         else:
             document.js_on_event("document_ready", CustomJS(code=RETRY))
-        return admitted
+        return expected
+
+    def refused(self, document: Document) -> pn.pane.HTML:
+        """What the person sees whose session was not expected."""
+        address = _Session(document).address
+        here, limit = self.here(address), self.limit(address)
+        own = here >= limit and len(self._inside) < self.most
+        return full_page(here, limit, OWN) if own else full_page(self.live, self.most)
+
+    def welcome(self, document: Document) -> bool:
+        """`admit` the session of a served document, now that its browser has connected.
+
+        While it has the place, a session whose browser has gone is kept, and leaves when somebody needs its place.
+        """
+        key = document.session_context.id
+        guest = _Session(document)
+        guest.connected = True
+        return self.admit(key, guest)
+
+
+def _of(address: str, guests: Mapping[str, Guest]) -> int:
+    return sum(one.address == address and one.away() is None for one in guests.values())
+
+
+def share(address: str, most: int) -> int:
+    """Places that one address may have, where an operator has said nothing.
+
+    Parameters
+    ----------
+    address : str
+        Of a browser; all of this machine's own are one person's, or a proxy's.
+    most : int
+        Places of all.
+
+    Examples
+    --------
+    >>> share("192.0.2.7", 12), share("::1", 12), share("192.0.2.7", 1)
+    (8, 12, 1)
+    """
+    with contextlib.suppress(ValueError):
+        if not ipaddress.ip_address(address).is_loopback:
+            return max(1, most * 2 // 3)
+    return most
 
 
 class _Session(Guest):
@@ -217,21 +209,18 @@ class _Session(Guest):
 
     def __init__(self, document: Document) -> None:
         self._context = document.session_context
-        self._connected = False
-        document.on_event("document_ready", self._arrived)
+        super().__init__(getattr(getattr(self._context, "request", None), "remote_ip", None) or "")
+        self.connected = False
 
     def away(self) -> float | None:
         """Seconds since its last connection was lost."""
         session = self._context.session
-        gone = self._connected and session is not None and session.connection_count == 0
+        gone = self.connected and session is not None and session.connection_count == 0
         return session.milliseconds_since_last_unsubscribe / 1e3 if gone else None
 
     def leave(self) -> None:
         """Have it end at the server's next look."""
         self._context.session.request_expiration()
-
-    def _arrived(self, _: Any) -> None:
-        self._connected = True
 
 
 FULL_STYLE = f"""
@@ -256,22 +245,22 @@ if (performance.getEntriesByType('navigation')[0]?.type === 'reload' && Date.now
 """One more try by itself: a page that reloads asks for its new place before it gives up the old one."""
 
 
-def taken(live: int, most: int) -> str:
-    """A sentence that says that there is no place."""
-    run = "session runs" if live == 1 else "sessions run"
-    return f"{live} live {run} on this server and the limit is {most}."
-
-
-def full_page(live: int, most: int) -> pn.pane.HTML:
+def full_page(live: int, most: int, whose: str = "") -> pn.pane.HTML:
     """What a visitor sees who finds no place.
 
     Parameters
     ----------
     live, most : int
         Sessions that run, and that may run.
+    whose : str
+        Which of them are meant, such as `OWN`; all without it.
     """
+    run = f"{'session' if live == 1 else 'sessions'}{whose} {'runs' if live == 1 else 'run'}"
     wait = "close a tab that is no longer needed, or try again in a minute."
-    return notice("Every place is taken", f"{taken(live, most)[:-1]}: {wait}")
+    return notice("Every place is taken", f"{live} live {run} on this server and the limit is {most}: {wait}")
+
+
+OWN = " of your address"
 
 
 def notice(title: str, sentence: str) -> pn.pane.HTML:

@@ -70,7 +70,7 @@ def told(found: Evaluation) -> Row:
         "accuracy": found.accuracy,
         "spikes_per_hidden": found.hidden_spikes,
         "latency_ms": 1e3 * found.latency,
-        "energy_nj": 1e9 * found.energy,
+        "energy_nj": None if found.energy is None else 1e9 * found.energy,
     }
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from numba.extending import register_jitable
 
+from pcmsim.energy import PCM_COSTS, EventCosts
 from pcmsim.foundation.compiled import njit
 from pcmsim.mismatch import Spread
 from pcmsim.model import DeviceModel, Noise, check_range
@@ -130,6 +131,7 @@ class AccumulativeModel(DeviceModel):
         doc="Relative standard deviation of the initial conductance",
         source="Demirag 2021's code",
     )
+    costs: EventCosts | None = PCM_COSTS
 
     def __post_init__(self) -> None:
         check(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,16 +27,20 @@ class WeightReads:
         Mean effective weight, ``pre, post``, float32.
     variance : torch.Tensor or None
         Variance of one read of it; None where reads are exact.
+    conductance : torch.Tensor or None
+        Mean read of a row's devices, added up [µS]: ``pre``, float64; None without devices.
     """
 
     mean: torch.Tensor
     variance: torch.Tensor | None
+    conductance: torch.Tensor | None = None
 
     def times(self, factor: torch.Tensor | None) -> WeightReads:
         """The same with each weight multiplied by a fixed factor."""
         if factor is None:
             return self
-        return WeightReads(self.mean * factor, None if self.variance is None else self.variance * factor**2)
+        variance = None if self.variance is None else self.variance * factor**2
+        return replace(self, mean=self.mean * factor, variance=variance)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class DeviceReads:
         Fixed factor of each synapse's read, ``pre, post``; None where there is none.
     kept : torch.Tensor or None
         Share of each read that the wires' resistance leaves, ``sign, 1, pre, post``; None where it is all.
+    conductance : torch.Tensor or None
+        As in `WeightReads`.
     """
 
     location: torch.Tensor
@@ -66,6 +72,7 @@ class DeviceReads:
     upper: torch.Tensor
     factor: torch.Tensor | None = None
     kept: torch.Tensor | None = None
+    conductance: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -192,8 +199,16 @@ class WeightArray(ABC):
         """Carry out a plan at device time `now` [s]."""
 
     @abstractmethod
-    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
-        """Note that each row was read as often as its presynaptic neuron spiked."""
+    def count_reads(self, spikes_per_row: torch.Tensor, conductance: float) -> None:
+        """Note that each row was read as often as its presynaptic neuron spiked.
+
+        Parameters
+        ----------
+        spikes_per_row : torch.Tensor
+            ``pre``, int64.
+        conductance : float
+            Conductance at each of these reads of each device, added up [µS].
+        """
 
     @abstractmethod
     def youngest_age(self, now: float) -> float:

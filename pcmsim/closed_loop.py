@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from pcmsim.energy import PCM_COSTS, EventCosts
 from pcmsim.flicker import drawn_exponent, flickering_read, ratio
 from pcmsim.foundation.tensors import SINGLE
 from pcmsim.mismatch import Spread
@@ -62,6 +63,7 @@ class ClosedLoopModel(DeviceModel):
     )
     read_time: float = quantity(250e-9, unit="s", above=0.0, maximum=1.0, doc="Duration of a read", source=J20)
     read_noise: float = measured_factor("Factor on the read noise; 0 reads exactly")
+    costs: EventCosts | None = PCM_COSTS
 
     def __post_init__(self) -> None:
         check(self)

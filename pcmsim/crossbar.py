@@ -98,6 +98,7 @@ class Crossbar(WeightArray):
         reads = WeightReads(
             mapping.weights(mean, self.scale),
             None if variance is None else mapping.weight_variance(variance, self.scale),
+            mapping.row_conductance(mean),
         )
         return reads.times(self.factor)
 
@@ -107,6 +108,8 @@ class Crossbar(WeightArray):
         if read.scale is None:
             return None
         unit = 1.0 / (self.scale * self.devices)
+        mean = read.moments()[0]
+        kept = None if self.core is None else self.core.kept(mean)
         upper = torch.as_tensor(read.upper, **SINGLE) * unit
         return DeviceReads(
             read.location * unit,
@@ -114,7 +117,8 @@ class Crossbar(WeightArray):
             read.lower * unit,
             upper.broadcast_to(read.location.shape),
             self.factor,
-            None if self.core is None else self.core.kept(read.moments()[0]),
+            kept,
+            mapping.row_conductance(mean if kept is None else mean * kept),
         )
 
     def conductance(self, now: float) -> torch.Tensor:
@@ -205,9 +209,9 @@ class Crossbar(WeightArray):
         on = places[target > 0.0]
         self.ledger.count(on, torch.ones_like(on), places[target <= 0.0])
 
-    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
+    def count_reads(self, spikes_per_row: torch.Tensor, conductance: float) -> None:
         """A spike reads each device of its row once."""
-        self.ledger.row_reads += spikes_per_row
+        self.ledger.read(spikes_per_row, conductance)
 
     def youngest_age(self, now: float) -> float:
         """Time since the latest write of any device [s]."""
@@ -215,12 +219,11 @@ class Crossbar(WeightArray):
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Device state and event counts."""
-        counts = {"sets": self.ledger.sets, "resets": self.ledger.resets, "row_reads": self.ledger.row_reads}
-        return {**dict(self.state.items()), **counts}
+        return {**dict(self.state.items()), **vars(self.ledger)}
 
     def bounds(self, now: float) -> State:
         """See `WeightArray.bounds`: nothing was written after now, and no event counts less than none."""
-        counted = dict.fromkeys(("sets", "resets", "row_reads"), NOT_NEGATIVE)
+        counted = dict.fromkeys(vars(self.ledger), NOT_NEGATIVE)
         return {**self.state.bounds(self.model.g_max, now), **counted}
 
     def _reset(self, devices: torch.Tensor, now: float, key: int) -> None:

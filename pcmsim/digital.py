@@ -173,7 +173,7 @@ class DigitalArray(WeightArray):
             raise TypeError(f"a digital array takes a WeightPlan, got {type(plan).__name__}")
         self.weights.copy_(self.form.kept(self.form.clipped(self.weights + plan.change)))
 
-    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
+    def count_reads(self, spikes_per_row: torch.Tensor, conductance: float) -> None:
         """Digital reads are not counted: no device wears or spends energy."""
 
     def youngest_age(self, now: float) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from pcmsim.accumulative import AccumulativeModel
+from pcmsim.energy import EventCosts
 from pcmsim.errors import FieldError
 from pcmsim.flicker import drawn_exponent, flickering_read, ratio
 from pcmsim.mismatch import Spread
@@ -25,6 +26,9 @@ CALIBRATED_G_MAX = 10.35
 LARGEST_MEAN_EXPONENT = 0.13
 PROGRAMMING = {1: (0.158, 2.324, -2.163, 0.688), 2: (0.166, 4.718, -8.481, 4.690)}
 """Standard deviation [µS] of the summed conductance of so many devices, as a polynomial in g / g_max, ascending."""
+
+HERMES_COSTS = EventCosts(read_time=128e-9)
+"""Those of phase-change memory; a full pulse lasts 128 ns, read second hand."""
 
 EXPONENT_EVENT = 2**15
 """Random event from which a pulsed device's drift exponent comes: far above the events of the pulses themselves."""
@@ -100,6 +104,7 @@ class HermesModel(AccumulativeModel):
     )
     read_time: float = quantity(512e-9, unit="s", above=0.0, maximum=1.0, doc="Duration of a read", source=KIT)
     read_noise: float = measured_factor("Factor on the read noise; 0 reads exactly")
+    costs: EventCosts | None = HERMES_COSTS
 
     @property
     def largest_exponent(self) -> float:

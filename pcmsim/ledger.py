@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pcmsim.foundation.tensors import COUNT, WHOLE
+from pcmsim.foundation.tensors import COUNT, DOUBLE, WHOLE
 
 
 @dataclass
@@ -19,11 +19,14 @@ class Ledger:
         Per device, ``sign, device, pre, post``, int32.
     row_reads : torch.Tensor
         Reads per presynaptic row, int64: a spike reads each device of its row once.
+    read_conductance : torch.Tensor
+        Conductance at each read of each device, added up [µS], float64, one element: times ``V^2 t`` their energy.
     """
 
     sets: torch.Tensor
     resets: torch.Tensor
     row_reads: torch.Tensor
+    read_conductance: torch.Tensor
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> Ledger:
@@ -32,6 +35,7 @@ class Ledger:
             torch.zeros(shape, **COUNT),
             torch.zeros(shape, **COUNT),
             torch.zeros(shape[2], **WHOLE),
+            torch.zeros((), **DOUBLE),
         )
 
     @property
@@ -53,6 +57,11 @@ class Ledger:
     def total_reads(self) -> int:
         """Device reads over all devices."""
         return int(self.row_reads.numpy().sum()) * (self.sets.numel() // self.row_reads.numel())
+
+    def read(self, rows: torch.Tensor, conductance: float) -> None:
+        """Add reads, so many of each row, and the conductance of all devices that were read [µS]."""
+        self.row_reads += rows
+        self.read_conductance += conductance
 
     def count(self, set_devices: torch.Tensor, set_counts: torch.Tensor, reset_devices: torch.Tensor) -> None:
         """Add the events of one plan; indices are flat and without repeats."""

@@ -6,8 +6,11 @@ range of the weights the same for any number of devices.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
+from pcmsim.foundation.compiled import njit
 from pcmsim.model import Floats
 
 
@@ -43,6 +46,24 @@ def weight_variance(variance: torch.Tensor, scale: float) -> torch.Tensor:
 def over_devices(values: torch.Tensor) -> torch.Tensor:
     """Sum over the devices of each polarity: ``sign, pre, post``."""
     return torch.from_numpy(_sides(values))
+
+
+def row_conductance(conductance: torch.Tensor) -> torch.Tensor:
+    """Conductance [µS] of all devices of a row, added up: ``pre``, float64, of ``sign, device, pre, post``."""
+    devices = np.ascontiguousarray(conductance.numpy()).reshape(-1, *conductance.shape[2:])
+    return torch.from_numpy(_row_sums(devices))
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _row_sums(devices: Floats) -> npt.NDArray[np.float64]:
+    sums = np.zeros(devices.shape[1])
+    for d in range(devices.shape[0]):
+        for i in range(devices.shape[1]):
+            row, total = devices[d, i], 0.0
+            for j in range(row.size):
+                total += row[j]
+            sums[i] += total
+    return sums
 
 
 def _sides(values: torch.Tensor) -> Floats:

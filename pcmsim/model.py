@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pcmsim.energy import EventCosts
 from pcmsim.errors import FieldError
 from pcmsim.foundation.compiled import njit
 from pcmsim.foundation.tensors import SINGLE
@@ -75,6 +76,8 @@ class DeviceModel(ABC):
     g_min: float
     g_max: float
     nominal_step: float
+    costs: EventCosts | None
+    """What its events cost; None for a device that is no memory of any kind, such as the ideal one."""
 
     @abstractmethod
     def initial(self, mean: torch.Tensor, now: float, noise: Noise) -> DeviceState:

@@ -13,6 +13,7 @@ from pcmsim.foundation.documents import ENDINGS, read_mapping
 from pcmsim.hermes import HermesModel
 from pcmsim.model import DeviceModel
 from pcmsim.pulse import PulseModel
+from pcmsim.quantity import quantities
 from pcmsim.registry import Registry
 
 DEFAULT_BITS = 4
@@ -32,6 +33,7 @@ def ideal(bits: int = DEFAULT_BITS, g_max: float = PulseModel.g_max) -> PulseMod
 
     The nominal step follows the number of bits, so that what a scheme asks is what a pulse does.
     Only the initial programming keeps its spread: without it all weights would start at zero.
+    What is no memory of any kind has no energy model.
     """
     step = PulseModel(g_max=g_max).g_max / 2**bits
     return PulseModel(
@@ -44,6 +46,7 @@ def ideal(bits: int = DEFAULT_BITS, g_max: float = PulseModel.g_max) -> PulseMod
         reset_spread=0.0,
         drift_exponent=0.0,
         read_noise=0.0,
+        costs=None,
     )
 
 
@@ -91,7 +94,7 @@ def device_model(preset: str, overrides: Mapping[str, Any] | None = None, bits: 
     overrides = dict(overrides or {})
     range_first = {"g_max": overrides["g_max"]} if "g_max" in overrides else {}
     model: Any = DEVICES[preset](DEFAULT_BITS if bits is None else bits, **range_first)
-    known = [f.name for f in dataclasses.fields(model)]
+    known = list(quantities(model))
     for name in overrides:
         if name not in known:
             raise UnknownNameError(f"constant of device preset {preset}", name, known)

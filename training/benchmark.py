@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 
-from pcmsim.errors import FileError
 from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import whole
@@ -29,6 +28,7 @@ from training.config import RunConfig
 from training.dense import FORMS, dense_step
 from training.presets import MIXED, PRESETS
 from training.session import Session
+from training.writing import replacing
 
 WARM_UP = 5
 SIZES = (100, 256, 1000)
@@ -159,10 +159,8 @@ def command(options: argparse.Namespace) -> None:
     result = run(options.trials, max(0, options.dense_trials), lambda line: print(line, flush=True))
     print(json.dumps(result["machine"]), file=sys.stderr)
     if options.json:
-        try:
-            expanded(options.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise FileError(options.json, f"cannot be written ({error.strerror})") from error
+        with replacing(expanded(options.json)) as made:
+            made.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def _sized(hidden: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from pcmsim.core import CoreConfig
-from pcmsim.energy import EventCosts
+from pcmsim.energy import CostConfig, as_set
 from pcmsim.errors import FieldError
 from pcmsim.foundation.documents import read_mapping
 from pcmsim.foundation.texts import Text
@@ -286,7 +286,7 @@ class RunConfig:
     precision: PrecisionConfig = field(default_factory=PrecisionConfig)
     scheme: UpdateScheme = field(default_factory=MixedPrecision)
     refresh: RefreshConfig = field(default_factory=RefreshConfig)
-    costs: EventCosts = field(default_factory=EventCosts)
+    costs: CostConfig = field(default_factory=CostConfig)
 
     def __post_init__(self) -> None:
         check(self)
@@ -302,7 +302,8 @@ class RunConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunConfig:
         """Build from nested mappings; fields left out keep their defaults."""
-        built: RunConfig = codec.decode(cls, data, "RunConfig")
+        known = {**data, "costs": as_set(data["costs"])} if isinstance(data, Mapping) and "costs" in data else data
+        built: RunConfig = codec.decode(cls, known, "RunConfig")
         return built
 
     @classmethod

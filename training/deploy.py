@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self, get_type_hints
 
 import numpy as np
@@ -293,11 +294,22 @@ class Result:
 
 def run(study: Deployment, session: Answering) -> Iterator[list[Result]]:
     """Results of the trained network, then of one chip after the other; nothing in the session changes."""
+    return (part(session) for part in parts(study).values())
+
+
+def parts(study: Deployment) -> dict[str, Callable[[Answering], list[Result]]]:
+    """What `run` works out, part by part."""
+    return {TRAINED: _trained, **{f"chip-{seed}": partial(_on_chip, study, seed) for seed in range(1, study.chips + 1)}}
+
+
+def _trained(session: Answering) -> list[Result]:
     found = evaluate(session)
-    yield [Result(TRAINED, 0.0, 0, found.accuracy, found.loss, 0.0, 0)]
-    for seed in range(1, study.chips + 1):
-        chip = deploy(session, study.chip, seed)
-        yield [_result(chip, seed, name, now) for name in study.compensations for now in study.times]
+    return [Result(TRAINED, 0.0, 0, found.accuracy, found.loss, 0.0, 0)]
+
+
+def _on_chip(study: Deployment, seed: int, session: Answering) -> list[Result]:
+    chip = deploy(session, study.chip, seed)
+    return [_result(chip, seed, name, now) for name in study.compensations for now in study.times]
 
 
 def _result(chip: Deployed, seed: int, compensation: str, now: float) -> Result:

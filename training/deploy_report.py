@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pcmsim.errors import PCMLabError
 from pcmsim.foundation.quoting import quoted
-from training import benchmark, loading, studies
+from training import benchmark, codec, loading, studies
 from training.aging import DAY
-from training.deploy import COMPENSATIONS, TRAINED, Chip, Deployment, Result, deploy, run
+from training.deploy import COMPENSATIONS, TRAINED, Chip, Deployment, Result, deploy, parts, run
+from training.files import interval
+from training.files.unfinished import Unfinished, beside
+from training.jobs import Job, Run, digest_of
 from training.session import Session
 from training.studies import names, summary
 
@@ -43,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help=f"of drift (default {known})",
     )
+    interval.add_options(parser)
     parser.add_argument("--out", metavar="FILE", help="write all results there: .parquet or .csv")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -50,12 +56,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """``pcmlab deploy``: the exit code."""
     chip, training = divided(loading.settings(options.set))
-    asked, write = study(chip, options), studies.writer(options.out)
-    session, trials = network(options, training)
-    session.sampler.evaluation()
-    deploy(session, asked.chip, 0)  # what is missing or does not fit is said before training
-    measured = _measured(asked, session, trials, quiet=options.quiet)
-    return studies.gathered(measured, 1 + asked.chips, lines, write, quiet=options.quiet)
+    asked = study(chip, options)
+    with studies.writer(options.out) as write:
+        session, trials = network(options, training)
+        session.sampler.evaluation()
+        deploy(session, asked.chip, 0)  # what is missing or does not fit is said before training
+        held = beside(options.out, interval.asked(options))
+        measured = _measured(asked, session, trials, held, quiet=options.quiet)
+        return studies.gathered(measured, 1 + asked.chips, lines, write, unfinished=held, quiet=options.quiet)
 
 
 def network(options: argparse.Namespace, values: Mapping[str, Any]) -> tuple[Session, int]:
@@ -74,10 +82,28 @@ def network(options: argparse.Namespace, values: Mapping[str, Any]) -> tuple[Ses
     return loading.trained(options.network), 0
 
 
-def _measured(asked: Deployment, session: Session, trials: int, *, quiet: bool) -> Iterator[list[Result]]:
-    for _ in studies.followed(session.run(trials), trials, "trial", quiet=quiet or trials == 0):
-        pass
-    yield from run(asked, session)
+def _measured(
+    asked: Deployment, session: Session, trials: int, unfinished: Unfinished | None, *, quiet: bool
+) -> Iterator[list[Result]]:
+    if not trials:
+        yield from run(asked, session)
+        return
+    job = Job(session.config, trials)
+    with contextlib.closing(Run(job, unfinished)) as training:
+        before = training.session.trial
+        for _ in studies.followed(training.records(), trials, "trial", quiet=quiet, initial=before):
+            pass
+        for name, part in parts(asked).items():
+            yield _part(unfinished, digest_of([job.key, codec.encode(asked), name]), part, training.session)
+
+
+def _part(
+    unfinished: Unfinished | None, name: str, part: Callable[[Session], list[Result]], session: Session
+) -> list[Result]:
+    """Results of a part, which are kept if anything is."""
+    if unfinished is None:
+        return part(session)
+    return [Result(**values) for values in unfinished.part(name, lambda: list(map(asdict, part(session))))]
 
 
 def study(values: Mapping[str, Any], options: argparse.Namespace) -> Deployment:

@@ -14,13 +14,14 @@ import numpy.typing as npt
 from pcmsim.array import WeightArray
 from pcmsim.foundation.tensors import usual_numerics
 from pcmsim.streams import Streams
-from training import spikes
+from training import memory, spikes
 from training.config import RunConfig
 from training.interrupts import undisturbed
 from training.kernels import Activity
 from training.network import Arrays, Network, ReadNoise, stretches
 from training.objectives import UNDECIDED, Objective, Sample
 from training.records import finite
+from training.support.read_meter import ReadMeter
 from training.tasks import Sampler
 from training.tasks.base import MOST_SAMPLES
 
@@ -83,8 +84,8 @@ class Evaluation:
         Spikes per hidden neuron and inference.
     input_spikes : float
         Input spikes per inference.
-    energy : float
-        Energy of the device reads of an inference at the configured cost of a read [J]; 0 without devices.
+    energy : float or None
+        Energy of the device reads of an inference [J]; None where the weights have no energy model, and on a chip.
     duration : float
         Time that the simulated chip takes for an inference [s]: that of a trial.
     seconds : float
@@ -100,7 +101,7 @@ class Evaluation:
     latency: float
     hidden_spikes: float
     input_spikes: float
-    energy: float
+    energy: float | None
     duration: float
     seconds: float
 
@@ -145,9 +146,10 @@ def evaluate(
     asked = thinned(sampler.evaluation(part), most)
     sums, count = _Sums(sampler.objective, len(sampler.classes), dt), len(asked)
     moment = next_trial(session, session.device_time) if now is None else now
-    for sample, activity in answers(session, asked, moment):
+    meter = ReadMeter([array.shape[0] for array in session.arrays])
+    for sample, activity in answers(session, asked, moment, meter=meter):
         sums.add(sample, activity)
-    per_input, per_hidden = reads_per_spike(session.arrays)
+    costs, read = memory.costs(session.arrays, session.config), float(meter.conductance.sum())
     return Evaluation(
         part=part,
         held_out=sampler.held_out,
@@ -158,7 +160,7 @@ def evaluate(
         latency=float(np.mean(sums.latencies)) if sums.latencies else float("nan"),
         hidden_spikes=sums.fired / (count * session.config.network.hidden),
         input_spikes=sums.arrived / count,
-        energy=(sums.arrived * per_input + sums.fired * per_hidden) / count * session.config.costs.read,
+        energy=None if costs is None or read == 0.0 < sums.arrived else costs.read(read / count),
         duration=sampler.steps * dt,
         seconds=(time.perf_counter() - began) / count,
     )
@@ -181,14 +183,12 @@ class _Sums:
             self.latencies.append(decision_latency(self._objective, activity, sample) * self._dt)
 
 
-def reads_per_spike(arrays: Arrays) -> tuple[int, int]:
-    """Devices that an input spike reads, and a hidden one: those of its rows."""
-    devices = [array.reads_per_spike for array in arrays]
-    return devices[0], devices[1] + devices[2]
-
-
 def answers(
-    session: Answering, samples: Sequence[Sample], now: float, arrays: Arrays | None = None
+    session: Answering,
+    samples: Sequence[Sample],
+    now: float,
+    arrays: Arrays | None = None,
+    meter: ReadMeter | None = None,
 ) -> Iterator[tuple[Sample, Activity]]:
     """What the session's network does with each sample; nothing in the session changes.
 
@@ -202,6 +202,8 @@ def answers(
         Device time at the first step of each sample [s].
     arrays : Arrays, optional
         Weights in place of the session's.
+    meter : ReadMeter, optional
+        Takes down what is read.
     """
     arrays, network, mode = arrays or session.arrays, session.network, session.config.device.read_mode
     arrays = Arrays(*map(_uncounted, arrays))
@@ -214,7 +216,7 @@ def answers(
             sample = samples[place]
             noise = ReadNoise.draw(shape, sample.index, streams=session.streams, purpose=PURPOSE) if noisy else exact
             parts = held or network.reads(arrays, now, (0, shape[0]), mode)
-            activity = network.play(parts, sample.inputs, noise)
+            activity = network.play(parts, sample.inputs, noise, meter=meter)
         yield sample, activity
 
 

@@ -11,7 +11,8 @@ from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import Text
 from pcmsim.presets import is_file
-from training import results, tuned_presets
+from training import checkpoint, results, tuned_presets
+from training.checkpoint import Progress
 from training.chip.base import Chip
 from training.config import RunConfig
 from training.presets import PRESETS
@@ -57,6 +58,17 @@ def is_checkpoint(name: str) -> bool:
     return path.is_dir() or path.suffix == Path(results.CHECKPOINT).suffix
 
 
+def progress(path: str | Path) -> Progress:
+    """How far the run of a checkpoint has come, or of the one in a run's folder.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
+    return checkpoint.read(_checkpoint(path)).progress
+
+
 def trained(path: str | Path, chip: Chip | None = None, *, accept_changed_files: bool = False) -> Session:
     """The session of a checkpoint, or of the one in a run's folder; its weights may be on a chip.
 
@@ -66,6 +78,9 @@ def trained(path: str | Path, chip: Chip | None = None, *, accept_changed_files:
         If it cannot be read, does not stand where the chip does, or, unless that is accepted, a file that the run
         reads has changed.
     """
-    path = expanded(path)
-    saved = path / results.CHECKPOINT if path.is_dir() else path
-    return Session.resume(saved, chip, accept_changed_files=accept_changed_files)
+    return Session.resume(_checkpoint(path), chip, accept_changed_files=accept_changed_files)
+
+
+def _checkpoint(path: str | Path) -> Path:
+    place = expanded(path)
+    return place / results.CHECKPOINT if place.is_dir() else place

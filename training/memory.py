@@ -14,6 +14,7 @@ from pcmsim.array import WeightArray
 from pcmsim.core import Core
 from pcmsim.crossbar import Crossbar
 from pcmsim.digital import DigitalArray
+from pcmsim.energy import EventCosts
 from pcmsim.foundation.tensors import SINGLE, WHOLE
 from pcmsim.ledger import Ledger
 from pcmsim.mismatch import spread, weight_factors
@@ -143,6 +144,16 @@ def layer_snapshot(array: WeightArray, now: float) -> LayerSnapshot:
 def ledger(array: WeightArray, snapshot: LayerSnapshot) -> Ledger | None:
     """How often each device of an array was written and read, its snapshot at hand; None without devices."""
     return None
+
+
+def costs(arrays: Arrays, config: RunConfig) -> EventCosts | None:
+    """What events of a run's devices cost: their own costs, or those that are set; None without an energy model."""
+    first = arrays.input
+    if not first.reads_per_spike:
+        return None
+    if isinstance(first, Crossbar):
+        return config.costs.over(first.model.costs)
+    return config.costs.over(config.device.model(None).costs)  # a chip has the devices that its run names
 
 
 @ledger.register

@@ -8,8 +8,10 @@ A level is a standard deviation as a share, not three of them.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -18,9 +20,11 @@ from pcmsim.errors import FieldError
 from pcmsim.foundation.tensors import WHOLE
 from pcmsim.registry import Registry
 from pcmsim.streams import Streams
-from training import memory, studies
+from training import codec, jobs, memory, studies
 from training.config import RunConfig
 from training.evaluation import evaluate
+from training.files.unfinished import Unfinished
+from training.jobs import digest_of
 from training.network import Network
 from training.pools import LocalPool
 from training.session import Session
@@ -150,6 +154,16 @@ class Job:
     trials: int
     exams: tuple[Exam, ...]
 
+    @property
+    def training(self) -> jobs.Job:
+        """The training as a job."""
+        return jobs.Job(self.config, self.trials)
+
+    @property
+    def key(self) -> str:
+        """Name of its results: a hash of all that decides them."""
+        return digest_of([self.training.key, *(codec.encode(exam) for exam in self.exams)])
+
 
 @dataclass(frozen=True)
 class Result:
@@ -175,30 +189,52 @@ class Result:
     accuracy: float
 
 
-def run(study: Study, workers: int = 1) -> Iterator[list[Result]]:
-    """Train and test, each training in one of so many processes; results per training, in the order of `Study.jobs`."""
+def run(study: Study, workers: int = 1, unfinished: Unfinished | None = None) -> Iterator[list[Result]]:
+    """Train and test, each training in one of so many processes; results per training, in the order of `Study.jobs`.
+
+    Parameters
+    ----------
+    study : Study
+        What is compared.
+    workers : int
+        Processes.
+    unfinished : Unfinished, optional
+        Where trainings and their results are kept; what was done before is not done again.
+
+    Yields
+    ------
+    list of Result
+    """
     if workers == 1:
-        yield from map(perform, study.jobs())
+        yield from (perform(job, unfinished) for job in study.jobs())
         return
     pool = LocalPool(workers)
     try:
-        yield from pool.map(_perform_alone, study.jobs())
+        yield from pool.map(_perform_alone, study.jobs(), itertools.repeat(unfinished))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def perform(job: Job) -> list[Result]:
-    """One training and its exams."""
-    session = Session(job.config)
-    for _ in session.run(job.trials):
-        pass
-    return [_result(session, exam, chip) for exam in job.exams for chip in range(exam.chips)]
+def perform(job: Job, unfinished: Unfinished | None = None) -> list[Result]:
+    """One training and its exams, unless they are kept from before."""
+    if unfinished is None:
+        return _performed(job, None)
+    found = unfinished.part(job.key, lambda: list(map(asdict, _performed(job, unfinished))))
+    unfinished.forget(job.training.key)
+    return [Result(**values) for values in found]
 
 
-def _perform_alone(job: Job) -> list[Result]:
+def _performed(job: Job, unfinished: Unfinished | None) -> list[Result]:
+    with contextlib.closing(jobs.Run(job.training, unfinished)) as run:
+        for _ in run.records():
+            pass
+        return [_result(run.session, exam, chip) for exam in job.exams for chip in range(exam.chips)]
+
+
+def _perform_alone(job: Job, unfinished: Unfinished | None) -> list[Result]:
     """In a process that leaves the other cores to others."""
     torch.set_num_threads(1)
-    return perform(job)
+    return perform(job, unfinished)
 
 
 def _result(session: Session, exam: Exam, chip: int) -> Result:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from training import benchmark, loading, studies
 from training.config import RunConfig
+from training.files import interval
+from training.files.unfinished import beside
 from training.mismatch_lab import ARMS, PARAMETERS, Result, Study, run, summary
 from training.studies import names, numbers
 
@@ -24,14 +26,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--chips", type=benchmark.count, default=1, help="chips per kind for each transferred network (default 1)"
     )
     parser.add_argument("--workers", type=benchmark.count, default=1, help="processes (default 1)")
+    interval.add_options(parser)
     parser.add_argument("--out", metavar="FILE", help="write all results there: .parquet or .csv")
 
 
 def command(options: argparse.Namespace) -> int:
     """``pcmlab mismatch``: the exit code."""
     asked = study(loading.configuration(options.config).with_values(loading.settings(options.set)), options)
-    write = studies.writer(options.out)
-    return studies.gathered(run(asked, options.workers), len(asked.jobs()), lines, write, quiet=options.quiet)
+    with studies.writer(options.out) as write:
+        held = beside(options.out, interval.asked(options))
+        measured, number = run(asked, options.workers, held), len(asked.jobs())
+        return studies.gathered(measured, number, lines, write, unfinished=held, quiet=options.quiet)
 
 
 def study(base: RunConfig, options: argparse.Namespace) -> Study:

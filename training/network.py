@@ -22,6 +22,7 @@ from training import kernels, spikes, torch_loop
 from training.kernels import Activity, Carry, RowReads
 from training.neurons import Dynamics, Floats, NetworkConfig, dynamics
 from training.spikes import Spikes
+from training.support.read_meter import ReadMeter
 
 DRIFT_TOLERANCE = 1e-2
 """Largest relative change of a conductance that is ignored within one stretch of a trial."""
@@ -181,6 +182,7 @@ class Network:
         read_mode: str = "output",
         span: tuple[int, int] | None = None,
         carry: Carry | None = None,
+        meter: ReadMeter | None = None,
     ) -> Activity:
         """Run a trial, or the part of it in `span`.
 
@@ -200,12 +202,14 @@ class Network:
             First step, and one past the last.
         carry : Carry, optional
             State to start from; overwritten with the state at the end.
+        meter : ReadMeter, optional
+            Takes down what is read.
 
         Returns
         -------
         Activity
         """
-        return self.play(self.reads(arrays, now, span or (0, inputs.steps), read_mode), inputs, noise, carry)
+        return self.play(self.reads(arrays, now, span or (0, inputs.steps), read_mode), inputs, noise, carry, meter)
 
     def reads(self, arrays: Arrays, now: float, span: tuple[int, int], read_mode: str = "output") -> Iterator[Stretch]:
         """How the arrays read from stretch to stretch of a trial; arguments as in `run`."""
@@ -213,13 +217,23 @@ class Network:
             w_in, w_rec, w_out = (self._loop.reads(array, moment, read_mode, 0, self.dtype) for array in arrays)
             yield Stretch(begin, end, (w_in, w_rec, w_out))
 
-    def play(self, parts: Iterable[Stretch], inputs: Spikes, noise: ReadNoise, carry: Carry | None = None) -> Activity:
+    def play(
+        self,
+        parts: Iterable[Stretch],
+        inputs: Spikes,
+        noise: ReadNoise,
+        carry: Carry | None = None,
+        meter: ReadMeter | None = None,
+    ) -> Activity:
         """Run the stretches that `reads` gives; other arguments as in `run`."""
         carry, played = carry or self.rest(), []
         for first, last, reads in parts:
             keyed = tuple(layer._replace(key=key) for layer, key in zip(reads, noise.keys, strict=True))
             here = spikes.between(inputs, first, last)
+            before = carry.spiked.copy()
             played.append(self._loop.run(self.dynamics, keyed, here, noise.between(first, last), carry, first))
+            if meter is not None:
+                meter.note(reads, here, played[-1].hidden, (before, carry.spiked))
         return played[0] if len(played) == 1 else joined(played)
 
 
@@ -249,11 +263,18 @@ def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: n
         factor = flat if devices.factor is None else devices.factor.numpy().astype(dtype, copy=False)
         location, scale = devices.location.numpy(), devices.scale.numpy()
         kept = deep if devices.kept is None else devices.kept.numpy()
-        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor, kept, core)
+        spent = _float64(devices.conductance)
+        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor, kept, core, spent)
     reads = array.moments(now)
     variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
     mean = reads.mean.numpy().astype(dtype, copy=False)
-    return RowReads(mean, variance, deep, deep, deep, 0.0, key, flat, deep, core)
+    spent = _float64(reads.conductance)
+    return RowReads(mean, variance, deep, deep, deep, 0.0, key, flat, deep, core, spent)
+
+
+def _float64(conductance: torch.Tensor | None) -> Floats:
+    """The conductance of rows for compiled code; empty without devices."""
+    return np.empty(0) if conductance is None else conductance.numpy()
 
 
 LOOPS = {"compiled": Loop(row_reads, kernels.simulate), "torch": Loop(row_reads, torch_loop.run)}

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,9 @@ import psutil
 _method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 PROCESSES: Any = multiprocessing.get_context(_method)
 """Makes them; see `multiprocessing.get_context`."""
+
+LOOK = 0.02
+"""Seconds between two looks whether a process has ended of which nobody is told."""
 
 PROCESSES.set_forkserver_preload(["training.prepared"])
 _starting = threading.Lock()
@@ -86,8 +90,15 @@ class Helper:
     def join(self) -> None:
         """Wait until it has ended."""
         self._process.join()
-        if self._known is not None:
-            self._known.wait()
+        while self._lives():
+            time.sleep(LOOK)
+
+    def _lives(self) -> bool:
+        """Whether it does anything yet: one that has ended may stay in the list of processes if nobody asks how."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            known = self._known
+            return known is not None and known.is_running() and known.status() != psutil.STATUS_ZOMBIE
+        return False
 
 
 def prepare() -> None:

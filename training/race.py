@@ -7,7 +7,6 @@ same order and, where their arrays have the same shape, the same initial devices
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,8 @@ from pcmsim.quantity import check, quantity
 from pcmsim.streams import Streams
 from training import loading, meters
 from training.config import RunConfig
-from training.jobs import METRICS, NAN, NONE, Job, Outcome, Point, Run, point, told
+from training.files.unfinished import Unfinished
+from training.jobs import METRICS, NAN, NONE, Job, Outcome, Point, Run, Trial, point, told
 from training.presets import PRESETS
 from training.schemes import SCHEMES
 
@@ -198,6 +198,8 @@ class Runner:
         Which one.
     job : Job
         What it trains.
+    unfinished : Unfinished, optional
+        Where it is kept from time to time, and goes on if it was begun before.
 
     Raises
     ------
@@ -205,17 +207,15 @@ class Runner:
         If the run cannot be made.
     """
 
-    def __init__(self, entry: Entry, job: Job) -> None:
-        self.entry, self._run = entry, Run(job)
+    def __init__(self, entry: Entry, job: Job, unfinished: Unfinished | None = None) -> None:
+        self.entry, self._run = entry, Run(job, unfinished)
         self._watch = list(self._run.session.updates.observe().values())
-        self._recent = deque[tuple[float, float, float]](maxlen=min(job.every, job.trials))
 
     def advance(self, trials: int) -> LaneReport:
         """Train at most so many trials, and report."""
-        chunk = list[tuple[float, float, float]]()
+        chunk = list[Trial]()
         while len(chunk) < trials and not self._run.over:
             chunk.append(told(self._run.step()))
-        self._recent.extend(chunk)
         record, arrays = self._run.record, self._run.session.arrays
         saturated = meters.share_saturated([array for array in arrays if isinstance(array, Crossbar)], 1)
         cosine = meters.cosine([w.asked for w in self._watch], [w.applied for w in self._watch])
@@ -223,14 +223,18 @@ class Runner:
             entry=self.entry,
             trial=self._run.session.trial,
             point=point(chunk, record),
-            recent=point(self._recent, record),
+            recent=point(self._run.recent, record),
             histogram=histogram(arrays),
             saturated=NAN if saturated is None else saturated,
             cosine=NAN if cosine is None else cosine,
             status=record.status,
             message=record.message,
-            outcome=self._run.outcome() if self._run.over else None,
+            outcome=self._outcome() if self._run.over else None,
         )
+
+    def _outcome(self) -> Outcome:
+        self._run.close()
+        return self._run.outcome()
 
 
 def histogram(arrays: Iterable[WeightArray]) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import whole
 from training import benchmark, loading, studies
+from training.files import interval
 from training.jobs import METRICS, NONE
 from training.race import FAILED, MOST, Race, Reports, entrants, values
 from training.racing import Racing, new_name
@@ -40,24 +41,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="FOLDER", help="where runs are kept (default PCMLAB_STORE or pcmlab-runs)")
     parser.add_argument("--name", help="name of the race in the store (default race- and the time)")
     parser.add_argument("--workers", type=benchmark.count, default=2, help="processes (default 2)")
+    interval.add_options(parser)
     parser.add_argument("--out", metavar="FILE", help="write the ranking there: .parquet or .csv")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def command(options: argparse.Namespace) -> int:
     """``pcmlab race``: the exit code."""
-    race, write = asked(options), studies.writer(options.out)
-    store = Store(options.store or folder())
-    racing = Racing(race, workers=options.workers, store=store)
-    racing.keep(store, options.name or new_name())
-    interrupted = False
-    try:
-        follow(racing, quiet=options.quiet)
-    except KeyboardInterrupt:
-        interrupted = True
-    standings = rank(values(race, racing.latest, finished=True), race.metric)
-    if write is not None:
-        write(standings)
+    race = asked(options)
+    with studies.writer(options.out) as write:
+        store = Store(options.store or folder())
+        racing = Racing(race, workers=options.workers, store=store, interval=interval.asked(options))
+        racing.keep(store, options.name or new_name())
+        interrupted = False
+        try:
+            follow(racing, quiet=options.quiet)
+        except KeyboardInterrupt:
+            interrupted = True
+        standings = rank(values(race, racing.latest, finished=True), race.metric)
+        if write is not None:
+            write(standings)
     print("\n".join(lines(race, standings, racing.latest)))
     return studies.INTERRUPTED if interrupted else 0
 

@@ -13,6 +13,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from pcmsim.errors import sentence
+from training.files.interval import Interval
+from training.files.unfinished import Unfinished
 from training.interrupts import leave_to_parent
 from training.jobs import Job
 from training.processes import PROCESSES, Helper
@@ -50,6 +52,8 @@ class Racing:
         Runs that it has are not done again; what is finished is kept there, before it is reported.
     nice : int
         By how much the workers' priority is lowered.
+    interval : Interval, optional
+        How often runs that are under way are kept in the store; one that was begun before goes on.
 
     Attributes
     ----------
@@ -64,8 +68,17 @@ class Racing:
     [2]
     """
 
-    def __init__(self, race: Race, *, workers: int = 2, store: Store | None = None, nice: int = 0) -> None:
+    def __init__(
+        self,
+        race: Race,
+        *,
+        workers: int = 2,
+        store: Store | None = None,
+        nice: int = 0,
+        interval: Interval | None = None,
+    ) -> None:
         self.race, self._store, self._nice = race, store, nice
+        self._unfinished = None if store is None else store.unfinished(interval)
         self.latest: dict[Entry, LaneReport] = {}
         jobs = race.jobs()
         self._kept = {entry: job for entry, job in jobs.items() if store is not None and job in store}
@@ -93,7 +106,7 @@ class Racing:
     def __iter__(self) -> Generator[LaneReport]:
         yield from map(self._noted, self._from_store())
         try:
-            self._crews += [_Crew(share, self._nice, going=self._going) for share in self._shares]
+            self._crews += [self._crew(share) for share in self._shares]
             self._tell()
             while self._crews and not self._stopped:
                 for crew in wait_for(self._crews):
@@ -124,6 +137,9 @@ class Racing:
     def _tell(self) -> None:
         for crew in list(self._crews):  # Another thread may end or replace one meanwhile.
             crew.go(self._going)
+
+    def _crew(self, jobs: Jobs) -> _Crew:
+        return _Crew(jobs, self._nice, self._unfinished, going=self._going)
 
     def _from_store(self) -> Iterator[LaneReport]:
         for entry, job in self._kept.items():
@@ -156,7 +172,7 @@ class Racing:
             return
         self._deaths += 1
         if self._deaths <= MOST_DEATHS:
-            self._crews.append(_Crew(crew.jobs, self._nice, going=self._going))
+            self._crews.append(self._crew(crew.jobs))
             self._tell()
             return
         why = f"its process has ended {self._deaths} times (exit code {crew.process.exit_code})"
@@ -199,14 +215,16 @@ class _Crew:
         What it has to do; what is over is taken out.
     nice : int
         By how much its priority is lowered.
+    unfinished : Unfinished or None
+        Where its runs are kept from time to time.
     going : bool
         Whether it begins at once.
     """
 
-    def __init__(self, jobs: Jobs, nice: int, *, going: bool) -> None:
+    def __init__(self, jobs: Jobs, nice: int, unfinished: Unfinished | None, *, going: bool) -> None:
         self.jobs = dict(jobs)
         self.connection, theirs = PROCESSES.Pipe()
-        self.process = Helper(work, (theirs, dict(jobs), nice, going), NAME)
+        self.process = Helper(work, (theirs, dict(jobs), nice, unfinished, going), NAME)
         theirs.close()
 
     def go(self, going: bool) -> None:
@@ -215,7 +233,7 @@ class _Crew:
             self.connection.send(going)
 
 
-def work(connection: Connection, jobs: Jobs, nice: int, going: bool) -> None:
+def work(connection: Connection, jobs: Jobs, nice: int, unfinished: Unfinished | None, going: bool) -> None:
     """What a worker process does: the run that is furthest behind has its turn, until none is left.
 
     Parameters
@@ -226,6 +244,8 @@ def work(connection: Connection, jobs: Jobs, nice: int, going: bool) -> None:
         Its runs.
     nice : int
         By how much to lower the priority.
+    unfinished : Unfinished or None
+        Where its runs are kept from time to time.
     going : bool
         Whether to begin at once.
     """
@@ -237,15 +257,15 @@ def work(connection: Connection, jobs: Jobs, nice: int, going: bool) -> None:
     gate = threading.Event()
     threading.Thread(target=_obey, args=(connection, gate, going), daemon=True).start()
     with contextlib.suppress(OSError):  # Nobody listens any more.
-        _take_turns(connection, jobs, gate)
+        _take_turns(connection, jobs, gate, unfinished)
 
 
-def _take_turns(connection: Connection, jobs: Jobs, gate: threading.Event) -> None:
+def _take_turns(connection: Connection, jobs: Jobs, gate: threading.Event, unfinished: Unfinished | None) -> None:
     done, runners = dict.fromkeys(jobs, 0), dict[Entry, Runner]()
     while done:
         gate.wait()
         entry = min(done, key=done.__getitem__)
-        report = _advanced(entry, jobs[entry], runners)
+        report = _advanced(entry, jobs[entry], runners, unfinished)
         done[entry] = report.trial
         if report.over:
             del done[entry]
@@ -263,11 +283,11 @@ def _obey(connection: Connection, gate: threading.Event, going: bool) -> None:
         os._exit(0)
 
 
-def _advanced(entry: Entry, job: Job, runners: dict[Entry, Runner]) -> LaneReport:
+def _advanced(entry: Entry, job: Job, runners: dict[Entry, Runner], unfinished: Unfinished | None) -> LaneReport:
     """A turn of a run; what goes wrong in it ends this run alone."""
     try:
         if entry not in runners:
-            runners[entry] = Runner(entry, job)
+            runners[entry] = Runner(entry, job, unfinished)
         return runners[entry].advance(CHUNK)
     except Exception as error:
         return LaneReport(entry, status=FAILED, message=sentence(error))

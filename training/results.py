@@ -12,10 +12,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pcmsim.errors import FileError
 from pcmsim.foundation.paths import expanded
+from training.chip import command as chip_command
+from training.chip.base import Chip
 from training.evaluation import Evaluation
 from training.files.interval import Interval
 from training.files.tables import Row, Table
@@ -25,8 +27,11 @@ from training.session import Session
 from training.support.locks import alone
 from training.writing import clear_leftovers, onto_disk, replacing
 
+if TYPE_CHECKING:
+    from training.chip.journal import JournaledChip
+
 CONFIG, TRIALS, CHECKPOINT = "config.yaml", "trials.csv", "checkpoint.safetensors"
-EVALUATIONS = "evaluations.csv"
+EVALUATIONS, JOURNAL = "evaluations.csv", "chip.journal"
 JUDGED = ("trial", *(f.name for f in dataclasses.fields(Evaluation) if f.name != "confusion"))
 """Columns of the table of evaluations."""
 
@@ -54,8 +59,9 @@ class RunFolder:
         self.trials = Table(self.path / TRIALS, tuple(SCALARS))
         self.evaluations = Table(self.path / EVALUATIONS, JUDGED)
         self._noted, self._judged = list[Row](), list[Row]()
-        self._open, self._begun = contextlib.ExitStack(), False
+        self._open, self._locked, self._begun = contextlib.ExitStack(), False, False
         self._kept_at, self._kept_trial = time.monotonic(), 0
+        self._journal: JournaledChip | None = None
 
     def __enter__(self) -> RunFolder:
         self.lock()
@@ -72,14 +78,33 @@ class RunFolder:
         FileError
             If it cannot be made or written to, or another process writes there.
         """
+        if self._locked:
+            return
         _writable(self.path)
         self._open.enter_context(alone(self.path))
+        self._locked = True
         for name in (CONFIG, CHECKPOINT):
             clear_leftovers(self.path / name)
 
     def close(self) -> None:
         """Let others write there."""
+        if self._journal is not None:
+            self._journal.close()
         self._open.close()
+        self._locked = False
+
+    def journaled(self, chip: Chip, trial: int | None = None) -> Chip:
+        """The chip of the run, whose answers go to the folder: killed inside a trial, the run goes on all the same.
+
+        Parameters
+        ----------
+        chip : Chip
+            The chip.
+        trial : int, optional
+            Trials of the checkpoint that the run goes on from; without it, it is new.
+        """
+        self._journal = chip_command.journaled(chip, self.path / JOURNAL, trial)
+        return self._journal
 
     def begin(self, session: Session) -> None:
         """A new run takes the folder over: its tables are empty, and it can go on from where it begins.
@@ -114,7 +139,7 @@ class RunFolder:
                 raise self._missing(session.trial, f"{trial} where {due} was due")
             due = trial + 1
             yield row
-        if due != session.trial and session.trial > 0 and (due >= 0 or (self.path / CHECKPOINT).exists()):
+        if due != session.trial and session.trial > 0 and (due >= 0 or self.held):
             raise self._missing(session.trial, f"{due - 1} as the last" if due >= 0 else "none")
         with undisturbed():
             self._goes_on(session)
@@ -138,6 +163,11 @@ class RunFolder:
         trials, seconds = self._interval.trials, time.monotonic() - self._kept_at
         return seconds >= self._interval.seconds or (trials is not None and trial - self._kept_trial >= trials)
 
+    @property
+    def held(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self.path / CHECKPOINT).is_file()
+
     def keep(self, session: Session) -> None:
         """Write down what was done: the lines first, then the checkpoint.
 
@@ -147,6 +177,7 @@ class RunFolder:
             If a file cannot be written.
         """
         if not self._begun:
+            self.lock()
             self.begin(session)
         with undisturbed():
             self.keep_lines()
@@ -159,7 +190,11 @@ class RunFolder:
             rows.clear()
 
     def _save(self, session: Session) -> None:
-        session.save(self.path / CHECKPOINT)
+        journal = self._journal
+        if journal is not None and journal.replaying:
+            return  # The checkpoint from which it catches up is the one that the journal belongs to.
+        with contextlib.nullcontext() if journal is None else journal.checkpoint(session.trial):
+            session.save(self.path / CHECKPOINT)
         self._kept_at, self._kept_trial = time.monotonic(), session.trial
 
     def _forget_checkpoint(self) -> None:
@@ -175,6 +210,8 @@ class RunFolder:
         if not self.trials.check():
             self.trials.begin()
         _replace(self.path / CONFIG, session.config.to_yaml())
+        if self._journal is not None:
+            self._journal.go_on(session.trial)
         self._begun, self._kept_trial = True, session.trial
 
     def _missing(self, trials: int, came: str) -> FileError:

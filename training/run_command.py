@@ -82,18 +82,17 @@ def run(options: argparse.Namespace, config: RunConfig) -> int:
     store = runs_command.keeping(options.store, chip)
     with _folder(options.out, options) as folder:
         if store is None:
-            session = _begun(config, chip, options.overwrite_chip)
+            held = folder.journaled(chip) if folder is not None and chip is not None else chip
+            session = _begun(config, held, options.overwrite_chip)
             if folder is not None:
                 folder.begin(session)
             return _Training(session, folder, options).end(session.run(options.trials))
         job = Job(config, options.trials, judge="test" if options.evaluate_every else NONE)
-        whole = Run(job)
-        if folder is not None:
-            folder.begin(whole.session)
-        code = _Training(whole.session, folder, options).end(whole.records())
-        if code == 0:
-            store.add(whole.outcome())
-        return code
+        with contextlib.closing(Run(job, None if folder else store.unfinished(interval.asked(options)))) as whole:
+            if folder is not None:
+                folder.begin(whole.session)
+            training = _Training(whole.session, folder, options)
+            return training.end(whole.records(), keep=lambda: store.add(whole.outcome()))
 
 
 def _begun(config: RunConfig, chip: Chip | None, overwrite: bool) -> Session:
@@ -111,6 +110,8 @@ def resume(options: argparse.Namespace) -> int:
         raise FileError(path, "does not exist; expected a checkpoint written by pcmlab")
     chip = chip_command.connected(options)
     with _folder(options.out or (path if path.is_dir() else None), options) as folder:
+        if folder is not None and chip is not None:
+            chip = folder.journaled(chip, loading.progress(path).trial)
         session = loading.trained(path, chip, accept_changed_files=options.accept_changed_files)
         training = _Training(session, folder, options)
         if folder is not None:
@@ -154,11 +155,15 @@ class _Training:
             pass
         self._asked = {(int(row["trial"]), row["part"]) for row in folder.judged_before(self._session.trial)}
 
-    def end(self, records: Iterator[TrialRecord], trials: int | None = None) -> int:
-        """Train, keep and tell; the exit code."""
+    def end(
+        self, records: Iterator[TrialRecord], trials: int | None = None, keep: Callable[[], None] = lambda: None
+    ) -> int:
+        """Train, keep what has come to its end, then tell: that may fail; the exit code."""
         done = self._kept(lambda: self._follow(records, self._options.trials if trials is None else trials))
         if self._options.evaluate_every and done:
             done = self._kept(lambda: self._ask("test"))
+        if done:
+            keep()
         if self._trials:
             facts = _facts(self._session, self._trials, self._judged)
             print(json.dumps(facts) if self._options.json else _sentence(facts, min(len(self._trials), RECENT)))

@@ -145,11 +145,12 @@ def _told(groups: Sequence[Group], going: Sequence[str]) -> str:
 
 
 def _export(options: argparse.Namespace) -> None:
-    store, write = _store(options), studies.table_writer(options.out)
+    store = _store(options)
     keys = None if options.group is None else store.group(options.group).keys
-    table = store.curves(keys) if options.curves else store.runs(keys)
-    assert write is not None
-    write({name: table[name].tolist() for name in table})
+    with studies.table_writer(options.out) as write:
+        table = store.curves(keys) if options.curves else store.runs(keys)
+        assert write is not None
+        write({name: table[name].tolist() for name in table})
     print(f"{len(table)} rows of {store.folder} in {options.out}")
 
 

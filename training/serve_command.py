@@ -43,6 +43,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-sessions", metavar="N", help="live sessions at the same time (default 12)")
     parser.add_argument(
+        "--max-per-address",
+        metavar="N",
+        help="those of one address (default two thirds of all; all of this machine's own)",
+    )
+    parser.add_argument(
         "--idle-minutes", metavar="M", help="pause a run that nobody touches; 0 for never (default 120)"
     )
     parser.add_argument(

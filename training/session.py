@@ -27,6 +27,7 @@ from training.network import LAYERS, Arrays, Network, ReadNoise, joined
 from training.neurons import Floats
 from training.online import OnlineEprop
 from training.records import Snapshot, TrialRecord, finite, judge
+from training.support.read_meter import ReadMeter
 from training.tasks import Sample
 from training.update import Updater
 
@@ -134,8 +135,10 @@ class Session:
         noise = self._read_noise()
         network = self.network.silenced(self.dropped())
         learn = self._learn_online if self.config.learning.update_every else self._learn_after
-        learned = learn(network, sample, noise, start)
-        self._count_reads(sample, learned.activity)
+        meter = ReadMeter([array.shape[0] for array in self.arrays])
+        learned = learn(network, sample, noise, start, meter)
+        for array, rows, conductance in zip(self.arrays, meter.rows, meter.conductance.tolist(), strict=True):
+            array.count_reads(torch.from_numpy(rows), conductance)
         self.device_time += self.config.device.update_interval
         if self._link is not None:
             self._link.chip.wait(self.device_time)
@@ -270,14 +273,18 @@ class Session:
             check_alone(origin, tensors)
         else:
             self._link.check_saved(origin, tensors)
-        tensors = {**self._conversions(), **tensors}  # once, none were saved
+        tensors = {**self._counted_later(), **tensors}
         checkpoint.restore(origin, self._tensors(), tensors, self._bounds(progress.device_time))
         self.trial, self.device_time = progress.trial, progress.device_time
         self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
 
-    def _learn_after(self, network: Network, sample: Sample, noise: ReadNoise, start: float) -> Learned:
+    def _learn_after(
+        self, network: Network, sample: Sample, noise: ReadNoise, start: float, meter: ReadMeter
+    ) -> Learned:
         """Run the whole trial, then update once."""
-        activity = network.run(self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode)
+        activity = network.run(
+            self.arrays, sample.inputs, noise, start, read_mode=self.config.device.read_mode, meter=meter
+        )
         error = self.sampler.objective.error(activity.output, sample)
         learning, feedback = self.config.learning, self.present_feedback()
         lesson = Lesson(learning, network, self.arrays, activity, sample.inputs, error, feedback)
@@ -286,7 +293,9 @@ class Session:
             return Learned(activity, error, 0, 0)
         return Learned(activity, error, *self.updates.apply(averaged, start + self.config.task.duration, self.trial))
 
-    def _learn_online(self, network: Network, sample: Sample, noise: ReadNoise, start: float) -> Learned:
+    def _learn_online(
+        self, network: Network, sample: Sample, noise: ReadNoise, start: float, meter: ReadMeter
+    ) -> Learned:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
         learner = OnlineEprop(network, self.config.learning, self.sampler.inputs, self.sampler.steps)
         carry, parts, sets, resets, answer = network.rest(), [], 0, 0, self.sampler.objective
@@ -294,7 +303,7 @@ class Session:
             last = min(first + self.config.learning.update_every, self.sampler.steps)
             part = network.run(
                 self.arrays, sample.inputs, noise, start,
-                read_mode=self.config.device.read_mode, span=(first, last), carry=carry,
+                read_mode=self.config.device.read_mode, span=(first, last), carry=carry, meter=meter,
             )  # fmt: skip
             inputs = spikes.between(sample.inputs, first, last)
             error = answer.error_between(part.output, sample, first, last)
@@ -327,12 +336,6 @@ class Session:
         if self.config.learning.feedback == "symmetric":
             return self.arrays.output.stored_weights().numpy().T
         return self.feedback.numpy()
-
-    def _count_reads(self, sample: Sample, activity: Activity) -> None:
-        arrived = torch.from_numpy(spikes.counts(sample.inputs, self.sampler.inputs))
-        fired = torch.from_numpy(spikes.counts(activity.hidden, self.config.network.hidden))
-        for array, reads in zip(self.arrays, (arrived, fired, fired), strict=True):
-            array.count_reads(reads)
 
     def _record(self, sample: Sample, learned: Learned, began: float) -> TrialRecord:
         answer, activity = self.sampler.objective, learned.activity
@@ -397,6 +400,11 @@ class Session:
             bounds |= {f"{layer}/array/{name}": allowed for name, allowed in array.bounds(latest).items()}
             bounds |= {f"{layer}/scheme/{name}": allowed for name, allowed in self.updates.bounds(array).items()}
         return bounds
+
+    def _counted_later(self) -> dict[str, torch.Tensor]:
+        """What checkpoints of earlier versions lack: conversions, and what was read; counted from here on then."""
+        read = {f"{layer}/array/read_conductance" for layer in LAYERS}
+        return {**self._conversions(), **{name: value for name, value in self._tensors().items() if name in read}}
 
     def _conversions(self) -> dict[str, torch.Tensor]:
         """What the converters of cores have counted."""

@@ -3,7 +3,8 @@
 ``runs/`` holds one file of one row per run and ``curves/`` its learning curve, both named by the run's
 key (`training.jobs.Job.key`), each written in one step: a run is there whole, once, or not at all,
 whoever is killed. ``groups/`` says which runs belong to a race, a sweep or a study; one run may
-belong to several. Files are written in ``unfinished/``, then moved.
+belong to several. Files are written in ``unfinished/``, then moved. ``under-way/`` holds runs that are
+not done, or were not when they were killed: they go on from there when they are asked for again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from training import codec
 from training.config import RunConfig
 from training.files import parquet_rows
 from training.files.group import Group
+from training.files.interval import Interval
+from training.files.unfinished import FOLDER as UNDER_WAY
+from training.files.unfinished import Unfinished
 from training.jobs import PACKAGES, Job, Outcome, Point, versions
 from training.writing import replacing
 
@@ -105,6 +109,11 @@ class Store:
         curve = [{"key": outcome.job.key, **point._asdict()} for point in outcome.curve]
         self._write(self.folder / CURVES / f"{outcome.job.key}.parquet", curve, CURVE_COLUMNS)
         self._write(self._run(outcome.job.key), [row(outcome)], RUN_COLUMNS)
+        self.unfinished().forget(outcome.job.key)
+
+    def unfinished(self, interval: Interval | None = None) -> Unfinished:
+        """Where runs that are under way are kept, and how often."""
+        return Unfinished(self.folder / UNDER_WAY, interval or Interval())
 
     def runs(self, keys: Iterable[str] | None = None) -> pd.DataFrame:
         """Rows of the runs with these keys that are finished, or of all; the keys' order is kept.

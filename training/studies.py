@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +19,9 @@ from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import real
 from training import export
+from training.files.unfinished import Unfinished
+from training.support.locks import alone
+from training.writing import clear_leftovers, replacing
 
 T = TypeVar("T")
 Columns = dict[str, list[Any]]
@@ -50,6 +55,7 @@ def gathered(
     lines: Callable[[Sequence[Any]], Iterator[str]],
     write: Callable[[Sequence[Any]], None] | None,
     *,
+    unfinished: Unfinished | None = None,
     quiet: bool,
 ) -> int:
     """Gather results as far as they come, write and print them.
@@ -64,6 +70,8 @@ def gathered(
         The results as people read them.
     write : callable or None
         How they go to a file.
+    unfinished : Unfinished, optional
+        Where they are kept until all are there and written.
     quiet : bool
         No progress bar.
 
@@ -82,6 +90,8 @@ def gathered(
         write(found)
     if found:
         print("\n".join(lines(found)))
+    if unfinished is not None and not interrupted:
+        unfinished.clear()
     return INTERRUPTED if interrupted else 0
 
 
@@ -91,35 +101,40 @@ def followed(work: Iterable[T], total: int, unit: str, *, quiet: bool, initial: 
     return tqdm(work, total=total, unit=unit, disable=hidden, file=sys.stderr, initial=initial)
 
 
-def writer(path: str | None) -> Callable[[Sequence[Any]], None] | None:
+@contextlib.contextmanager
+def writer(path: str | None) -> Iterator[Callable[[Sequence[Any]], None] | None]:
     """How results go to a file, if to any; see `table_writer`."""
-    write = table_writer(path)
-    return None if write is None else lambda results: write(table(results))
+    with table_writer(path) as write:
+        yield None if write is None else lambda results: write(table(results))
 
 
-def table_writer(path: str | None) -> Callable[[export.Columns], None] | None:
-    """How columns go to a file, if to any; before anything is computed.
+@contextlib.contextmanager
+def table_writer(path: str | None) -> Iterator[Callable[[export.Columns], None] | None]:
+    """How columns go to a file, if to any; before anything is computed, and nobody else writes it meanwhile.
 
     Raises
     ------
     FileError
-        If its ending is not known or its folder does not exist.
+        If its ending is not known, it is a folder or its folder does not exist, or another process writes it.
     """
     if path is None:
-        return None
+        yield None
+        return
     file = expanded(path)
     if file.suffix not in WRITERS:
         raise FileError(path, f"has no known ending; expected {' or '.join(WRITERS)}")
     if not file.parent.is_dir():
         raise FileError(path, "cannot be written (no such folder)")
+    if file.is_dir():
+        raise FileError(path, "is a folder; expected a file")
+    with alone(file):
+        clear_leftovers(file)
+        yield lambda columns: _written(file, columns)
 
-    def write(columns: export.Columns) -> None:
-        try:
-            file.write_bytes(WRITERS[file.suffix](columns))
-        except OSError as error:
-            raise FileError(path, f"cannot be written ({error.strerror})") from error
 
-    return write
+def _written(file: Path, columns: export.Columns) -> None:
+    with replacing(file) as made:
+        made.write_bytes(WRITERS[file.suffix](columns))
 
 
 def agreed(what: str, *, yes: bool) -> bool:

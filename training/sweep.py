@@ -24,6 +24,7 @@ from pcmsim.quantity import Quantity, quantities
 from training import grid, loading
 from training.config import RunConfig
 from training.files.group import Group
+from training.files.interval import Interval
 from training.jobs import METRICS, Job, Outcome
 from training.session import Session
 from training.store import Store
@@ -267,10 +268,11 @@ def run(
     *,
     confirmed: bool = False,
     stopped: Callable[[], bool] = lambda: False,
+    interval: Interval | None = None,
 ) -> Generator[Outcome, None, None]:
     """Do what is not done yet, as a group of the store; see `training.workers.performed`."""
     keep(sweep, store, confirmed=confirmed)
-    return performed(sweep.jobs(confirmed=confirmed), store, pool, stopped)
+    return performed(sweep.jobs(confirmed=confirmed), store, pool, stopped, interval)
 
 
 def keep(sweep: Sweep, store: Store, *, confirmed: bool = False) -> Group:

@@ -11,6 +11,8 @@ import pandas as pd
 
 from pcmsim.errors import PCMLabError
 from training import benchmark, export, loading, studies, sweep
+from training.files import interval
+from training.files.interval import Interval
 from training.store import Store, folder
 from training.sweep import LIMIT, Sweep
 from training.workers import FailedJobsError, Pool, pool
@@ -27,6 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_workers(parser)
     add_store(parser)
+    interval.add_options(parser)
     parser.add_argument("--yes", action="store_true", help=f"do not ask, even for more than {LIMIT} runs")
     parser.add_argument("--out", metavar="FILE", help="write the table of all runs there: .parquet or .csv")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -45,18 +48,19 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     """``pcmlab sweep``: the exit code."""
-    asked, write = read(options), studies.table_writer(options.out)
-    store, code, failed = Store(options.store or folder()), 0, None
-    with pool(options.workers, options.scheduler) as workers:
-        confirm(asked, workers, yes=options.yes)
-        try:
-            _follow(asked, store, workers, quiet=options.quiet)
-        except KeyboardInterrupt:
-            code = studies.INTERRUPTED
-        except FailedJobsError as error:
-            failed = error
-    if asked.size <= LIMIT or write is not None:
-        _report(asked, asked.table(store), write)
+    asked = read(options)
+    with studies.table_writer(options.out) as write:
+        store, code, failed = Store(options.store or folder()), 0, None
+        with pool(options.workers, options.scheduler) as workers:
+            confirm(asked, workers, yes=options.yes)
+            try:
+                _follow(asked, store, workers, interval.asked(options), quiet=options.quiet)
+            except KeyboardInterrupt:
+                code = studies.INTERRUPTED
+            except FailedJobsError as error:
+                failed = error
+        if asked.size <= LIMIT or write is not None:
+            _report(asked, asked.table(store), write)
     if failed is not None:
         raise failed
     return code
@@ -84,11 +88,11 @@ def confirm(asked: Sweep, workers: Pool, *, yes: bool) -> None:
         raise PCMLabError(f"sweep {asked.name}: not begun")
 
 
-def _follow(asked: Sweep, store: Store, workers: Pool, *, quiet: bool) -> None:
+def _follow(asked: Sweep, store: Store, workers: Pool, often: Interval, *, quiet: bool) -> None:
     there = len(store.keys().intersection(asked.by_key)) if asked.size <= LIMIT else 0
     known = f"{there} of them in {store.folder} already" if asked.size <= LIMIT else f"kept in {store.folder}"
     print(f"{asked.name}: {asked.size} runs, {known}", flush=True)
-    with contextlib.closing(sweep.run(asked, store, workers, confirmed=True)) as done:
+    with contextlib.closing(sweep.run(asked, store, workers, confirmed=True, interval=often)) as done:
         for _ in studies.followed(done, asked.size, "run", quiet=quiet, initial=there):
             pass
 

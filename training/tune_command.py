@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,18 @@ from pcmsim.errors import FileError, PCMLabError
 from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from training import benchmark, loading, spaces, store, tuning_record
+from training.files import interval
 from training.jobs import METRICS
 from training.search import COURSES, Course, Search, search_for
 from training.spaces import SPACES, Range
 from training.store import Store
 from training.studies import INTERRUPTED
+from training.support.locks import alone
 from training.tuned_presets import ENDING, Record
 from training.tuners import searched
 from training.tuning_study import finished, opened, sqlite
 from training.workers import pool
+from training.writing import clear_leftovers, replacing
 
 SHOWN = 3
 """Fields that the report names for each scheme, the most important first."""
@@ -58,6 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=benchmark.count, default=1, metavar="N", help=workers)
     parser.add_argument("--storage", metavar="URL", help="database of the studies (default: SQLite in the run store)")
     parser.add_argument("--store", metavar="FOLDER", help="where runs are kept (default PCMLAB_STORE or pcmlab-runs)")
+    interval.add_options(parser)
     parser.add_argument(
         "--out", metavar="FOLDER", help="write the settings found there, one file per scheme, as run takes them"
     )
@@ -67,20 +71,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """``pcmlab tune``: the exit code."""
     searches = list(asked(options))
-    kept = Store(options.store or store.folder())
-    url = options.storage or sqlite(kept.folder / "studies.db")
-    studies = [opened(search, url) for search in searches]
-    code = 0
-    try:
-        with pool(options.workers) if options.workers > 1 else nullcontext() as team:
-            for search, study in zip(searches, studies, strict=True):
-                _followed(search, study, searched(search, url, kept, team), options.quiet)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    for search, study in zip(searches, studies, strict=True):
-        tuning_record.keep(search, study, kept)
-    print("\n".join(lines(searches, studies)))
-    _write(searches, studies, options.out)
+    with _folder(options.out) as write:
+        kept = Store(options.store or store.folder())
+        url = options.storage or sqlite(kept.folder / "studies.db")
+        studies = [opened(search, url) for search in searches]
+        code, often = 0, interval.asked(options)
+        try:
+            with pool(options.workers) if options.workers > 1 else nullcontext() as team:
+                for search, study in zip(searches, studies, strict=True):
+                    _followed(search, study, searched(search, url, kept, team, often), options.quiet)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        for search, study in zip(searches, studies, strict=True):
+            tuning_record.keep(search, study, kept)
+        write(searches, studies)
+        print("\n".join(lines(searches, studies)))
     return code
 
 
@@ -119,17 +124,29 @@ def _followed(search: Search, study: optuna.Study, work: Iterator[int], quiet: b
             bar.update(number - bar.n)
 
 
-def _write(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: str | None) -> None:
-    """A file of each study that found something."""
-    found = [pair for pair in zip(searches, studies, strict=True) if tuning_record.full(pair[1])]
-    if folder is None or not found:
+@contextmanager
+def _folder(path: str | None) -> Iterator[Callable[[Sequence[Search], Sequence[optuna.Study]], None]]:
+    """How what was found goes to a folder, if to any; before anything is computed, and nobody else writes there."""
+    if path is None:
+        yield lambda searches, studies: None
         return
+    folder = expanded(path)
     try:
-        (target := expanded(folder)).mkdir(parents=True, exist_ok=True)
-        for search, study in found:
-            (target / f"{search.name}{ENDING}").write_text(tuning_record.tuned(search, study).to_yaml(), "utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(folder, f"cannot be written ({error.strerror})") from error
+        raise FileError(folder, f"cannot be written to ({error.strerror}); expected a writable folder") from error
+    with alone(folder):
+        yield lambda searches, studies: _write(searches, studies, folder)
+
+
+def _write(searches: Sequence[Search], studies: Sequence[optuna.Study], folder: Path) -> None:
+    """A file of each study that found something."""
+    for search, study in zip(searches, studies, strict=True):
+        if tuning_record.full(study):
+            path = folder / f"{search.name}{ENDING}"
+            clear_leftovers(path)
+            with replacing(path) as made:
+                made.write_text(tuning_record.tuned(search, study).to_yaml(), "utf-8")
 
 
 def lines(searches: Sequence[Search], studies: Sequence[optuna.Study]) -> Iterator[str]:

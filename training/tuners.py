@@ -9,17 +9,27 @@ from pathlib import Path
 
 import optuna
 
+from training.files.interval import Interval
 from training.interrupts import undisturbed
 from training.search import Search
 from training.store import Store
-from training.tuning_study import WORKER, finished, hand_back, opened, work
+from training.tuning_study import WORKER, at_work, finished, hand_back, opened, work
 from training.workers import TRIES, Pool, WorkerDiedError
+
+Call = tuple[Search, str, Path | None, Interval | None]
+"""What a process evaluates: the search, its database, where runs are kept, and how often."""
 
 LOOK = 0.3
 """How often the study is looked at while others work [s]."""
 
 
-def searched(search: Search, url: str, store: Store | None = None, pool: Pool | None = None) -> Iterator[int]:
+def searched(
+    search: Search,
+    url: str,
+    store: Store | None = None,
+    pool: Pool | None = None,
+    interval: Interval | None = None,
+) -> Iterator[int]:
     """Evaluate until a study's budget is spent.
 
     Parameters
@@ -32,6 +42,8 @@ def searched(search: Search, url: str, store: Store | None = None, pool: Pool | 
         Where the runs of evaluations in full are kept.
     pool : Pool, optional
         Processes that evaluate, as many at a time as it has; without any this one does.
+    interval : Interval, optional
+        How often runs that are under way are kept in the store.
 
     Yields
     ------
@@ -44,21 +56,22 @@ def searched(search: Search, url: str, store: Store | None = None, pool: Pool | 
         If the database or the store fails, or workers die again and again.
     """
     study = opened(search, url)
-    if pool is None:
-        yield from work(search, study, store)
-        return
-    team = _Team(search, url, store, pool, study)
-    try:
-        yield from team.watched()
-    finally:
-        team.abandon()
+    with at_work(study, url):
+        if pool is None:
+            yield from work(search, study, store, interval=interval)
+            return
+        team = _Team((search, url, None if store is None else store.folder, interval), pool, study)
+        try:
+            yield from team.watched()
+        finally:
+            team.abandon()
 
 
 class _Team:
     """Calls that evaluate until the budget is spent, one for each process of a pool."""
 
-    def __init__(self, search: Search, url: str, store: Store | None, pool: Pool, study: optuna.Study) -> None:
-        self._call = (search, url, None if store is None else store.folder)
+    def __init__(self, call: Call, pool: Pool, study: optuna.Study) -> None:
+        self._call = call
         self._pool, self._study, self._tries = pool, study, pool.width + TRIES
         self._names: dict[Future[None], str] = {}
         for _ in range(pool.width):
@@ -84,7 +97,7 @@ class _Team:
     def _begin(self) -> None:
         self._tries -= 1
         name = uuid.uuid4().hex
-        self._names[self._pool.submit(evaluated, *self._call, name)] = name
+        self._names[self._pool.submit(evaluated, self._call, name)] = name
 
     def _settle(self, future: Future[None]) -> None:
         name = self._names.pop(future)
@@ -100,8 +113,9 @@ class _Team:
         hand_back(self._study, lambda trial: trial.user_attrs.get(WORKER) == name)
 
 
-def evaluated(search: Search, url: str, folder: Path | None, name: str) -> None:
+def evaluated(call: Call, name: str) -> None:
     """What one process does: evaluate until the budget is spent."""
+    search, url, folder, interval = call
     store = None if folder is None else Store(folder)
-    for _ in work(search, opened(search, url), store, name):
+    for _ in work(search, opened(search, url), store, name, interval):
         pass

@@ -8,6 +8,7 @@ of processes on any number of machines.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 from pcmsim.errors import PCMLabError
 from pcmsim.foundation.tensors import WHOLE
 from pcmsim.streams import Streams
+from training.files.interval import Interval
+from training.files.unfinished import Unfinished
 from training.jobs import METRICS, Outcome, Point, Run
 from training.search import Search
 from training.store import Store
@@ -95,19 +98,37 @@ def place(study: optuna.Study, number: int) -> int:
     return sum(trial.state is not TrialState.FAIL for trial in earlier)
 
 
-def evaluate(search: Search, trial: optuna.Trial, store: Store | None) -> float:
+def evaluate(search: Search, trial: optuna.Trial, store: Store | None, interval: Interval | None = None) -> float:
     """Train what a study tries next; the mean metric over the seeds.
+
+    Parameters
+    ----------
+    search : Search
+        What is tuned.
+    trial : optuna.Trial
+        The evaluation.
+    store : Store or None
+        Where its runs are kept, once they are finished, and while they are not.
+    interval : Interval, optional
+        How often those are that are not.
 
     Raises
     ------
     optuna.TrialPruned
         If it ends early: behind the median, hopeless, or no run at all.
     """
-    runs = _begun(search, trial)
-    try:
-        _trained(search, trial, runs)
-    finally:
-        trial.set_user_attr(TRAINED, sum(run.session.trial for run in runs))
+    unfinished = None if store is None else store.unfinished(interval)
+    with contextlib.ExitStack() as stack:
+        runs = _begun(search, trial, unfinished)
+        for run in runs:
+            stack.callback(run.close)
+        try:
+            _trained(search, trial, runs)
+        except optuna.TrialPruned:
+            _forgotten(runs, unfinished)
+            raise
+        finally:
+            trial.set_user_attr(TRAINED, sum(run.session.trial for run in runs))
     outcomes = [run.outcome() for run in runs]
     values = [METRICS[search.metric].value(outcome) for outcome in outcomes]
     trial.set_user_attr(VALUES, values)
@@ -115,34 +136,42 @@ def evaluate(search: Search, trial: optuna.Trial, store: Store | None) -> float:
     return sum(values) / len(values)
 
 
-def _begun(search: Search, trial: optuna.Trial) -> list[Run]:
+def _begun(search: Search, trial: optuna.Trial, unfinished: Unfinished | None) -> list[Run]:
     values = {name: known.suggested(trial, name) for name, known in search.fields.items()}
     try:
-        return [Run(job) for job in search.jobs(values)]
+        return [Run(job, unfinished) for job in search.jobs(values)]
     except PCMLabError as error:
         trial.set_user_attr(ERROR, str(error))
         raise optuna.TrialPruned(str(error)) from error
 
 
+def _forgotten(runs: list[Run], unfinished: Unfinished | None) -> None:
+    for run in runs:
+        run.close()
+        if unfinished is not None:
+            unfinished.forget(run.job.key)
+
+
 def _trained(search: Search, trial: optuna.Trial, runs: list[Run]) -> None:
     column, lost = METRICS[search.metric].on_curve, False
-    for points in _together(runs):
-        if column is None or runs[0].over:
+    for place, points in enumerate(_together(runs)):
+        if column is None or points[0].trial >= search.trials:
             continue
         trial.report(sum(getattr(point, column) for point in points) / len(points), points[0].trial)
-        before, lost = lost, any(run.record is not None and run.record.status in HOPELESS for run in runs)
+        before, lost = lost, any(run.statuses[place] in HOPELESS for run in runs)
         if (before and lost) or trial.should_prune():
             raise optuna.TrialPruned
 
 
 def _together(runs: list[Run]) -> Iterator[list[Point]]:
-    """Train runs of the same length side by side; the points of their curves, as they come."""
-    while not runs[0].over:
+    """Train runs of the same length side by side; the points of their curves, also those that were kept before."""
+    place = 0
+    while not all(run.over and len(run.curve) == place for run in runs):
         for run in runs:
-            known = len(run.curve)
-            while len(run.curve) == known:
+            while len(run.curve) == place:
                 run.step()
-        yield [run.curve[-1] for run in runs]
+        yield [run.curve[place] for run in runs]
+        place += 1
 
 
 def _kept(trial: optuna.Trial, outcomes: list[Outcome], store: Store | None) -> None:

@@ -21,9 +21,11 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pcmsim.errors import PCMLabError
+from training.files.interval import Interval
 from training.jobs import METRICS
 from training.search import Search
 from training.store import Store
+from training.support.locks import among_others
 from training.tuning import Sampler, evaluate, place, pruner
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -65,7 +67,7 @@ def opened(search: Search, url: str) -> optuna.Study:
             direction=StudyDirection[METRICS[search.metric].direction.upper()],
             load_if_exists=True,
         )
-        if not study.get_trials(deepcopy=False):
+        if all(trial.state is TrialState.FAIL for trial in study.get_trials(deepcopy=False)):
             study.enqueue_trial(dict(search.first))
     return study
 
@@ -130,12 +132,42 @@ def _experimental() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def at_work(study: optuna.Study, url: str) -> Iterator[None]:
+    """Work at a study; who is alone with its database does first what processes were at that were killed.
+
+    Of a database on another machine nobody knows who works there: evaluations of the dead are known by their silence.
+    """
+    file = _file(url)
+    if file is None:
+        yield
+        return
+    with among_others(file) as entering:
+        with entering as alone:
+            if alone:
+                hand_back(study, lambda _: True)
+        yield
+
+
+def _file(url: str) -> Path | None:
+    """Where a database of this machine is."""
+    parts = make_url(url)
+    local = parts.get_backend_name() == "sqlite" and parts.database not in (None, "", ":memory:")
+    return Path(str(parts.database)) if local else None
+
+
 def finished(study: optuna.Study) -> int:
     """How many evaluations count toward the budget."""
     return len(study.get_trials(deepcopy=False, states=DONE))
 
 
-def work(search: Search, study: optuna.Study, store: Store | None = None, name: str | None = None) -> Iterator[int]:
+def work(
+    search: Search,
+    study: optuna.Study,
+    store: Store | None = None,
+    name: str | None = None,
+    interval: Interval | None = None,
+) -> Iterator[int]:
     """Evaluate until the budget is spent, beside any number of others who do.
 
     Parameters
@@ -148,6 +180,8 @@ def work(search: Search, study: optuna.Study, store: Store | None = None, name: 
         Where the runs of evaluations in full are kept.
     name : str, optional
         Of who works, kept with each evaluation; by default machine and process.
+    interval : Interval, optional
+        How often runs that are under way are kept in the store.
 
     Yields
     ------
@@ -161,7 +195,7 @@ def work(search: Search, study: optuna.Study, store: Store | None = None, name: 
         if place(study, trial.number) >= search.evaluations:
             raise SurplusError
         try:
-            return evaluate(search, trial, store)
+            return evaluate(search, trial, store, interval)
         except (optuna.TrialPruned, UpdateFinishedTrialError):
             raise
         except BaseException:
@@ -208,5 +242,8 @@ def _failed(study: optuna.Study, trial: FrozenTrial) -> bool:
 
 
 def _again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Whoever goes on begins with the same settings."""
-    study.enqueue_trial({**trial.system_attrs.get(FIXED, {}), **trial.params})
+    """Whoever goes on begins with the same settings; they wait already if who gave them back was killed meanwhile."""
+    wanted = {**trial.system_attrs.get(FIXED, {}), **trial.params}
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    if wanted not in [other.system_attrs.get(FIXED) for other in waiting]:
+        study.enqueue_trial(wanted)

@@ -10,6 +10,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 
 from pcmsim.errors import FieldError, FileError, PCMLabError, sentence
+from training.files.interval import Interval
+from training.files.unfinished import Unfinished
 from training.interrupts import undisturbed
 from training.jobs import Job, Outcome, perform, versions
 from training.pools import LocalPool, Pool, UnfitWorkerError, WorkerDiedError
@@ -88,7 +90,11 @@ def _cluster(address: str) -> Pool:
 
 
 def performed(
-    jobs: Iterable[Job], store: Store, pool: Pool, stopped: Callable[[], bool] = lambda: False
+    jobs: Iterable[Job],
+    store: Store,
+    pool: Pool,
+    stopped: Callable[[], bool] = lambda: False,
+    interval: Interval | None = None,
 ) -> Generator[Outcome, None, None]:
     """Do the jobs that the store does not have, and keep each outcome as soon as there is one.
 
@@ -102,6 +108,8 @@ def performed(
         From `pool`.
     stopped : callable
         Asked several times a second; once it says so nothing more is done, and what is under way is dropped.
+    interval : Interval, optional
+        How often runs that are under way are kept in the store; one that was begun before goes on.
 
     Yields
     ------
@@ -117,7 +125,7 @@ def performed(
     FileError
         If an outcome cannot be written.
     """
-    wanted, under_way = (job for job in jobs if job not in store), _UnderWay(store, pool)
+    wanted, under_way = (job for job in jobs if job not in store), _UnderWay(store, pool, store.unfinished(interval))
     try:
         while not stopped() and under_way.fill(wanted):
             yield from under_way.collect()
@@ -130,8 +138,8 @@ def performed(
 class _UnderWay:
     """Jobs that were handed out: enough that no worker waits, no more."""
 
-    def __init__(self, store: Store, pool: Pool) -> None:
-        self._store, self._pool = store, pool
+    def __init__(self, store: Store, pool: Pool, unfinished: Unfinished) -> None:
+        self._store, self._pool, self._unfinished = store, pool, unfinished
         self._tries: dict[Future[Outcome], tuple[Job, int]] = {}
         self.failures: list[tuple[Job, PCMLabError]] = []
 
@@ -179,7 +187,7 @@ class _UnderWay:
             self.failures.append((job, WorkerDiedError(f"{error}, {number} times")))
 
     def _begin(self, job: Job, number: int) -> None:
-        self._tries[self._pool.submit(perform_alike, job, versions())] = job, number
+        self._tries[self._pool.submit(perform_alike, job, versions(), self._unfinished)] = job, number
 
 
 def _told(error: Exception) -> PCMLabError:
@@ -191,8 +199,17 @@ def _told(error: Exception) -> PCMLabError:
     return told
 
 
-def perform_alike(job: Job, expected: Mapping[str, str]) -> Outcome:
+def perform_alike(job: Job, expected: Mapping[str, str], unfinished: Unfinished | None = None) -> Outcome:
     """Train a job where the versions are those of who asked; with others the run would be another one.
+
+    Parameters
+    ----------
+    job : Job
+        What to train.
+    expected : mapping of str to str
+        The versions.
+    unfinished : Unfinished, optional
+        Where the run is kept from time to time, if the store in which that is can be seen from here.
 
     Raises
     ------
@@ -202,4 +219,5 @@ def perform_alike(job: Job, expected: Mapping[str, str]) -> Outcome:
     for name, version in versions().items():
         if expected[name] != version:
             raise UnfitWorkerError(f"a worker has {name} {version}, expected {expected[name]} as here")
-    return perform(job)
+    seen = unfinished if unfinished is not None and unfinished.folder.parent.is_dir() else None
+    return perform(job, unfinished=seen)

@@ -1,10 +1,10 @@
 """The page's link to its session: what the page says when it is lost, and how the page finds its run again.
 
-The page keeps the token of its session in the tab's ``sessionStorage``: no other tab, site or address has it. When
-the connection is lost, the page says so at once, takes no input, and asks the server every second whether the session
-still lives. Then it loads itself anew, and a page that loads takes up the session of its tab: that is what a
-person's own reload does, too. A session that has ended is not replaced without a word: its last picture stays until
-the person begins another one.
+The page keeps the token of its session in the tab's ``sessionStorage``, under the address that it has: no other tab or
+site has it, and another address begins another session. When the connection is lost, the page says so at once, takes
+no input, and asks the server every second whether the session still lives. Then it loads itself anew, and a page that
+loads takes up the session of its tab: that is what a person's own reload does, too. A session that has ended is not
+replaced without a word: its last picture stays until the person begins another one.
 """
 
 from __future__ import annotations
@@ -37,17 +37,21 @@ WORDS = {
 
 LINK = """
 globalThis.pcmlabLink = (({address, header, times, words}) => {
-  const place = `pcmlab-session ${location.pathname}`
   const tabs = new BroadcastChannel('pcmlab-sessions')
   const seconds = (time) => new Promise((resolve) => setTimeout(resolve, 1000 * time))
-  let token = null, connection = null, isLost = false, heard = Infinity
+  let token = null, kept = null, connection = null, isLost = false, heard = Infinity
 
-  const stored = () => { try { return sessionStorage.getItem(place) } catch { return null } }
-  const store = (value) => {
-    token = value
-    try { value === null ? sessionStorage.removeItem(place) : sessionStorage.setItem(place, value) } catch {}
+  // The address follows the settings. A page that only says that there is no place is not worth coming back to.
+  const here = () => `pcmlab-session ${location.pathname}${location.search}`
+  const stored = () => { try { return sessionStorage.getItem(here()) } catch { return null } }
+  const forget = () => { try { if (kept !== null) sessionStorage.removeItem(kept) } catch {} }
+  const keep = () => {
+    if (token === null || !window.Bokeh?.documents?.[0]?.get_model_by_name('frames')) return
+    forget()
+    kept = here()
+    try { sessionStorage.setItem(kept, token) } catch {}
   }
-  const name = (value) => value.split('.')[0]
+  addEventListener('pagehide', keep)
 
   // What the server says of a session: 200 and a fresh token, 410 once it has ended; 0 if it does not answer.
   const ask = async (value) => {
@@ -85,7 +89,11 @@ globalThis.pcmlabLink = (({address, header, times, words}) => {
       const button = document.createElement('button')
       Object.assign(button.style, {marginLeft: '14px', padding: '4px 10px', font: 'inherit', cursor: 'pointer'})
       button.textContent = words.again
-      button.onclick = () => { store(null); location.reload() }
+      button.onclick = () => {
+        token = null
+        forget()
+        location.reload()
+      }
       box.append(button)
     }
     if (!box.isConnected) document.documentElement.append(box)
@@ -125,6 +133,7 @@ globalThis.pcmlabLink = (({address, header, times, words}) => {
   const watch = async () => {
     while (!isLost) {
       await seconds(1)
+      keep()
       if (connection === null || Date.now() - heard < 1000 * times.silence) continue
       const {status} = await ask(token)
       if (status === 200) heard = Date.now()
@@ -146,7 +155,8 @@ globalThis.pcmlabLink = (({address, header, times, words}) => {
         setTimeout(() => box.remove(), 12000)
       }
     }
-    store(value)
+    kept = here()
+    token = value
     watch()
     return value
   }

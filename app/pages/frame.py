@@ -41,6 +41,9 @@ class Served(Protocol):
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
 
+    def arrive(self) -> None:
+        """Begin what costs a processor: a browser has connected, and there is a place for it."""
+
 
 class Navigation(JSComponent):
     """Plain links to all pages; keeps the mode for the page that comes next.

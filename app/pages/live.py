@@ -53,14 +53,21 @@ class Live:
         Minutes without a touch after which the run pauses; 0 for never.
     place : ChipPlace, optional
         Where the chip answers that holds the weights; without one they are simulated.
+    waits : bool
+        Whether the run begins only when somebody has arrived.
     """
 
     def __init__(
-        self, link: url.Link | None = None, idle: float = IDLE_MINUTES, place: ChipPlace | None = None
+        self,
+        link: url.Link | None = None,
+        idle: float = IDLE_MINUTES,
+        place: ChipPlace | None = None,
+        *,
+        waits: bool = False,
     ) -> None:
         link = link or url.read({})
         self.preset = link.preset
-        self.runner = Runner(link.config, place)
+        self.runner = Runner(link.config, place, waits=waits)
         self._config, self._version, self._loading = link.config, 0, False
         self._problems, self._changed_at = link.problems, 0.0
         self.requests, self.attention = Requests(self.runner), Attention(idle)
@@ -101,6 +108,10 @@ class Live:
         self.stream.painted.on_change("data", lambda attr, old, new: self.attention.painted())
         self.presence.attach(document)
         document.add_periodic_callback(self._attend, 1000)
+
+    def arrive(self) -> None:
+        """Somebody is here: begin the run."""
+        self.runner.begin()
 
     def close(self) -> None:
         """Stop the run and let go of its reference."""

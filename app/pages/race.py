@@ -40,9 +40,11 @@ class RacePage:
         What the address asks for.
     idle : float
         Minutes without a touch after which the race pauses; 0 for never. In a hidden tab it goes on until then.
+    waits : bool
+        Whether a race that begins by itself does so only when somebody has arrived.
     """
 
-    def __init__(self, asked: Asked | None = None, idle: float = IDLE_MINUTES) -> None:
+    def __init__(self, asked: Asked | None = None, idle: float = IDLE_MINUTES, *, waits: bool = False) -> None:
         asked = asked or Asked()
         self.racer, self.attention = Racer(), Attention(idle)
         self.entries = Entries(asked, self._preview)
@@ -60,14 +62,20 @@ class RacePage:
         self.keyboard = Keyboard({" ": self.toggle}, self.attention.touched)
         self.page = self._build_page()
         self._preview()
-        if asked.autoplay:
-            self.begin()
+        self._autoplay = asked.autoplay
+        if not waits:
+            self.arrive()
 
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
         frame.attach(document, self.stream, self.keyboard, self.close, self._problems)
         self.presence.attach(document)
         document.add_periodic_callback(self._attend, 1000)
+
+    def arrive(self) -> None:
+        """Somebody is here: begin the race, if the address asks for that."""
+        if self._autoplay:
+            self.begin()
 
     def close(self) -> None:
         """End the race."""

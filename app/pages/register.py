@@ -64,9 +64,9 @@ class Entry:
 
 
 PAGES = (
-    Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle, place=visit.chip)),
-    Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments), visit.idle)),
-    Entry("/sweep", "Sweep", lambda visit: SweepPage(visit.grants)),
+    Entry("/", "Live", lambda visit: Live(url.read(visit.arguments), idle=visit.idle, place=visit.chip, waits=True)),
+    Entry("/race", "Race", lambda visit: RacePage(entries.read(visit.arguments), visit.idle, waits=True)),
+    Entry("/sweep", "Sweep", lambda visit: SweepPage(visit.grants, waits=True)),
 )
 
 

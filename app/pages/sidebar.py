@@ -257,7 +257,8 @@ class Sidebar:
             lambda: [
                 controls.number("set_pulse", "SET pulse (pJ)"),
                 controls.number("reset_pulse", "RESET (pJ)"),
-                controls.number("read", "Device read (pJ)"),
+                controls.number("read_voltage", "Read voltage (V)"),
+                controls.number("read_time", "Read time (ns)"),
                 controls.number("endurance", "Endurance (writes)"),
             ],
         )

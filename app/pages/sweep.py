@@ -36,9 +36,11 @@ class SweepPage:
     ----------
     grants : Grants, optional
         What the person may name, and whether all sweeps of the run store are found.
+    waits : bool
+        Whether the first text is looked at only when somebody has arrived.
     """
 
-    def __init__(self, grants: Grants | None = None) -> None:
+    def __init__(self, grants: Grants | None = None, *, waits: bool = False) -> None:
         grants = grants or Grants()
         shelf: Shelf = InStore() if grants.store else InPage()
         self.sweeper = Sweeper(shelf=shelf)
@@ -57,11 +59,16 @@ class SweepPage:
         self.sweeper.changed = self.scout.changed = self.stream.poke
         self.keyboard = Keyboard({" ": self.toggle})
         self.page = self._build_page()
-        self._look()
+        if not waits:
+            self.arrive()
 
     def attach(self, document: Document) -> None:
         """Begin to stream into a browser session; end with it."""
         frame.attach(document, self.stream, self.keyboard, self.close)
+
+    def arrive(self) -> None:
+        """Somebody is here: find out what would be swept, and how long it takes."""
+        self._look()
 
     def close(self) -> None:
         """End the sweep; what is finished is kept."""

@@ -8,7 +8,6 @@ not pass closes its connection.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -27,9 +26,6 @@ LARGEST_PIECE = 12 * MIB
 
 MOST_PIECES = 16
 """Arrays and pieces of files in one message."""
-
-LARGEST_MESSAGE = 2 * LARGEST_PIECE
-"""Bytes of all pieces of one message."""
 
 WAITING = 192 * MIB
 """Bytes that unfinished messages of all connections hold together."""
@@ -86,23 +82,13 @@ class Bounded(Receiver):
             raise ProtocolError(f"a piece of a message has {len(fragment)} bytes; at most {most}")
         self._waiting += len(fragment)
         self._pieces += isinstance(fragment, bytes)
-        if self._pieces > MOST_PIECES or self._waiting > LARGEST_MESSAGE or self._all_wait_for_too_much():
-            self._let_go()
+        if self._pieces > MOST_PIECES or sum(one._waiting for one in self._all) > WAITING:
+            self._waiting = 0
             raise ProtocolError("too much of unfinished messages")
         message = await self._put_together(fragment)
         if message is not None:
             self._waiting = 0
         return message
-
-    def _all_wait_for_too_much(self) -> bool:
-        """Also where those that are closed, and wait for the garbage collector, are left out."""
-        if sum(one._waiting for one in self._all) > WAITING:
-            gc.collect()
-        return sum(one._waiting for one in self._all) > WAITING
-
-    def _let_go(self) -> None:
-        """Of what has come: the connection that ends is held by circles of references for a while."""
-        self._waiting, self._partial, self._message, self._fragments = 0, None, None, []
 
     async def _put_together(self, fragment: str | bytes) -> Any:
         try:

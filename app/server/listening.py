@@ -24,10 +24,10 @@ from app.patches.bokeh_messages import LARGEST_PIECE
 from app.server import headers
 from app.server.access import Access
 from app.server.gate import Gate
+from app.server.limits import KEEP_MINUTES
 from app.server.origins import Origins, address, netloc
 from app.server.routes import Report, routes
 from app.server.sessions import SECONDS_UNUSED
-from app.visitors import KEEP_MINUTES
 from pcmsim.errors import PCMLabError
 
 CHECK_MS = 2_000

@@ -11,6 +11,8 @@ from app.views import hover
 from app.views.base import Columns, View, ladder, move
 from pcmsim.energy import Budget, quantity_text
 
+NO_MODEL = "no energy model for digital weights and ideal devices"
+
 
 def build(palette: Palette) -> View:
     """The figure, empty.
@@ -72,11 +74,11 @@ def fit(view: View, shown: Columns) -> None:
 
 def html(budget: Budget) -> str:
     """The sums as HTML."""
-    spent = budget.energy
+    spent = budget.energy or {}
     facts = (
-        ("SET", budget.sets, spent.get("set_pulse", 0.0)),
-        ("RESET", budget.resets, spent.get("reset_pulse", 0.0)),
-        ("reads", budget.reads, spent.get("read", 0.0)),
+        ("SET", budget.sets, spent.get("set_pulse")),
+        ("RESET", budget.resets, spent.get("reset_pulse")),
+        ("reads", budget.reads, spent.get("read")),
     )
     rows = "".join(
         f"<tr><th scope=row>{name}</th><td>{_count(n)}</td><td>{_joules(j)}</td></tr>" for name, n, j in facts
@@ -86,6 +88,8 @@ def html(budget: Budget) -> str:
 
 
 def _worn(budget: Budget) -> str:
+    if budget.lifetime is None:
+        return NO_MODEL
     if not budget.most_written:
         return "nothing written yet"
     endurance = f"{budget.most_written / budget.lifetime:.2g}".replace("e+0", "e")
@@ -96,7 +100,9 @@ def _count(number: int) -> str:
     return f"{number:,}" if number < 1e7 else f"{number:.3g}"
 
 
-def _joules(energy: float) -> str:
+def _joules(energy: float | None) -> str:
+    if energy is None:
+        return "–"
     return quantity_text(energy) if energy else "0"
 
 

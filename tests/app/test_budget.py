@@ -22,7 +22,7 @@ SMALL = {
     "network.threshold": 0.02,
     "task": {"name": "pattern", "inputs": 10, "duration": 0.1, "rate": 100.0},
 }
-COSTS = EventCosts(set_pulse=2e-12, reset_pulse=5e-9, read=1e-13, endurance=1e4)
+COSTS = EventCosts(set_pulse=2e-12, reset_pulse=5e-9, read_voltage=0.2, read_time=250e-9, endurance=1e4)
 
 
 def ledger(sets: list[int], resets: list[int] | None = None, reads: int = 0) -> Ledger:
@@ -31,6 +31,7 @@ def ledger(sets: list[int], resets: list[int] | None = None, reads: int = 0) -> 
     if resets is not None:
         made.resets.view(-1)[:] = torch.tensor(resets, dtype=torch.int32)
     made.row_reads[:] = reads
+    made.read_conductance.fill_(10.0 * made.total_reads)
     return made
 
 
@@ -131,3 +132,9 @@ def test_the_most_written_device_stands_beside_the_endurance(endurance: float) -
 def test_before_the_first_write_the_words_say_so() -> None:
     assert budget.html(energy.budget([ledger([0, 0])], COSTS, 3)).endswith("<p>nothing written yet</p>")
     assert cells(budget.html(energy.budget([], COSTS, 3)))["energy"] == ["", "0"]
+
+
+def test_without_an_energy_model_events_stand_alone_and_a_sentence_says_why() -> None:
+    said = budget.html(energy.budget([ledger([1000, 234, 0, 0], reads=10)], None, 10))
+    assert cells(said) == {"SET": ["1,234", "–"], "RESET": ["0", "–"], "reads": ["40", "–"], "energy": ["", "–"]}
+    assert said.endswith(f"<p>{budget.NO_MODEL}</p>")

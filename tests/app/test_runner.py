@@ -290,3 +290,27 @@ def test_a_program_without_a_guard_can_use_it(tmp_path) -> None:
 
 def test_no_process_is_left_of_those_that_ended() -> None:
     assert not [child for child in multiprocessing.active_children() if child.name == module.NAME]
+
+
+def test_a_runner_that_waits_has_no_process_until_it_begins_and_then_does_what_was_asked() -> None:
+    runner = Runner(TINY, waits=True)
+    try:
+        runner.step()
+        runner.reset(TINY.with_values({"seed": 8}), 1)
+        assert not runner.alive
+        assert runner.latest.record is None
+        runner.begin()
+        runner.begin()
+        until(lambda: runner.latest.config_version == 1 and runner.latest.record is not None)
+        assert runner.latest.config.seed == 8
+    finally:
+        runner.stop(timeout=60.0)
+
+
+def test_a_runner_that_was_stopped_before_it_began_never_begins() -> None:
+    runner = Runner(TINY, waits=True)
+    folder = runner.folder
+    runner.stop()
+    assert not folder.exists()
+    runner.begin()
+    assert not runner.alive

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import ClassVar
 from unittest.mock import PropertyMock
@@ -24,8 +24,10 @@ from app.pages.race import RacePage
 from app.pages.sweep import SweepPage
 from app.server import sessions
 from app.server.access import Access
+from app.server.arrivals import once_connected
+from app.server.limits import Limits
 from app.server.origins import Origin
-from app.visitors import Limits
+from app.visitors import SPARE
 from pcmsim.errors import FieldError, PCMLabError
 from training.presets import PRESETS
 
@@ -39,12 +41,17 @@ class Run:
 
     built: ClassVar[list[tuple[url.Link, float]]] = []
 
-    def __init__(self, link: url.Link, idle: float, place: object) -> None:
+    def __init__(self, link: url.Link, idle: float, place: object, waits: bool) -> None:
+        assert waits, "the run would begin before anybody is here"
         self.built.append((link, idle))
         self.page = frame.template(pn.Row(), pn.Row(), [], lambda dark: None)
 
     def attach(self, document: Document) -> None:
         """Nothing to stream."""
+
+    def arrive(self) -> None:
+        """Nothing to begin."""
+        self.arrived = True
 
 
 @pytest.fixture
@@ -148,7 +155,8 @@ class Visit:
 
     def __init__(self, key: str) -> None:
         request = SimpleNamespace(cookies={}, arguments={})
-        self.context = SimpleNamespace(id=key, session=None, request=request)
+        session = SimpleNamespace(connection_count=0, milliseconds_since_last_unsubscribe=0.0)
+        self.context = SimpleNamespace(id=key, session=session, request=request)
         self.document = Document()
         self.document._session_context = lambda: self.context
 
@@ -159,6 +167,11 @@ class Visit:
 
         return asyncio.run(in_loop())
 
+    def connect(self, host: serve.Host) -> bool:
+        """Whether its browser finds a place."""
+        self.context.session.connection_count = 1
+        return host.visitors.welcome(self.document)
+
 
 def test_a_full_house_shows_a_page_and_builds_no_run(
     built: list[tuple[url.Link, float]], monkeypatch: pytest.MonkeyPatch
@@ -166,6 +179,7 @@ def test_a_full_house_shows_a_page_and_builds_no_run(
     address(monkeypatch)
     host, first = serve.Host(Limits(sessions=1)), Visit("a")
     assert not isinstance(first.ask(host), pn.pane.HTML)
+    assert first.connect(host)
     refused = Visit("b").ask(host)
     assert isinstance(refused, pn.pane.HTML)
     assert "1 live session runs on this server and the limit is 1" in refused.object
@@ -176,8 +190,74 @@ def test_a_full_house_shows_a_page_and_builds_no_run(
     assert len(built) == 2
 
 
+def test_plain_requests_take_no_place(built: list[tuple[url.Link, float]], monkeypatch: pytest.MonkeyPatch) -> None:
+    address(monkeypatch)
+    host = serve.Host(Limits(sessions=3))
+    visits = [Visit(str(number)) for number in range(SPARE)]
+    assert not any(isinstance(visit.ask(host), pn.pane.HTML) for visit in visits[: SPARE // 2 + 3])
+    assert host.visitors.live == 0
+    assert [visit.connect(host) for visit in visits[:4]] == [True, True, True, False]
+
+
+class Connected:
+    """A session's document; whatever is to be done in its next turn is done at once."""
+
+    def __init__(self) -> None:
+        self.session = SimpleNamespace(connection_count=0)
+        self.session_context = SimpleNamespace(session=self.session)
+        self.destroyed: list[object] = []
+
+    def on_session_destroyed(self, call: object) -> None:
+        self.destroyed.append(call)
+
+    def add_next_tick_callback(self, call: Callable[[], None]) -> None:
+        call()
+
+
+def test_what_costs_a_processor_begins_when_the_first_browser_has_connected() -> None:
+    begun: list[bool] = []
+
+    async def live() -> list[int]:
+        document, counts = Connected(), []
+        once_connected(document, lambda: begun.append(True))
+        for connections in (0, 1, 0, 1):
+            document.session.connection_count = connections
+            await asyncio.sleep(0.1)
+            counts.append(len(begun))
+        return counts
+
+    assert asyncio.run(live()) == [0, 1, 1, 1]
+
+
+def test_nothing_begins_for_a_session_that_has_ended() -> None:
+    begun: list[bool] = []
+
+    async def live() -> None:
+        document = Connected()
+        once_connected(document, lambda: begun.append(True))
+        document.destroyed[0](None)
+        document.session.connection_count = 1
+        await asyncio.sleep(0.1)
+
+    asyncio.run(live())
+    assert begun == []
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+def test_who_finds_the_last_place_taken_meanwhile_begins_nothing_and_is_let_go(admitted: bool) -> None:
+    host, visit, page, closed = serve.Host(Limits(sessions=1)), Visit("b"), Run.__new__(Run), []
+    connection = SimpleNamespace(_socket=SimpleNamespace(close=lambda: closed.append(True)))
+    visit.context.session._subscribed_connections = [connection]
+    visit.context.session.request_expiration = lambda: closed.append("session")
+    if not admitted:
+        host.visitors.admit("a")
+    host._let_in(page, visit.document)
+    assert hasattr(page, "arrived") is admitted
+    assert closed == ([] if admitted else ["session", True])
+
+
 def test_a_page_that_cannot_be_built_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(link: url.Link, idle: float, place: object) -> None:
+    def broken(link: url.Link, idle: float, place: object, waits: bool) -> None:
         raise PCMLabError("no page today")
 
     monkeypatch.setattr(register, "Live", broken)

@@ -11,7 +11,8 @@ import pytest
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 
-from app.visitors import Guest, Limits, Visitors, full_page
+from app.server.limits import Limits
+from app.visitors import SPARE, Guest, Visitors, full_page
 from pcmsim.errors import FieldError
 
 
@@ -43,6 +44,7 @@ class Gone(Guest):
     """Somebody who has been away for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
+        super().__init__()
         self.seconds, self.left = seconds, False
 
     def away(self) -> float:
@@ -131,21 +133,37 @@ def test_no_place_at_all_is_no_limit() -> None:
         Visitors(most=0)
 
 
-def test_a_session_that_never_connected_gives_its_place_back_when_it_is_destroyed() -> None:
+def arrives(visitors: Visitors, served: Served) -> bool:
+    """Whether a browser that asks for a page and connects finds a place."""
+    if not visitors.awaits(served.document):
+        return False
+    served.connect()
+    return visitors.welcome(served.document)
+
+
+def test_a_session_that_is_destroyed_gives_its_place_back() -> None:
     visitors, first, second = Visitors(most=1), Served("a"), Served("b")
-    assert visitors.welcome(first.document)
-    assert not visitors.welcome(second.document)
+    assert arrives(visitors, first)
+    assert not arrives(visitors, second)
     assert not first.asked_to_end
     first.destroy()
     first.destroy()
     assert visitors.live == 0
-    assert visitors.welcome(second.document)
+    assert arrives(visitors, second)
+
+
+def test_a_session_that_never_connected_leaves_nothing() -> None:
+    visitors, first = Visitors(most=1), Served("a")
+    assert visitors.awaits(first.document)
+    assert len(visitors._expected) == 1
+    first.destroy()
+    assert len(visitors._expected) == 0
 
 
 def test_a_refused_session_takes_nothing_with_it() -> None:
     visitors, first, second = Visitors(most=1), Served("a"), Served("b")
-    visitors.welcome(first.document)
-    visitors.welcome(second.document)
+    assert arrives(visitors, first)
+    assert not arrives(visitors, second)
     second.destroy()
     assert visitors.live == 1
     assert "document_ready" in second.document.callbacks._js_event_callbacks
@@ -153,12 +171,12 @@ def test_a_refused_session_takes_nothing_with_it() -> None:
 
 
 def test_a_browser_that_has_gone_leaves_its_place_to_the_next() -> None:
+    """Even if it has never said that it has drawn the page."""
     visitors, first, second = Visitors(most=1), Served("a"), Served("b")
-    visitors.welcome(first.document)
-    first.connect()
-    assert not visitors.welcome(second.document)
+    assert arrives(visitors, first)
+    assert not arrives(visitors, second)
     first.session.connection_count = 0
-    assert visitors.welcome(second.document)
+    assert arrives(visitors, second)
     assert first.asked_to_end
     first.destroy()
     assert visitors.live == 1
@@ -209,3 +227,57 @@ def test_the_full_page_says_how_many_the_limit_and_what_to_do(live: int, words: 
     assert f"the limit is {live}:" in html
     assert "close a tab" in html
     assert '<a href="">Try again</a>' in html
+
+
+HERE, THERE = "192.0.2.7", "198.51.100.9"
+
+
+def test_one_address_leaves_places_to_others() -> None:
+    visitors = Visitors(most=6)
+    assert [visitors.admit(str(number), Guest(HERE)) for number in range(6)] == [True] * 4 + [False] * 2
+    assert [visitors.admit(f"there {number}", Guest(THERE)) for number in range(3)] == [True, True, False]
+    assert not visitors.expect("more", Guest(HERE))
+
+
+def test_this_machines_own_may_have_all_places_unless_a_limit_is_named() -> None:
+    assert all(Visitors(most=3).admit(str(number), Guest("127.0.0.1")) for number in range(3))
+    visitors = Visitors(most=3, per_address=1)
+    assert visitors.admit("a", Guest("127.0.0.1"))
+    assert not visitors.admit("b", Guest("127.0.0.1"))
+
+
+def test_who_is_expected_takes_no_place_and_not_too_many_are_expected() -> None:
+    visitors = Visitors(most=2)
+    expected = [visitors.expect(str(number), Guest("::1")) for number in range(40)]
+    assert expected == [True] * (2 + SPARE // 2) + [False] * (38 - SPARE // 2)
+    assert visitors.live == 0
+    visitors.release("0")
+    assert visitors.expect("again", Guest("::1"))
+
+
+def test_nobody_is_expected_where_all_are_here() -> None:
+    visitors = Visitors(most=1)
+    visitors.admit("here")
+    assert not visitors.expect("next")
+    visitors.release("here")
+    visitors.admit("gone", Gone(3.0))
+    assert visitors.expect("next")
+    assert visitors.live == 1
+
+
+def test_somebody_who_has_all_places_of_an_address_is_told_so() -> None:
+    visitors, first, second = Visitors(most=3), Served("a"), Served("b")
+    for served in (first, second):
+        served.context.request = SimpleNamespace(remote_ip=HERE)
+    visitors.admit("x", Guest(HERE))
+    assert arrives(visitors, first)
+    assert not visitors.awaits(second.document)
+    told = visitors.refused(second.document).object
+    assert "2 live sessions of your address run on this server and the limit is 2" in told
+
+
+def test_a_limit_per_address_is_read_and_refused_like_the_others() -> None:
+    assert Limits.asked(environment={"PCMLAB_MAX_PER_ADDRESS": "3"}).per_address == 3
+    assert Limits.asked(per_address="2", environment={"PCMLAB_MAX_PER_ADDRESS": "3"}).per_address == 2
+    with pytest.raises(FieldError, match="^--max-per-address: must be a whole number from 1 to 1000, got '0'$"):
+        Limits.asked(per_address="0", environment={})

@@ -95,11 +95,12 @@ class Live:
         self._own = _context(browser, **options) if options else None
         self.page = (self._own or _shared(browser)).new_page()
         self.page.set_viewport_size(SIZE)
+        self.page.set_default_timeout(WAIT)
         self.page.on("request", lambda request: self._local_only(request, address))
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.context.clear_cookies()
-        self.page.goto(address + query)
+        self.page.goto(address + query, timeout=2 * WAIT)
         self.page.wait_for_function(
             "window.Bokeh?.documents?.[0]?.get_model_by_name('painted')?.data.frame[0] > 0"
             f" && {COLUMN.format('frames', 'trial')} >= 0",  # A run's first trial comes by itself.

@@ -37,11 +37,13 @@ def expected(session, costs: EventCosts) -> list[list[str]]:
     for name, totals, cost in (
         ("SET", "total_sets", costs.set_pulse),
         ("RESET", "total_resets", costs.reset_pulse),
-        ("reads", "total_reads", costs.read),
+        ("reads", "total_reads", None),
     ):
         events = sum(getattr(ledger, totals) for ledger in ledgers(session))
-        joules += events * cost
-        told.append([name, counted(events), quantity_text(events * cost) if events else "0"])
+        read = sum(float(ledger.read_conductance) for ledger in ledgers(session))
+        spent = costs.read(read) if cost is None else events * cost
+        joules += spent
+        told.append([name, counted(events), quantity_text(spent) if events else "0"])
     return [*told, ["energy", "", quantity_text(joules)]]
 
 

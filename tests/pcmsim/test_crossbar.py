@@ -184,7 +184,7 @@ class TestSaving:
             PulsePlan.build(torch.arange(5, 60), torch.arange(5, 60) % 3 + 1),
         )
         array.apply(plan, 12.345678901, generator=generator(1))
-        array.count_reads(torch.arange(6))
+        array.count_reads(torch.arange(6), 12.5)
         twin = crossbar(devices=2, preset=preset, seed=99)
         twin.load(saved(array))
         for later in (False, True):
@@ -198,7 +198,7 @@ class TestSaving:
     def test_names_cover_state_and_counts(self) -> None:
         assert set(crossbar().tensors()) == {
             *("conductance", "history", "exponent_score", "written_at", "pulses"),
-            *("sets", "resets", "row_reads"),
+            *("sets", "resets", "row_reads", "read_conductance"),
         }
 
     def test_loading_another_shape_is_refused(self) -> None:
@@ -261,9 +261,10 @@ class TestView:
 
     def test_spikes_read_each_device_of_their_row(self) -> None:
         array, spikes = crossbar(devices=2), torch.tensor([0, 3, 1, 0, 7, 2])
-        array.count_reads(spikes)
-        array.count_reads(spikes)
+        array.count_reads(spikes, 1.5)
+        array.count_reads(spikes, 1.5)
         assert array.ledger.total_reads == 2 * 13 * (2 * 2 * SHAPE[1])
+        assert float(array.ledger.read_conductance) == 3.0
         assert (array.ledger.reads[1, 0, :, 2] == 2 * spikes).all()
 
 

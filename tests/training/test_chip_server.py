@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from pcmsim.errors import FieldError, FileError, PCMLabError
 from pcmsim.plan import PulsePlan, WeightPlan
 from training.chip import ChipError, ChipLostError, contract, log, serving, token, wire
 from training.chip.base import CALLS
+from training.chip.frames import framed
 from training.chip.log import LoggedChip
 from training.chip.remote import PatientChip, RemoteChip
 from training.chip.server import ChipServer
@@ -494,9 +494,7 @@ def test_a_message_that_is_deep_or_claims_much_is_refused(message: bytes) -> Non
 
 
 def test_a_log_of_deep_messages_is_refused(tmp_path, capsys) -> None:
-    data = nested(20_000)
-    framed = log.FRAME.pack(len(data), len(data) ^ log.ONES, zlib.crc32(data)) + data
-    (tmp_path / "log").write_bytes(framed)
+    (tmp_path / "log").write_bytes(framed(nested(20_000)))
     assert main(["chip", "replay", str(tmp_path / "log")]) == 2
     assert "records at most 8 deep in each other" in capsys.readouterr().err
 
@@ -519,7 +517,7 @@ def test_entries_that_are_none_are_told(case: str, tmp_path) -> None:
         pass
     data = wire.pack(entry)
     with path.open("ab") as file:
-        file.write(log.FRAME.pack(len(data), len(data) ^ log.ONES, zlib.crc32(data)) + data)
+        file.write(framed(data))
     with pytest.raises(FileError, match=text):
         log.replay(path, SimulatedChip(CONFIG))
 

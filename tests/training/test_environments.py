@@ -11,12 +11,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_kit import call
+
+from training.config import RunConfig
+from training.jobs import Job, perform
+from training.store import Store
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "/proc/nobody"
 """A home directory that does not exist, and that nobody can make."""
 
-SMALL = ["--set", "network.hidden=6", "--set", "task={name: pattern, inputs: 6, duration: 0.05}", "--quiet"]
+VALUES = {"network.hidden": 6, "task": {"name": "pattern", "inputs": 6, "duration": 0.05}}
+SMALL = [*(f"--set={name}={json.dumps(value)}" for name, value in VALUES.items()), "--quiet"]
 UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
 """Root may write anywhere, unless it gives up its capabilities."""
 
@@ -71,12 +77,13 @@ def test_a_read_only_installation_without_a_home_directory_compiles_for_as_long_
     assert list(temporary.iterdir()) == []
 
 
-def test_a_home_directory_that_cannot_be_made_is_named_where_it_is_needed(tmp_path):
-    run = pcmlab(
-        "run", "core", "--chip", "127.0.0.1:1", cwd=tmp_path, HOME=NOWHERE, XDG_CONFIG_HOME=None, PCMLAB_CHIP_TOKEN=None
-    )
-    assert run.returncode == 2
-    assert NOWHERE in run.stderr and run.stderr.count("\n") == 1
+def test_a_home_directory_that_cannot_be_made_is_named_where_it_is_needed(capsys, monkeypatch):
+    monkeypatch.setenv("HOME", NOWHERE)
+    for variable in ("XDG_CONFIG_HOME", "PCMLAB_CHIP_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    code, _, said = call(capsys, "run", "core", "--chip", "127.0.0.1:1")
+    assert code == 2
+    assert f"{NOWHERE}/.config/pcmlab/chip-token" in said and said.count("\n") == 1
 
 
 def test_a_full_disk_for_what_is_compiled_ends_nothing(tmp_path):
@@ -103,7 +110,7 @@ def test_numba_alone_would_end_there(tmp_path):
 
 def test_the_repository_on_a_relative_python_path_runs_and_its_workers_too(tmp_path):
     run = pcmlab(
-        "sweep", str(_grid(tmp_path)), "--store", str(tmp_path / "runs"), "--workers", "2", "--quiet",
+        "sweep", str(_grid(tmp_path)), "--store", str(tmp_path / "runs"), "--workers", "1", "--quiet",
         cwd=ROOT, PYTHONPATH=".",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -111,48 +118,50 @@ def test_the_repository_on_a_relative_python_path_runs_and_its_workers_too(tmp_p
 
 
 def _grid(folder: Path) -> Path:
-    task = {"name": "pattern", "inputs": 6, "duration": 0.05}
-    asked = {"name": "grid", "set": {"network.hidden": 6, "task": task}, "seeds": [1, 2], "trials": 1, "every": 1}
+    asked = {"name": "grid", "set": VALUES, "seeds": [1, 2], "trials": 1, "every": 1}
     (folder / "grid.json").write_text(json.dumps(asked))
     return folder / "grid.json"
 
 
-def test_a_terminal_that_knows_ascii_alone_gets_escapes_in_tables_too(tmp_path):
-    variables = {"PYTHONIOENCODING": "ascii"}
-    race = ["race", "sign", "--trials", "1", "--seeds", "1", "--store", "runs", "--name", "ü", *SMALL]
-    run = pcmlab(*race, cwd=tmp_path, **variables)
-    assert run.returncode == 0, run.stderr
-    run = pcmlab("runs", "groups", "--store", "runs", cwd=tmp_path, **variables)
-    assert run.returncode == 0, run.stderr
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """One run, in a group whose name no ASCII terminal can show."""
+    made, job = Store(tmp_path / "runs"), Job(RunConfig().with_values(VALUES), trials=1, every=1)
+    made.add(perform(job))
+    made.keep_group("ü", "sweep", {}, [job])
+    return made
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_escapes_in_tables_too(store, tmp_path):
+    run = pcmlab("runs", "groups", "--store", "runs", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (run.returncode, run.stderr) == (0, "")
     assert r"\xfc" in run.stdout
-    run = pcmlab(
-        "runs", "--group", "ü", "--store", "runs", cwd=tmp_path, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"
-    )
-    assert "Traceback" not in run.stderr
 
 
-def test_a_full_disk_behind_standard_output_is_told_in_one_line_and_the_race_is_kept(tmp_path):
-    race = ["race", "sign", "--trials", "1", "--seeds", "1", "--store", "runs", *SMALL]
+def test_a_full_disk_behind_standard_output_is_told_in_one_line_and_the_run_is_kept(tmp_path):
     with open("/dev/full", "w") as full:
-        run = pcmlab(*race, cwd=tmp_path, stdout=full)
+        run = pcmlab("run", "float32", "--trials", "1", "--store", "runs", *SMALL, cwd=tmp_path, stdout=full)
     assert (run.returncode, run.stderr) == (2, "pcmlab: output: cannot be read or written (No space left on device)\n")
-    assert len(list((tmp_path / "runs" / "runs").iterdir())) == 1
+    assert len(Store(tmp_path / "runs", read_only=True).runs()) == 1
 
 
-def test_a_store_that_nobody_may_write_is_listed_shown_and_exported(tmp_path):
-    made = pcmlab("run", "float32", "--trials", "1", "--store", "runs", *SMALL, cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    (key,) = (path.stem for path in (tmp_path / "runs" / "runs").iterdir())
-    store = tmp_path / "runs"
-    for place in [store, *store.rglob("*")]:
+COMMANDS = """
+import sys
+from training.cli import main
+print("\\n", [main([*command.split(), "--store", "runs"]) for command in sys.argv[1:]])
+"""
+
+
+def test_a_store_that_nobody_may_write_is_listed_shown_and_exported(store, tmp_path):
+    (key,) = store.keys()
+    for place in [store.folder, *store.folder.rglob("*")]:
         place.chmod(0o555 if place.is_dir() else 0o444)
-    for command in (["runs"], ["runs", "show", key], ["runs", "groups"], ["runs", "export", "--out", "table.csv"]):
-        run = pcmlab(*command, "--store", "runs", cwd=tmp_path, before=UNPRIVILEGED)
-        assert run.returncode == 0, run.stderr
-    assert key in (tmp_path / "table.csv").read_text()
-    for refused in (["runs", "prune", "--status", "ok", "--yes"], ["run", "float32", "--trials", "1", *SMALL]):
-        run = pcmlab(*refused, "--store", "runs", cwd=tmp_path, before=UNPRIVILEGED)
-        assert run.returncode == 2
-        assert "cannot be written to (Permission denied)" in run.stderr and run.stderr.count("\n") == 1
-    for place in [store, *store.rglob("*")]:
+    reading = ("runs", f"runs show {key}", f"runs compare {key} {key}", "runs groups", "runs export --out table.csv")
+    writing = ("runs prune --group ü --yes", "run float32 --trials 1")
+    run = python("-c", COMMANDS, *reading, *writing, cwd=tmp_path, before=UNPRIVILEGED)
+    for place in (found for found in store.folder.rglob("*") if found.is_dir()):
         place.chmod(0o755)
+    assert run.stdout.splitlines()[-1] == f" {[0] * len(reading) + [2] * len(writing)}", run.stderr
+    assert key in (tmp_path / "table.csv").read_text()
+    said = run.stderr.splitlines()
+    assert len(said) == len(writing) and all("cannot be written to (Permission denied)" in line for line in said)

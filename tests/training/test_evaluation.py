@@ -9,7 +9,7 @@ import torch
 from pcmsim.errors import UnknownNameError
 from training import spikes
 from training.config import RunConfig
-from training.evaluation import decision_latency, evaluate, next_trial, reads_per_spike, thinned
+from training.evaluation import decision_latency, evaluate, next_trial, thinned
 from training.kernels import Activity
 from training.network import ReadNoise
 from training.objectives import READOUTS, Sample
@@ -121,13 +121,17 @@ def test_an_unknown_part_is_named() -> None:
         evaluate(session(), "train")
 
 
-def test_the_energy_of_an_inference_is_that_of_the_reads_that_the_ledgers_count() -> None:
+def test_the_energy_of_an_inference_is_that_of_the_reads_that_it_makes() -> None:
+    """Devices without drift and read noise: each spike takes V^2 G t of the devices of its rows."""
+    constants = {"drift_exponent": 0.0, "read_noise": 0.0}
     mine = on_devices()
-    per_input, per_hidden = reads_per_spike(mine.arrays)
-    record = mine.step()
-    assert record.total_reads == record.inputs.neuron.size * per_input + record.hidden.neuron.size * per_hidden
-    found = evaluate(mine)
-    reads = found.input_spikes * per_input + found.hidden_spikes * 20 * per_hidden
-    assert found.energy == pytest.approx(reads * mine.config.costs.read)
-    assert found.energy > 0.0
-    assert (found.duration, evaluate(session()).energy) == (0.1, 0.0)
+    mine.configure(mine.config.with_values({"device.constants": constants}))
+    rows = [array.state.conductance.clamp(min=0.1).double().sum((0, 1, 3)).numpy() for array in mine.arrays]
+    spent, count, shape = 0.0, 0, (mine.sampler.steps, 20, 3)
+    for sample in mine.sampler.evaluation():
+        activity = mine.network.run(mine.arrays, sample.inputs, ReadNoise.none(shape), 0.0)
+        arrived, fired = spikes.counts(sample.inputs, mine.sampler.inputs), spikes.counts(activity.hidden, 20)
+        last = spikes.counts(spikes.between(activity.hidden, shape[0] - 1, shape[0]), 20)
+        spent, count = spent + arrived @ rows[0] + (fired - last) @ rows[1] + fired @ rows[2], count + 1
+    assert evaluate(mine).energy == pytest.approx(0.2**2 * spent * 1e-6 * 250e-9 / count, rel=1e-6)
+    assert (evaluate(mine).duration, evaluate(session()).energy) == (0.1, None)

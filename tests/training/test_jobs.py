@@ -9,6 +9,7 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pcmsim.errors import PCMLabError
@@ -118,3 +119,15 @@ def test_samples_held_out_judge_classifiers():
     outcome = perform(Job(config, trials=2, every=2, judge="validation"))
     assert 0.0 <= METRICS["held-out-accuracy"].value(outcome) <= 1.0
     assert math.isnan(METRICS["held-out-accuracy"].value(perform(Job(config, trials=2))))
+
+
+@pytest.mark.parametrize(("trials", "every"), [(7, 3), (5, 30)])
+def test_a_silent_networks_loss_is_the_mean_over_the_trials_of_the_loss_beside_it(trials: int, every: int) -> None:
+    """Three samples of different targets come in turn: the last one alone says something else."""
+    small = {"network.hidden": 10, "task": {"name": "pattern", "inputs": 10, "duration": 0.1}, "scheme": "float32"}
+    config = RunConfig().with_values(small)
+    found, records = perform(Job(config, trials=trials, every=every)), list(Session(config).run(trials))
+    last = records[-min(every, trials) :]
+    assert found.curve[-1].loss == pytest.approx(np.mean([record.loss for record in last]))
+    assert found.baseline == pytest.approx(np.mean([record.baseline for record in last]))
+    assert abs(found.baseline - records[-1].baseline) > 1e-3

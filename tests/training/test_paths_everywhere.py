@@ -43,7 +43,17 @@ def test_options_variables_and_files_name_the_home_directory(home, capsys, monke
     done("resume", "~/first", *RUN)
     done("resume", "~/first/checkpoint.safetensors", *RUN, "--out=~/second")
     done("nir", "export", "~/first", "~/network.nir")
-    done("nir", "import", "~/network.nir", "--out", "~/again.safetensors")
+    done(
+        "nir",
+        "import",
+        "~/network.nir",
+        "--out",
+        "~/again.safetensors",
+        "--set",
+        "scheme=float32",
+        "--set",
+        "precision.weight_bits=none",
+    )
     done("sweep", "~/grid.yaml", "--store=~/runs", "--out", "~/sweep.csv", "--workers", 1, "--quiet")
     monkeypatch.setenv(FOLDER_VARIABLE, "~/runs")
     done("runs", "export", "--out", "~/runs.parquet")

@@ -75,7 +75,7 @@ def test_any_field_of_any_preset_may_be_tuned(tmp_path, capsys):
 
 
 def test_ctrl_c_leaves_what_is_finished(tmp_path, capsys, monkeypatch):
-    def interrupted(search, url, store, team):
+    def interrupted(search, url, store, team, interval):
         steps = searched(search, url, store, team)
         yield next(steps)
         raise KeyboardInterrupt

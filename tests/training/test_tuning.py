@@ -74,9 +74,9 @@ def test_an_interrupted_evaluation_does_not_count_and_is_done_again(url, tmp_pat
     search = small(evaluations=3, seeds=1)
     calls = []
 
-    def interrupted(search, trial, store):
+    def interrupted(search, trial, store, interval):
         calls.append(trial.number)
-        value = evaluate(search, trial, store)
+        value = evaluate(search, trial, store, interval)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return value

@@ -178,8 +178,8 @@ def test_a_run_that_cannot_be_made_is_reported_after_the_others(tmp_path):
 def test_a_run_that_fails_as_nobody_foresaw_takes_no_other_along(tmp_path, monkeypatch):
     real = workers.perform
 
-    def perform_most(job):
-        return 1 / 0 if job.config.seed == 1 else real(job)
+    def perform_most(job, **more):
+        return 1 / 0 if job.config.seed == 1 else real(job, **more)
 
     monkeypatch.setattr(workers, "perform", perform_most)
     done, seen = performed(jobs(4), Store(tmp_path), Inline()), []

@@ -14,7 +14,7 @@ from pcmsim import mapping
 from pcmsim.array import ArrayView, DeviceReads, WeightArray, WeightReads, check_gain
 from pcmsim.errors import FieldError, FileError
 from pcmsim.foundation.bounds import NOT_NEGATIVE, State
-from pcmsim.foundation.tensors import SINGLE, WHOLE
+from pcmsim.foundation.tensors import DOUBLE, SINGLE, WHOLE
 from pcmsim.ledger import Ledger
 from pcmsim.plan import Plan, PulsePlan
 from training import memory
@@ -125,12 +125,9 @@ class ChipArray(WeightArray):
 
     def __init__(self, link: Link, layer: str, info: LayerInfo) -> None:
         self.shape, self.info, self._link, self._layer = info.shape, info, link, layer
-        self._written_at, self._stored, self._gain = (
-            info.written_at,
-            torch.empty(0, **SINGLE),
-            torch.tensor(1.0, **SINGLE),
-        )
-        self._row_reads = torch.zeros(info.rows, **WHOLE)
+        self._stored, self._gain = torch.empty(0, **SINGLE), torch.tensor(1.0, **SINGLE)
+        self._written_at = torch.tensor(info.written_at, **DOUBLE)
+        self.row_reads = torch.zeros(info.rows, **WHOLE)
 
     @property
     def noisy(self) -> bool:
@@ -155,7 +152,7 @@ class ChipArray(WeightArray):
     @property
     def total_reads(self) -> int:
         """Device reads of this run."""
-        return int(self._row_reads.sum()) * self.reads_per_spike
+        return int(self.row_reads.sum()) * self.reads_per_spike
 
     def reads(self, now: float, key: int) -> ChipReads:
         """How its rows read at `now` [s], for the loop."""
@@ -217,19 +214,20 @@ class ChipArray(WeightArray):
         if isinstance(plan, PulsePlan) and plan.empty:
             return
         self._link.program(self._layer, plan, now, generator.initial_seed())
-        self._written_at, self._stored = now, torch.empty(0, **SINGLE)
+        self._written_at.fill_(now)
+        self._stored = torch.empty(0, **SINGLE)
 
-    def count_reads(self, spikes_per_row: torch.Tensor) -> None:
-        """A spike reads each device of its row once."""
-        self._row_reads += spikes_per_row
+    def count_reads(self, spikes_per_row: torch.Tensor, conductance: float) -> None:
+        """A spike reads each device of its row once; what the devices conducted is known when they are looked at."""
+        self.row_reads += spikes_per_row
 
     def youngest_age(self, now: float) -> float:
         """Time since the latest write of any device [s]; infinite where nothing drifts."""
-        return now - self._written_at if self.info.exponent > 0.0 else math.inf
+        return now - float(self._written_at) if self.info.exponent > 0.0 else math.inf
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """How often this run read each row; all else is the chip's."""
-        return {"row_reads": self._row_reads}
+        """How often this run read each row, and what it knows of the weights; all else is the chip's."""
+        return {"row_reads": self.row_reads, "stored": self._as_stored(), "written_at": self._written_at}
 
     def bounds(self, now: float) -> State:
         """See `WeightArray.bounds`."""
@@ -248,7 +246,7 @@ class ChipArray(WeightArray):
     def _as_stored(self) -> torch.Tensor:
         """What `LayerRead.stored` says; asked for once after each program."""
         if not self._stored.numel():
-            self._stored = torch.from_numpy(self.read(self._written_at).stored)
+            self._stored = torch.from_numpy(self.read(float(self._written_at)).stored)
         return self._stored
 
 
@@ -262,7 +260,9 @@ def _(array: ChipArray, now: float) -> LayerSnapshot:
 def _(array: ChipArray, snapshot: LayerSnapshot) -> Ledger | None:
     if not array.reads_per_spike:
         return None
-    return Ledger(torch.from_numpy(snapshot.sets), torch.from_numpy(snapshot.resets), array.tensors()["row_reads"])
+    reads, present = array.row_reads, mapping.row_conductance(torch.from_numpy(snapshot.conductance))
+    read = (reads * present).sum()  # as if all had met the present conductances
+    return Ledger(torch.from_numpy(snapshot.sets), torch.from_numpy(snapshot.resets), reads, read)
 
 
 def _reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> ChipReads:

@@ -6,12 +6,16 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pcmsim.foundation.quoting import quoted
 from pcmsim.foundation.texts import whole
 from training.chip.base import Chip
 from training.config import RunConfig
+
+if TYPE_CHECKING:
+    from training.chip.journal import JournaledChip
 
 Configure = Callable[[argparse.Namespace], RunConfig]
 
@@ -63,6 +67,22 @@ def connected(options: argparse.Namespace) -> Chip | None:
         return None
     chip: Chip = _serving().connected(options.chip, options.chip_token, _tell)
     return chip
+
+
+def journaled(chip: Chip, path: Path, trial: int | None = None) -> JournaledChip:
+    """A chip whose answers a run writes down, so that it can be killed; see `training.chip.journal`.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    path : Path
+        The journal.
+    trial : int, optional
+        Trials of the checkpoint that the run goes on from; without it, it is new.
+    """
+    made: JournaledChip = _serving().journaled(chip, path, trial)
+    return made
 
 
 def _serve(options: argparse.Namespace, config: RunConfig) -> None:

@@ -13,8 +13,6 @@ import fcntl
 import hashlib
 import operator
 import os
-import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,15 +23,9 @@ from pcmsim.foundation.quoting import quoted, reason
 from pcmsim.plan import Plan
 from training.chip import checks, wire
 from training.chip.base import CALLS, PROTOCOL, Chip, ChipError, ChipInfo, LayerRead
+from training.chip.frames import entries, framed
 from training.neurons import Floats
 from training.spikes import Spikes
-
-FRAME = struct.Struct("<III")
-"""Before each entry: its length, once more with all bits turned, and its checksum."""
-
-ONES = 2**32 - 1
-LARGEST_ENTRY = 2**28
-"""Bytes of an entry: more than the largest request of a chip's server."""
 
 REMEMBERED = 64
 """Programs whose content is remembered, to tell a repeated one from another one of the same number."""
@@ -135,10 +127,9 @@ class LoggedChip(Chip):
 
     def _append(self, entry: list[Any], *, durable: bool = True) -> None:
         """Onto the disk, or no further change: the chip must not be ahead of its log."""
-        data = wire.pack(entry)
-        framed = FRAME.pack(len(data), len(data) ^ ONES, zlib.crc32(data)) + data
+        data = framed(wire.pack(entry))
         try:
-            if self._file.write(framed) != len(framed):
+            if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
                 os.fsync(self._file.fileno())
@@ -196,10 +187,10 @@ def replay(path: str | Path, chip: Chip) -> int:
     FileError
         If an answer differs, or the log is damaged.
     """
-    entries = [entry for entry, _ in _entries(expanded(path))][1:]
-    for entry in entries:
+    exchanges = [entry for entry, _ in _entries(expanded(path))][1:]
+    for entry in exchanges:
         _repeat(chip, entry, expanded(path))
-    return len(entries)
+    return len(exchanges)
 
 
 def _repeat(chip: Chip, entry: list[Any], path: Path) -> None:
@@ -232,18 +223,7 @@ def _digest(value: Any) -> bytes:
 
 def _entries(path: Path) -> Iterator[tuple[list[Any], int]]:
     """Whole entries and where each ends; a last one that a crash cut short is left out."""
-    try:
-        with path.open("rb") as file:
-            while len(head := file.read(FRAME.size)) == FRAME.size:
-                length, again, checksum = FRAME.unpack(head)
-                whole = length ^ again == ONES and length <= LARGEST_ENTRY
-                data = file.read(length if whole else 0)
-                if not whole or (len(data) == length and zlib.crc32(data) != checksum):
-                    raise FileError(path, f"is damaged before byte {file.tell()}; expected a log of a chip")
-                if len(data) == length:
-                    yield wire.unpack(data), file.tell()
-    except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror})") from error
+    return ((wire.unpack(data), end) for data, end in entries(path))
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 from pcmsim.errors import FileError
 from training.chip import log, token
 from training.chip.base import Chip
+from training.chip.journal import JournaledChip
 from training.chip.log import LoggedChip
 from training.chip.remote import PatientChip, RemoteChip
 from training.chip.server import ChipServer
@@ -30,6 +32,11 @@ def connected(address: str, token_file: str | None, told: Told) -> Chip:
     chip = RemoteChip(address, token.find(token_file))
     chip.info()
     return PatientChip(chip, told)
+
+
+def journaled(chip: Chip, path: Path, trial: int | None) -> JournaledChip:
+    """A chip whose answers a run writes down; see `training.chip.journal`."""
+    return JournaledChip(chip, path, trial)
 
 
 def serve(options: argparse.Namespace, config: RunConfig, told: Told) -> None:

@@ -48,6 +48,50 @@ def alone(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def among_others(path: Path) -> Iterator[contextlib.AbstractContextManager[bool]]:
+    """Be one of the processes that work with a file, by a lock file beside it, which stays.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not be there.
+
+    Yields
+    ------
+    context manager of bool
+        To do first: whether nobody else works with it; as long as that lasts, nobody begins to.
+
+    Raises
+    ------
+    FileError
+        If the lock file cannot be made.
+    """
+    place = path.parent / f".{path.name}.lock"
+    try:
+        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise FileError(place, f"cannot be written ({error.strerror})") from error
+    try:
+        yield _entering(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _entering(handle: int) -> Iterator[bool]:
+    try:
+        _lock(handle)
+        alone_here = True
+    except BlockingIOError:
+        alone_here = False
+    try:
+        yield alone_here
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+
+
 def _locked(place: Path) -> int:
     """The lock file, open and ours: one that its holder removed meanwhile is made anew."""
     while True:
