@@ -257,6 +257,7 @@ class Store:
             with contextlib.suppress(FileNotFoundError):  # another one has done it
                 if time.time() - left.stat().st_mtime > ABANDONED:
                     shutil.rmtree(left, ignore_errors=True)
+        self.unfinished().tidy(self.keys())
 
     def _write(self, path: Path, rows: list[dict[str, Any]], columns: Mapping[str, type]) -> None:
         with replacing(path, self.folder / UNFINISHED) as temporary:

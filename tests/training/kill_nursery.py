@@ -214,7 +214,8 @@ def main(folder: Path, name: str, most: int) -> dict[str, Any]:
     code, changes = forked(case.first(never), 0)
     assert code == 0, f"{name}: ended with {code}"
     expected, failures, killed = repr(case.result(never)), [], 0
-    turns = sorted({1 + place * changes // min(most, changes) for place in range(min(most, changes))})
+    number = min(most, changes)
+    turns = sorted({(2 * place + 1) * changes // (2 * number) + 1 for place in range(number)})
     for turn in turns:
         here = folder / str(turn)
         here.mkdir()

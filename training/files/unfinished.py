@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ class Unfinished:
     def forget(self, key: str) -> None:
         """Remove a run that is done, or is not to be."""
         shutil.rmtree(self.folder / key, ignore_errors=True)
+
+    def tidy(self, done: Container[str]) -> None:
+        """Remove runs that are done: who kept them was killed between the two."""
+        for left in self.folder.iterdir() if self.folder.is_dir() else ():
+            if left.name in done:
+                self.forget(left.name)
 
     def clear(self) -> None:
         """Remove all: what was asked for is done."""
