@@ -38,6 +38,7 @@ NAME = r"(?:[A-Za-z0-9_@-]|%5E|\.(?!\.))+"
 SCRIPTS = r"(js/bokeh(?:-[a-z]+)?\.min\.js)"
 EXTENSIONS = (
     r"(panel/panel\.min\.js",
+    r"panel/images/favicon\.ico",
     rf"panel/css/{NAME}\.css",
     rf"panel/bundled/(?:font-awesome|notificationarea|reactiveesm|theme)(?:/{NAME})*/{NAME}\.(?:js|css|woff2)",
     rf"panel-material-ui/{NAME}\.(?:js|css|woff2))",

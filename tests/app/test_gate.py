@@ -31,6 +31,7 @@ ANSWERS = {
     "/sweep/ws": (403, 403),
     "/static/js/bokeh.min.js": (403, 200),
     "/static/extensions/panel/panel.min.js": (403, 200),
+    "/static/extensions/panel/images/favicon.ico": (403, 200),
     "/favicon.ico": (200, 200),
     "/session": (403, 410),
     "/health": (200, 200),
