@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import random
 import shutil
+import zlib
 from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
 from mutation import changed_bytes
 from subjects import Give, subject
 
@@ -17,6 +19,7 @@ from pcmsim.streams import Streams
 from training import interchange
 from training.chip import serving, wire
 from training.chip.base import CALLS
+from training.chip.journal import FRAME, ONES
 from training.chip.log import LoggedChip
 from training.chip.simulated import SimulatedChip
 from training.config import RunConfig
@@ -126,8 +129,6 @@ def messages(folder: Path) -> Give:
 
 def np_tensor(values: list[int]) -> object:
     """Whole numbers as a tensor."""
-    import torch  # noqa: PLC0415
-
     return torch.tensor(values)
 
 
@@ -153,10 +154,6 @@ def logs(folder: Path) -> Give:
 
 def _reframed(content: bytes, rng: random.Random) -> bytes:
     """The first entries, one of them changed with a checksum that fits."""
-    import zlib  # noqa: PLC0415
-
-    from training.chip.log import FRAME, ONES  # noqa: PLC0415
-
     entries, place = [], 0
     while place < len(content) and len(entries) < 6:
         length, _, _ = FRAME.unpack_from(content, place)

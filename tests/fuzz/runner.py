@@ -1,6 +1,7 @@
 """Hand inputs to the product in a process of its own, each within bounds of time and memory; tell what each came to.
 
-``python tests/fuzz/runner.py SUBJECT FIRST LAST`` prints a line of JSON before each input and after it.
+Each line of its input, ``SUBJECT FIRST LAST SECONDS``, asks for the inputs of some seeds. A line of JSON is printed before
+each of them and after it, and one with the exit status at the end.
 """
 
 from __future__ import annotations
@@ -24,12 +25,9 @@ import faulty
 import numpy as np
 import torch
 import written
-from subjects import SUBJECTS
+from subjects import SUBJECTS, Give
 
 from pcmsim.errors import PCMLabError
-
-SECONDS = float(os.environ.get("PCMLAB_FUZZ_SECONDS", "10"))
-"""Of processor time for one input: others may use the same processor."""
 
 PATIENCE = 300
 """Seconds after which the process ends itself: an input that never comes back to Python cannot be told otherwise."""
@@ -44,9 +42,27 @@ class TooSlowError(BaseException):
     """An input took longer than allowed."""
 
 
-def main(name: str, first: int, last: int) -> None:
-    """Hand over the inputs of some seeds."""
+def main() -> None:
+    """Do what each line of the input asks for, in a process that is forked from this one: imports are paid once."""
     torch.set_num_threads(1)
+    for line in sys.stdin:
+        name, first, last, seconds = line.split()
+        if (child := os.fork()) == 0:
+            _child(name, range(int(first), int(last)), float(seconds))
+        _tell(ended=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+def _child(name: str, seeds: range, seconds: float) -> None:
+    try:
+        _hand_over(name, seeds, seconds)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _hand_over(name: str, seeds: range, seconds: float) -> None:
+    """Hand over the inputs of some seeds."""
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
     signal.signal(signal.SIGPROF, _too_slow)
@@ -55,30 +71,30 @@ def main(name: str, first: int, last: int) -> None:
         give = SUBJECTS[name].prepare(Path(folder) / "begin")
         _ = torch.ones(8, 8) @ torch.ones(8, 8)  # what is loaded with the first product shall not count
         _bound_memory()
-        for seed in range(first, last):
+        for seed in seeds:
             signal.alarm(PATIENCE)
             _tell(seed=seed)
             here = Path(folder) / "case"
             here.mkdir()
             before = _taken("VmRSS")
             Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-            came = _outcome(give, random.Random(f"{name}-{seed}"), here)
+            came = _outcome(give, random.Random(f"{name}-{seed}"), here, seconds)
             if (peak := _taken("VmHWM") - before) > BYTES:
                 came = _finding(f"took {peak} bytes")
-            _tell(seed=seed, **came)  # type: ignore[arg-type]
+            _tell(seed=seed, **came)
             shutil.rmtree(here)
 
 
-def _outcome(give: object, rng: random.Random, here: Path) -> dict[str, str]:
+def _outcome(give: Give, rng: random.Random, here: Path, seconds: float) -> dict[str, str]:
     try:
-        with _within_time(), contextlib.redirect_stdout(sys.stderr):
-            give(rng, here)  # type: ignore[operator]
+        with _within(seconds), contextlib.redirect_stdout(sys.stderr):
+            give(rng, here)
     except PCMLabError as error:
         return (
             {"came": "refused", "said": str(error)[:300]} if len(str(error)) < 5000 else _finding("too long a message")
         )
     except TooSlowError:
-        return _finding(f"took more than {SECONDS:g} s")
+        return _finding(f"took more than {seconds:g} s")
     except Exception:
         return _finding(f"ended in a traceback: {''.join(traceback.format_exc()[-1500:])}")
     return {"came": "taken", "said": ""}
@@ -89,8 +105,9 @@ def _finding(said: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _within_time() -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+def _within(seconds: float) -> Iterator[None]:
+    """Of processor time: others may use the same processor."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
@@ -118,4 +135,4 @@ def _tell(**line: object) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main()

@@ -27,36 +27,48 @@ NUMBERS = {
 }  # fmt: skip
 
 
-def outcomes(name: str, first: int, last: int) -> Iterator[tuple[int, str, str]]:
-    """Seed, what it came to, and what was said, of each input; a runner that dies is followed by another one."""
-    while first < last:
-        command = [sys.executable, str(RUNNER), name, str(first), str(last)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-            begun = None
-            assert process.stdout is not None
-            for line in map(json.loads, process.stdout):
-                if "came" in line:
-                    yield int(line["seed"]), str(line["came"]), str(line["said"])
-                    begun, first = None, int(line["seed"]) + 1
-                else:
-                    begun = int(line["seed"])
+SECONDS = 10.0
+"""Of processor time for one input."""
+
+Runner = subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    with subprocess.Popen(
+        [sys.executable, str(RUNNER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+def outcomes(runner: Runner, name: str, number: int, seconds: float = SECONDS) -> Iterator[tuple[int, str, str]]:
+    """Seed, what it came to, and what was said, of each input; a process that dies is followed by another one."""
+    first = 0
+    while first < number:
+        runner.stdin.write(f"{name} {first} {number} {seconds}\n")
+        runner.stdin.flush()
+        begun = None
+        for line in map(json.loads, runner.stdout):
+            if "ended" in line:
+                break
+            if "came" in line:
+                yield line["seed"], line["came"], line["said"]
+                first = line["seed"] + 1
+            begun = None if "came" in line else line["seed"]
         if begun is not None:
-            yield begun, "found", f"ended the process with {process.returncode}"
+            yield begun, "found", f"ended the process with {line['ended']}"
             first = begun + 1
-        elif process.returncode:
-            raise AssertionError(f"the runner of {name} ended with {process.returncode} between two inputs")
+        assert begun is not None or line.get("ended") == 0, f"{name} ended between two inputs: {line}"
 
 
 def test_every_subject_is_named() -> None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import runner; assert {{n: s.number for n, s in runner.SUBJECTS.items() if s.number}} == {NUMBERS}",
-        ],
-        cwd=RUNNER.parent,
-        check=True,
-    )
+    code = f"import runner; assert {{n: s.number for n, s in runner.SUBJECTS.items() if s.number}} == {NUMBERS}"
+    subprocess.run([sys.executable, "-c", code], cwd=RUNNER.parent, check=True)
 
 
 FAULTS = {
@@ -69,9 +81,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_runner_tells_what_goes_wrong_and_goes_on(name: str, monkeypatch) -> None:
-    monkeypatch.setenv("PCMLAB_FUZZ_SECONDS", "1")
-    came = list(outcomes(name, 0, 4))
+def test_a_runner_tells_what_goes_wrong_and_goes_on(name: str, runner: Runner) -> None:
+    came = list(outcomes(runner, name, 4, seconds=1.0))
     assert [seed for seed, _, _ in came] == [0, 1, 2, 3]
     found = [said for _, outcome, said in came if outcome == "found"]
     assert found
@@ -79,11 +90,11 @@ def test_a_runner_tells_what_goes_wrong_and_goes_on(name: str, monkeypatch) -> N
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_no_input_breaks_the_product(name: str) -> None:
+def test_no_input_breaks_the_product(name: str, runner: Runner) -> None:
     number = max(10, round(SHARE * NUMBERS[name]))
     came: Counter[str] = Counter()
     findings = []
-    for seed, outcome, said in outcomes(name, 0, number):
+    for seed, outcome, said in outcomes(runner, name, number):
         came[outcome] += 1
         if outcome == "found":
             findings.append(f"{name} {seed}: {said}")
