@@ -31,7 +31,8 @@ def live(document: Document, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     live.page.get_root(document)
     until(lambda: live.runner.latest.snapshot is not None)
     live.stream.tick()
-    context = SimpleNamespace(session=SimpleNamespace(_subscribed_connections=[]), server_context=None)
+    session = SimpleNamespace(_subscribed_connections=[], _current_patch_connection=None)
+    context = SimpleNamespace(session=session, server_context=None)
     document._session_context = lambda: context
     document.callbacks.trigger_event(DocumentReady())
     yield live
