@@ -127,12 +127,18 @@ class Client:
             end = time.monotonic() + LISTENING
             while time.monotonic() < end:
                 if await asyncio.wait_for(socket.read_message(), QUIET) is None:
-                    self._socket = None
+                    self.end()
                     return
         except TimeoutError:  # the connection stands
             pass
         except WebSocketClosedError:
-            self._socket = None
+            self.end()
+
+    def end(self) -> None:
+        """Close the connection that is open, or take leave of the one that the server has closed."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
 
     async def _connected(self) -> WebSocketClientConnection:
         host = re.match(r"https?://([^/]+)", self._address)[1]
@@ -177,6 +183,7 @@ def attacked(server: subprocess.Popen[str], address: str, number: int) -> int:
         watching = asyncio.create_task(watch())
         for message in messages(client.model, number):
             await client.send(message)
+        client.end()
         watching.cancel()
         most[0] -= before
 
@@ -189,16 +196,17 @@ def measured(number: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "training.cli", "serve", "--port", "0", "--no-browser"]
-        with log.open("w") as errors:
-            server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-        try:
-            address = re.search(r"http://\S+", server.stdout.readline())[0]
-            Client(address)  # what a first visitor loads is no cost of the messages
-            memory = attacked(server, address, number)
-            alive = Client(address).model != ""
-        finally:
-            server.terminate()
-            server.wait(PATIENCE)
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as server,
+        ):
+            try:
+                address = re.search(r"http://\S+", server.stdout.readline())[0]
+                Client(address)  # what a first visitor loads is no cost of the messages
+                memory = attacked(server, address, number)
+                alive = Client(address).model != ""
+            finally:
+                server.terminate()
         return {"messages": number, "memory_mb": memory / 1e6, "log_kb": log.stat().st_size / 1e3, "alive": alive}
 
 

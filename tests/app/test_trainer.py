@@ -343,7 +343,7 @@ def test_a_file_that_is_none_leaves_the_run(content: bytes, bench: Bench, tmp_pa
 def test_a_new_run_that_fails_leaves_the_old_one_its_twin_and_its_pick(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(config: RunConfig, chip: object) -> None:
+    def fail(config: RunConfig, chip: object, **_: object) -> None:
         raise MemoryError("too large")
 
     bench.trainer.pair("drift")
