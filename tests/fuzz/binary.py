@@ -19,7 +19,7 @@ from pcmsim.streams import Streams
 from training import interchange
 from training.chip import serving, wire
 from training.chip.base import CALLS
-from training.chip.journal import FRAME, ONES
+from training.chip.frames import FRAME, ONES
 from training.chip.log import LoggedChip
 from training.chip.simulated import SimulatedChip
 from training.config import RunConfig
