@@ -12,6 +12,7 @@ import torch
 
 from pcmsim.closed_loop import ClosedLoopModel
 from pcmsim.crossbar import Crossbar
+from pcmsim.energy import PCM_COSTS
 from pcmsim.errors import FieldError, FileError, UnknownNameError
 from pcmsim.foundation.documents import read_mapping
 from pcmsim.hermes import HermesModel
@@ -53,6 +54,7 @@ class TestConstants:
             "read_offset": 0.13,
             "read_noise": 1.0,
             "read_delay": 0.5e-3,
+            "costs": dataclasses.asdict(PCM_COSTS),
         }
 
     def test_joshi2020(self) -> None:
@@ -83,8 +85,8 @@ class TestConstants:
     def test_every_constant_says_what_it_is(self, preset: str) -> None:
         model: Any = DEVICES[preset](4)
         described = quantities(model)
-        assert set(described) == {f.name for f in dataclasses.fields(model)}
-        for name, about in described.items():
+        assert {*described, "costs"} == {f.name for f in dataclasses.fields(model)}
+        for name, about in {**described, **quantities(PCM_COSTS)}.items():
             assert about.doc, name
             assert about.source, name
             assert about.maximum is not None, name

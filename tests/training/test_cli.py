@@ -184,8 +184,8 @@ def test_ctrl_c_in_the_middle_of_a_trial_waits_for_its_end(tmp_path: Path, capsy
 def test_ctrl_c_in_the_last_evaluation_loses_no_trial(tmp_path: Path, capsys, monkeypatch, usual) -> None:
     real, answered = Network.play, []
 
-    def pressed(self, *arguments):
-        answered.append(real(self, *arguments))
+    def pressed(self, *arguments, **named):
+        answered.append(real(self, *arguments, **named))
         if len(answered) == 7:
             signal.raise_signal(signal.SIGINT)
         return answered[-1]

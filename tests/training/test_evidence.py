@@ -78,17 +78,18 @@ def test_trials_repeat_by_number_and_are_not_those_that_judge() -> None:
 
 
 def test_a_batch_is_one_update_by_the_mean_of_its_trials() -> None:
-    batched = Session(QUICK.with_values({"scheme": "float32", "learning.lr_input": 0.1}))
+    values = {"scheme": "float32", "learning.lr_input": 0.1, "learning.rate_over": "trial"}
+    batched = Session(QUICK.with_values(values))
     before = batched.arrays.input.stored_weights().clone()
     for record in batched.run(3):
         assert record.decision in (0, 1)
         assert torch.equal(batched.arrays.input.stored_weights(), before)
     batched.step()
     change = batched.arrays.input.stored_weights() - before
-    single = [Session(QUICK.with_values({"scheme": "float32", "learning.lr_input": 0.1, "learning.batch": 1}))]
+    single = Session(QUICK.with_values({**values, "learning.batch": 1}))
     changes = []
     for trial in range(4):
-        session = single[0].fork()
+        session = single.fork()
         session.trial = trial
         session.step()
         changes.append(session.arrays.input.stored_weights() - before)

@@ -29,12 +29,18 @@ def kinds(kind: Any = RunConfig) -> Iterator[type]:
             yield from kinds(member)
         return
     yield kind
-    for hint in typing.get_type_hints(kind).values():
+    for hint in map(part, typing.get_type_hints(kind).values()):
         if hint in FAMILIES or dataclasses.is_dataclass(hint):
             yield from kinds(hint)
 
 
-KINDS = list(dict.fromkeys([*kinds(), *(type(make()) for make in DEVICES.values())]))
+def part(hint: Any) -> Any:
+    """What a field holds that may be empty, else what it holds."""
+    held = [one for one in typing.get_args(hint) if one is not type(None)]
+    return held[0] if len(held) == 1 and type(None) in typing.get_args(hint) else hint
+
+
+KINDS = list(dict.fromkeys([*kinds(), *(kind for make in DEVICES.values() for kind in kinds(type(make())))]))
 
 
 def undeclared(kind: type) -> list[str]:
@@ -45,7 +51,7 @@ def undeclared(kind: type) -> list[str]:
 
 def _declared(about: Quantity | None, hint: Any, name: str) -> bool:
     if about is None:  # a part of the tree, or the constants of a device, whose fields are among `KINDS`
-        return hint in FAMILIES or dataclasses.is_dataclass(hint) or name == "constants"
+        return hint in FAMILIES or dataclasses.is_dataclass(part(hint)) or name == "constants"
     return about.kind in NUMBERS or bool(about.choices) or about.path is not None
 
 
