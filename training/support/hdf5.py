@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pcmsim.errors import FileError
-from training.support import limits
+from training.support import hdf5_lists, limits
 
 BUILT_IN = {1: "gzip", 2: "shuffle", 3: "fletcher32", 6: "scaleoffset", 32_000: "lzf"}
 """Filters that come with the library; numbers of the HDF Group's registry."""
@@ -48,7 +49,7 @@ def opened(path: Path) -> Iterator[Any]:
             yield file
     except FileError:
         raise
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, zlib.error) as error:
         raise FileError(path, f"cannot be read as HDF5 ({' '.join(str(error).split())[:200]})") from error
 
 
@@ -82,6 +83,7 @@ def _check(file: Any, path: Path) -> None:
             elif isinstance(found, h5py.h5d.DatasetID):
                 claimed += _claimed(h5py, found, _told(name), path)
                 limits.HDF5_BYTES.check(path, claimed)
+                hdf5_lists.check(found, path, _told(name))
 
 
 def _address(found: Any) -> tuple[int, int]:
