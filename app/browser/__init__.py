@@ -1,1 +1,1 @@
-"""What runs in the browser beside the plots."""
+"""Scripts that run in the browser beside the plots."""

@@ -1,4 +1,4 @@
-"""What a browser may send: few kinds of messages, of bounded size, checked before Bokeh makes anything of them.
+"""Bounds of a browser's messages: few kinds of messages, of bounded size, checked before Bokeh makes anything of them.
 
 Bokeh 3.9 takes a whole document from a browser, unpacks base64 as gzip without bound, defines classes and models that a
 message describes, makes arrays of any type, collects any number of pieces of one message, and logs what does not fit
@@ -154,7 +154,7 @@ def check(content: Any, session: Any, attached: int = 0) -> None:
 
 
 def _measured(event: Any, most: int) -> tuple[int, int]:
-    """How many values there are and what they take in memory, about [bytes]; refuses what must not be there."""
+    """Count the values and their memory, about [bytes]; refuse what must not be there."""
     number = size = 0
     waiting: list[Iterator[Any]] = [iter([event])]
     while waiting:

@@ -1,1 +1,1 @@
-"""What the server answers, to whom, and with which headers: a list of routes behind a gate that asks for the token."""
+"""The answers of the server, with their headers: a list of routes behind a gate that asks for the token."""
