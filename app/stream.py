@@ -117,7 +117,7 @@ class Stream:
 
     def __init__(
         self,
-        version: Callable[[], int],
+        version: Callable[[], Hashable],
         draw: Callable[[int | None], dict[str, Any]],
         answer: Callable[[], Hashable] = lambda: None,
         more: Callable[[], bool] = lambda: False,
@@ -129,7 +129,8 @@ class Stream:
         self.painted.on_change("data", self._acknowledged)
         self._version, self._draw, self._answer, self._more = version, draw, answer, more
         self._answered: Hashable = None
-        self._drawn = self._complete = -1
+        self._drawn: Hashable = None
+        self._complete: Hashable = None
         self._drawn_at = self._painted_at = -math.inf
         self._effort = 0.0
         self._called = self._held_until = -math.inf
@@ -183,7 +184,7 @@ class Stream:
     def _due(self, now: float) -> bool:
         return not self._nothing_new(self._version(), now) and self._may_send(now)
 
-    def _nothing_new(self, version: int, now: float) -> bool:
+    def _nothing_new(self, version: Hashable, now: float) -> bool:
         if version == self._drawn and self._more() and now - self._drawn_at < REST:
             return True
         return version == self._complete
@@ -205,7 +206,7 @@ class Stream:
         self._ready = False
         self.gate.acknowledge(self.gate.sent)
 
-    def _draw_frame(self, now: float, version: int) -> None:
+    def _draw_frame(self, now: float, version: Hashable) -> None:
         """Draw and number a frame; the number goes last, so that it is seen when all is there.
 
         Everything is drawn when nothing newer will come soon, or when the browser has had nothing to do for
@@ -234,7 +235,7 @@ class Stream:
         promptly(self._document)
         self._forsaken()
         self._ready = self._visited = True
-        self._drawn = self._complete = -1
+        self._drawn = self._complete = None
         self._painted_at = -math.inf
 
 

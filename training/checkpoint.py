@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 
 from pcmsim.errors import FileError, PCMLabError
 from pcmsim.foundation.bounds import FINITE, Bounds
-from pcmsim.foundation.documents import DocumentError, parse_json
+from pcmsim.foundation.documents import parse_json
 from pcmsim.foundation.paths import expanded
 from pcmsim.foundation.quoting import quoted
 from pcmsim.quantity import check, quantity
@@ -210,8 +210,6 @@ def _parse(path: str | Path, header: Mapping[str, str], tensors: dict[str, torch
         return Saved(
             config, progress, tensors, tuple(_content(*entry) for entry in _entries(header.get("files", "[]")))
         )
-    except DocumentError as error:
-        raise FileError(path, UNREADABLE) from error
     except PCMLabError as error:
         raise FileError(path, f"holds a value that does not fit: {error}") from error
     except MALFORMED as error:

@@ -19,6 +19,9 @@ from training.twin import NON_IDEALITIES
 
 MOST_PINS = 4
 
+NEWS = 50
+"""Trials of the reference that are drawn at once where the run itself stands still."""
+
 
 class Comparison:
     """The learning plot's companions and their controls.
@@ -52,6 +55,11 @@ class Comparison:
             widget.param.watch(lambda _: changed(), "value")
         self.chips = [self._chip(place) for place in range(MOST_PINS)]
         self.pins = pn.Row(*self.chips, sizing_mode="stretch_width", margin=(0, 8), visible=False, height=24)
+
+    @property
+    def news(self) -> int:
+        """Grows as the reference gets on: a run that stands still has it drawn all the same."""
+        return 0 if self._reference is None else self._reference.done // NEWS
 
     @property
     def trials(self) -> float:

@@ -81,7 +81,7 @@ class Live:
         self.address, self.downloads = Address(), Downloads(self.board.figures())
         self.exporting, self.helping = ExportDialog(self, self.downloads), HelpDialog()
         self.stream = Stream(
-            lambda: self.runner.latest.version,
+            lambda: (self.runner.latest.version, self.board.progress.comparison.news),
             self.draw,
             answer=lambda: self.runner.latest.config_version,
             more=lambda: self.runner.latest.running,

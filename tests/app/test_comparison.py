@@ -11,6 +11,7 @@ from app_kit import until
 
 from app import reference as references
 from app.history import SMOOTHING, Curve
+from app.pages import comparison as module
 from app.pages.comparison import MOST_PINS, Comparison, describe
 from app.shot import Shot, Twin
 from training.config import RunConfig
@@ -104,6 +105,17 @@ def test_ideal_weights_are_the_same_run_on_them_as_far_ahead_as_wanted(compariso
     assert (ghost.label, ghost.kind) == ("ideal weights", "reference")
     expected = [record.loss for record in Session(ideal(config)).run(shot.record.trial + PORTION)]
     assert ghost.table["loss"].tolist() == expected
+
+
+def test_ideal_weights_that_get_on_are_news_for_a_run_that_stands_still(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NEWS", 5)
+    comparison.ideal.value = True
+    assert comparison.news == 0
+    comparison.ghosts(shot := shot_of(TINY.with_values({"seed": 102}), 3))
+    until(lambda: comparison._reference.done == shot.record.trial + PORTION)
+    assert comparison.news == 2
 
 
 @pytest.mark.parametrize(
