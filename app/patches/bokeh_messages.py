@@ -8,7 +8,7 @@ not pass closes its connection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -144,7 +144,7 @@ def check(content: Any, session: Any, attached: int = 0) -> None:
     for event in events:
         if not isinstance(event, dict) or event.get("kind") not in EVENTS:
             raise ProtocolError("this kind of change is not taken")
-        number, size = _measured(event, left)
+        number, size = _measured(event, left, session.document.models)
         left -= number
         if event["kind"] != "MessageSent":
             held[str(event.get("model"))[:80], str(event.get("attr"))[:80]] = size + attached
@@ -153,7 +153,7 @@ def check(content: Any, session: Any, attached: int = 0) -> None:
         raise ProtocolError("models hold too much of what browsers have set")
 
 
-def _measured(event: Any, most: int) -> tuple[int, int]:
+def _measured(event: Any, most: int, known: Container[str]) -> tuple[int, int]:
     """Count the values and their memory, about [bytes]; refuse what must not be there."""
     number = size = 0
     waiting: list[Iterator[Any]] = [iter([event])]
@@ -165,7 +165,7 @@ def _measured(event: Any, most: int) -> tuple[int, int]:
         if number > most or len(waiting) > DEEPEST:
             raise ProtocolError("a change with too many values, or too deep")
         if isinstance(value, dict):
-            _check_kind(value)
+            _check_kind(value, known)
             waiting.append(iter([*value.keys(), *value.values()]))
         elif isinstance(value, list):
             waiting.append(iter(value))
@@ -175,7 +175,15 @@ def _measured(event: Any, most: int) -> tuple[int, int]:
 _END = object()
 
 
-def _check_kind(value: dict[str, Any]) -> None:
+def _check_kind(value: dict[str, Any], known: Container[str]) -> None:
+    """Refuse what is not plain data; a model that the document has becomes a reference to it.
+
+    Browsers describe a model whole that came after the page, such as a notification among those that stay when
+    another goes.
+    """
+    if value.get("type") == "object" and (name := str(value.get("id"))) in known:
+        value.clear()
+        value["id"] = name
     if "type" in value and str(value["type"]) not in TYPES:
         raise ProtocolError("this kind of value is not taken")
     kind = value.get("type")

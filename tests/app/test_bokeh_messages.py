@@ -22,7 +22,10 @@ from app.patches.bokeh_messages import Bounded, Checked, check
 
 
 class Session:
-    """Stands for a session: something that can be weakly held."""
+    """Stands for a session of a document that holds one model."""
+
+    def __init__(self) -> None:
+        self.document = SimpleNamespace(models={"mine"})
 
 
 def changed(new: Any, attr: str = "data", model: str = "p1") -> dict[str, Any]:
@@ -54,6 +57,14 @@ def test_what_pages_send_passes(event: dict[str, Any]) -> None:
     check({"events": [event]}, Session())
 
 
+def test_a_model_of_the_document_that_is_described_whole_is_taken_for_itself() -> None:
+    """So do browsers with notifications that stay when another one goes; what they say of it counts for nothing."""
+    described = {"type": "object", "name": "Note", "id": "mine", "attributes": {"text": {"type": "bytes", "data": ""}}}
+    event = changed([described], "notifications")
+    check({"events": [event]}, Session())
+    assert event["new"] == [{"id": "mine"}]
+
+
 HOSTILE = {
     "base64": (changed({"type": "bytes", "data": "H4sIAAAA"}), "bytes come as they are, not as text"),
     "base64 in a message": (said({"type": "bytes", "data": "H4sIAAAA"}), "bytes come as they are"),
@@ -62,6 +73,7 @@ HOSTILE = {
     "items of parts": (changed({**ARRAY, "dtype": {"names": ["a"], "formats": ["U9"]}}), "arrays hold numbers"),
     "a class": (changed([{"type": "model", "name": "Made"}]), "this kind of value is not taken"),
     "a model": (changed({"type": "object", "name": "Div", "id": "new", "attributes": {}}), "this kind of value"),
+    "a model without a name": (changed({"type": "object", "name": "Div", "id": ["mine"]}), "this kind of value"),
     "no kind": (changed({"type": ["map"]}), "this kind of value is not taken"),
     "many values": (changed([0] * 20_000), "too many values, or too deep"),
     "deep": (changed(deep(30)), "too many values, or too deep"),
