@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -32,6 +34,7 @@ from training.session import Session
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
+CHECKSUM = re.compile(rb'("checksum":")[0-9a-f]{64}')
 CHANGES = {"seed": 5, "network.hidden": 40, "scheme.name": "sign", "precision.weight_bits": 3}
 QUERY = "?" + "&".join(f"{name}={value}" for name, value in CHANGES.items())
 CONFIG = PRESETS["mixed-precision"].config.with_values(
@@ -228,12 +231,20 @@ def test_the_same_checkpoint_can_be_uploaded_twice(stay) -> None:
 DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "short": (lambda content: content[:-1000], "mine.safetensors: is damaged or not a checkpoint of pcmlab"),
     "text": (lambda content: b"not a checkpoint", "mine.safetensors: is damaged or not a checkpoint of pcmlab"),
-    "header": (lambda content: content.replace(b'\\"seed\\": 5', b'\\"seed\\": x'), "mine.safetensors: is damaged: its header"),
+    "header": (lambda content: content.replace(b'\\"seed\\": 5', b'\\"seed\\": x'), "mine.safetensors: holds a value that does not fit: is not valid JSON"),
+    "changed": (lambda content: content.replace(b'\\"seed\\": 5', b'\\"seed\\": 6'), "mine.safetensors: is damaged: its content does not have the checksum"),
     "value": (lambda content: content.replace(b'\\"seed\\": 5', b'\\"seed\\":-5'), "mine.safetensors: holds a value that does not fit"),
     "shape": (lambda content: content.replace(b'\\"hidden\\": 40', b'\\"hidden\\": 41'), "mine.safetensors: is damaged: tensor"),
     "size": (lambda content: content.replace(b'\\"duration\\": 1.0', b'\\"duration\\": 9e8'), "mine.safetensors: holds a value that does not fit: Pattern.duration"),
-    "file": (lambda content: content.replace(b'\\"nandakumar2018\\"', b'\\"/etc/hostname1\\"'), "its device comes from a file"),
+    "file": (lambda content: content.replace(b'\\"nandakumar2018\\"', b'\\"/etc/host.yaml\\"'), "must be the path of a file that was uploaded here"),
 }  # fmt: skip
+UNSIGNED = {"short", "text", "changed"}
+
+
+def signed(content: bytes) -> bytes:
+    """With the checksum that this content has, as another tool could write it."""
+    blank = CHECKSUM.sub(rb"\g<1>" + b"0" * 64, content)
+    return CHECKSUM.sub(rb"\g<1>" + hashlib.sha256(blank).hexdigest().encode(), content)
 
 
 def test_damaged_checkpoints_are_told_and_the_run_lives_on(stay) -> None:
@@ -243,8 +254,9 @@ def test_damaged_checkpoints_are_told_and_the_run_lives_on(stay) -> None:
     dialog = open_export(live)
     _, content = download(live, dialog, "Download checkpoint")
     for kind, (spoil, sentence) in DAMAGED.items():
-        assert spoil(content) != content, kind
-        upload(live, spoil(content), "mine.safetensors")
+        spoiled = spoil(content)
+        assert spoiled != content, kind
+        upload(live, spoiled if kind in UNSIGNED else signed(spoiled), "mine.safetensors")
         live.says(sentence)
     close(live)
     live.step_to(4)
