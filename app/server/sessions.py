@@ -11,18 +11,18 @@ from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
 from app.browser.link import ADDRESS, HEADER
-from app.delivery import once_ready
+from app.server.arrivals import once_connected
 
-SECONDS_UNUSED = 30.0
-"""For which a session waits for its browser's first word."""
+SECONDS_UNUSED = 60.0
+"""For which a session waits for its browser's connection: it loads some megabytes of scripts before."""
 
 GONE = 410
 
 
 def end_unless_used(document: Document) -> None:
-    """Let the session of a document end soon unless its browser comes: `Kept` is for those that were there."""
+    """Let the session of a document end soon unless its browser connects: `Kept` is for those that were there."""
     came: list[bool] = []
-    once_ready(document, lambda: came.append(True))
+    once_connected(document, lambda: came.append(True))
     IOLoop.current().call_later(SECONDS_UNUSED, lambda: came or end(document))
 
 

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 from bokeh.document import Document
-from bokeh.events import DocumentReady
 from bokeh.util.token import generate_jwt_token, generate_session_id, get_session_id, get_token_payload
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
@@ -88,7 +87,8 @@ def test_any_other_token_finds_nothing(wrong: str | None) -> None:
 def document() -> Document:
     """Of a session that notes when it shall end."""
     served, ended = Document(), []
-    context = SimpleNamespace(session=SimpleNamespace(request_expiration=lambda: ended.append(True)), ended=ended)
+    session = SimpleNamespace(request_expiration=lambda: ended.append(True), connection_count=0)
+    context = SimpleNamespace(session=session, ended=ended)
     served._session_context = lambda: context
     return served
 
@@ -97,13 +97,15 @@ def document() -> Document:
 def test_a_session_that_no_browser_comes_for_ends(
     comes: bool, document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "SECONDS_UNUSED", 0.05)
+    monkeypatch.setattr(sessions, "SECONDS_UNUSED", 0.2)
 
     async def wait() -> None:
         sessions.end_unless_used(document)
-        if comes:
-            document.callbacks.trigger_event(DocumentReady())
-        await asyncio.sleep(0.2)
+        document.session_context.session.connection_count = int(comes)
+        await asyncio.sleep(0.1)
+        for due in document.session_callbacks:
+            due.callback()
+        await asyncio.sleep(0.3)
 
     asyncio.run(wait())
     assert document.session_context.ended == ([] if comes else [True])
