@@ -103,9 +103,9 @@ def chip(folder: Path) -> Iterator[None]:
     (folder / "token").write_text("a-token-of-the-benchmark\n")
     (folder / "token").chmod(0o600)
     options = ["--port", "0", "--log", str(folder / "log"), "--token-file", str(folder / "token")]
-    command = [sys.executable, "-m", "training.cli", "chip", "serve", "core", *CHIP[:-1], *options]
+    command = [sys.executable, "-m", "training.cli", "chip", "serve", "core", *CHIP, *options]
     command.remove("--quiet")
-    with subprocess.Popen([*command, CHIP[-1]], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         address = re.search(r"chip at (\S+);", process.stderr.readline())
         (folder / "address").write_text(address.group(1))
         yield

@@ -135,10 +135,9 @@ class Session:
         noise = self._read_noise()
         network = self.network.silenced(self.dropped())
         learn = self._learn_online if self.config.learning.update_every else self._learn_after
-        meter = ReadMeter([array.shape[0] for array in self.arrays])
+        meter = ReadMeter([array.shape[0] for array in self.arrays]) if self._has_devices else None
         learned = learn(network, sample, noise, start, meter)
-        for array, rows, conductance in zip(self.arrays, meter.rows, meter.conductance.tolist(), strict=True):
-            array.count_reads(torch.from_numpy(rows), conductance)
+        self._count_reads(meter)
         self.device_time += self.config.device.update_interval
         if self._link is not None:
             self._link.chip.wait(self.device_time)
@@ -279,7 +278,7 @@ class Session:
         self.updates.sets, self.updates.resets = progress.total_sets, progress.total_resets
 
     def _learn_after(
-        self, network: Network, sample: Sample, noise: ReadNoise, start: float, meter: ReadMeter
+        self, network: Network, sample: Sample, noise: ReadNoise, start: float, meter: ReadMeter | None
     ) -> Learned:
         """Run the whole trial, then update once."""
         activity = network.run(
@@ -294,7 +293,7 @@ class Session:
         return Learned(activity, error, *self.updates.apply(averaged, start + self.config.task.duration, self.trial))
 
     def _learn_online(
-        self, network: Network, sample: Sample, noise: ReadNoise, start: float, meter: ReadMeter
+        self, network: Network, sample: Sample, noise: ReadNoise, start: float, meter: ReadMeter | None
     ) -> Learned:
         """Run the trial in stretches of `update_every` steps, with an update after each."""
         learner = OnlineEprop(network, self.config.learning, self.sampler.inputs, self.sampler.steps)
@@ -336,6 +335,15 @@ class Session:
         if self.config.learning.feedback == "symmetric":
             return self.arrays.output.stored_weights().numpy().T
         return self.feedback.numpy()
+
+    @property
+    def _has_devices(self) -> bool:
+        return self.arrays.input.reads_per_spike > 0
+
+    def _count_reads(self, meter: ReadMeter | None) -> None:
+        if meter is not None:
+            for array, rows, conductance in zip(self.arrays, meter.rows, meter.conductance.tolist(), strict=True):
+                array.count_reads(torch.from_numpy(rows), conductance)
 
     def _record(self, sample: Sample, learned: Learned, began: float) -> TrialRecord:
         answer, activity = self.sampler.objective, learned.activity
