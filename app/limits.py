@@ -10,7 +10,7 @@ from training.config import RunConfig
 
 
 @dataclass(frozen=True)
-class Limit:
+class RunLimit:
     """How much of something a run may have.
 
     Parameters
@@ -49,12 +49,12 @@ def _updates(config: RunConfig) -> float:
 
 
 LIMITS = (
-    Limit("hidden neurons", 1000, lambda config: config.network.hidden),
-    Limit("time steps in a trial", 20_000, _steps),
-    Limit("inputs", 10_000, _inputs),
-    Limit("places for a spike in all samples", 10**8, _places),
-    Limit("memory devices", 10**7, lambda config: 2 * config.device.devices * _synapses(config)),
-    Limit("updates of a synapse in a trial", 10**8, lambda config: _updates(config) * _synapses(config)),
+    RunLimit("hidden neurons", 1000, lambda config: config.network.hidden),
+    RunLimit("time steps in a trial", 20_000, _steps),
+    RunLimit("inputs", 10_000, _inputs),
+    RunLimit("places for a spike in all samples", 10**8, _places),
+    RunLimit("memory devices", 10**7, lambda config: 2 * config.device.devices * _synapses(config)),
+    RunLimit("updates of a synapse in a trial", 10**8, lambda config: _updates(config) * _synapses(config)),
 )
 """At each of them a run on one core takes about a gigabyte, and some ten seconds to begin or for a trial."""
 

@@ -1,4 +1,4 @@
-"""Whether somebody is at a page: what nobody watches pauses, and goes on when its browser is back."""
+"""A person at a page: a run that nobody watches pauses, and goes on when its browser is back."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ MIB, GIB = 2**20, 2**30
 
 
 @dataclass(frozen=True)
-class Limit:
+class FileLimit:
     """How much of something a file may hold.
 
     Parameters
@@ -52,15 +52,15 @@ class Limit:
             raise FileError(path, f"holds {number:,} {self.what}; at most {self.most:,} are read")
 
 
-FILE_BYTES = Limit("bytes", 2 * GIB, "SHD's recordings, the largest of all tasks, take some hundred megabytes")
-UNPACKED_BYTES = Limit("bytes unpacked", GIB, "EMNIST's images, the largest in the idx format, take 0.64 GB")
-SAMPLES = Limit("samples", 10**6, "EMNIST, the largest set in these formats, has 0.8 million")
-HDF5_OBJECTS = Limit("groups and data sets", 10_000, "SHD has 12, a NIR graph some ten for each node")
-HDF5_DEPTH = Limit("groups within each other", 32, "NIR nests a graph in a graph in three levels")
-HDF5_BYTES = Limit("bytes of data, unpacked", GIB, "4096 neurons' recurrent weights in float64 take 0.13 GB")
-HDF5_CHUNKS = Limit("chunks in a data set", 10**6, "each takes microseconds to look up, whether it was written or not")
-CSV_HEADER = Limit("characters in its header", 10_000, "the tables have three or four columns")
-NIR_BYTES = Limit("bytes", GIB, "as HDF5's: NIR packs little")
+FILE_BYTES = FileLimit("bytes", 2 * GIB, "SHD's recordings, the largest of all tasks, take some hundred megabytes")
+UNPACKED_BYTES = FileLimit("bytes unpacked", GIB, "EMNIST's images, the largest in the idx format, take 0.64 GB")
+SAMPLES = FileLimit("samples", 10**6, "EMNIST, the largest set in these formats, has 0.8 million")
+HDF5_OBJECTS = FileLimit("groups and data sets", 10_000, "SHD has 12, a NIR graph some ten for each node")
+HDF5_DEPTH = FileLimit("groups within each other", 32, "NIR nests a graph in a graph in three levels")
+HDF5_BYTES = FileLimit("bytes of data, unpacked", GIB, "4096 neurons' recurrent weights in float64 take 0.13 GB")
+HDF5_CHUNKS = FileLimit("chunks in a data set", 10**6, "each takes microseconds to look up, whether it was written or not")
+CSV_HEADER = FileLimit("characters in its header", 10_000, "the tables have three or four columns")
+NIR_BYTES = FileLimit("bytes", GIB, "as HDF5's: NIR packs little")
 
-LIMITS = {name: limit for name, limit in globals().items() if isinstance(limit, Limit)}
+LIMITS = {name: limit for name, limit in globals().items() if isinstance(limit, FileLimit)}
 """All of them, by name."""
