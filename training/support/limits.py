@@ -58,7 +58,7 @@ SAMPLES = FileLimit("samples", 10**6, "EMNIST, the largest set in these formats,
 HDF5_OBJECTS = FileLimit("groups and data sets", 10_000, "SHD has 12, a NIR graph some ten for each node")
 HDF5_DEPTH = FileLimit("groups within each other", 32, "NIR nests a graph in a graph in three levels")
 HDF5_BYTES = FileLimit("bytes of data, unpacked", GIB, "4096 neurons' recurrent weights in float64 take 0.13 GB")
-HDF5_CHUNKS = FileLimit("chunks in a data set", 10**6, "each takes microseconds to look up, whether it was written or not")
+HDF5_CHUNKS = FileLimit("chunks in a data set", 10**6, "each takes microseconds to look up, written or not")
 CSV_HEADER = FileLimit("characters in its header", 10_000, "the tables have three or four columns")
 NIR_BYTES = FileLimit("bytes", GIB, "as HDF5's: NIR packs little")
 
