@@ -13,7 +13,7 @@ from tornado.web import HTTPError, RequestHandler
 from app.browser.link import ADDRESS, HEADER
 from app.server.arrivals import once_connected
 
-SECONDS_UNUSED = 60.0
+SECONDS_UNUSED = 30.0
 """For which a session waits for its browser's connection: it loads some megabytes of scripts before."""
 
 GONE = 410
