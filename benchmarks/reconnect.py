@@ -42,6 +42,9 @@ from link_kit import REFUSED, Link, behind_a_link
 PATIENCE = 240_000
 """Milliseconds for a page to load or to go on: other programs share the machine."""
 
+COMPARED, FARTHEST = 2000, 20_000
+"""Points of the learning curve that are compared, and the last trial that is trained again for that."""
+
 SEED, LANES, SEEDS = 5, ("sign", "mixed-precision"), (1, 2)
 SWEEP = f"""name: cut
 set: {{network.hidden: 12, task: {{name: pattern, inputs: 10, duration: 0.1}}}}
@@ -168,9 +171,12 @@ def wrong_losses(page: Page) -> tuple[int, int]:
     _halt(page, "Pause", "paused")
     (curve,) = page.evaluate(DRAWN, ["Line", ["loss", "smooth", "trial"], ""])[:1]
     config = PRESETS["mixed-precision"].config.with_values({"seed": SEED})
-    losses = [record.loss for record in Session(config).run(int(max(curve["trial"])) + 1)]
-    shown = zip(curve["trial"], curve["loss"], strict=True)
-    return sum(not np.isclose(loss, losses[int(trial)], rtol=1e-6) for trial, loss in shown), len(curve["trial"])
+    shown = [(int(trial), loss) for trial, loss in zip(curve["trial"], curve["loss"], strict=True)]
+    shown = [shown[place] for place in range(0, len(shown), max(1, len(shown) // COMPARED))]
+    last = min(max(trial for trial, _ in shown), FARTHEST)
+    losses = [record.loss for record in Session(config).run(last + 1)]
+    near = [(trial, loss) for trial, loss in shown if trial <= last]
+    return sum(not np.isclose(loss, losses[trial], rtol=1e-6) for trial, loss in near), len(near)
 
 
 def wrong_means(page: Page) -> tuple[int, int]:

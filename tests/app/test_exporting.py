@@ -406,7 +406,10 @@ HEADERS: dict[str, tuple[Callable[[dict[str, str]], None], str]] = {
     ),
     "no configuration": (lambda told: told.pop("config") and None, "header cannot be read"),
     "no progress": (lambda told: told.pop("progress") and None, "header cannot be read"),
-    "configuration of nonsense": (lambda told: told.update(config="[1, 2"), "header cannot be read"),
+    "configuration of nonsense": (
+        lambda told: told.update(config="[1, 2"),
+        "holds a value that does not fit: is not valid JSON",
+    ),
     "a list for a configuration": (lambda told: told.update(config="[]"), "header cannot be read"),
     "too deep": (lambda told: told.update(config="[" * 10**5), ""),
     "negative trial": (lambda told: told.update(progress='{"trial": -1}'), "Progress.trial: must be"),

@@ -27,13 +27,13 @@ from training.session import Session
 pytestmark = pytest.mark.browser
 
 SERVE = (
-    "from app.serve import serve; "
+    "from app.server import listening; listening.SECONDS_UNUSED = 10.0; from app.serve import serve; "
     "serve({port}, open_browser=False, no_token=True, max_sessions={most!r}, idle_minutes={idle!r})"
 )
 LEAVE = 60.0
 """Seconds within which a visitor must find the place of a closed tab, and within which nothing of such tabs is left.
 
-The server keeps them for half a minute, and looks every two seconds.
+The server keeps them for ten seconds here, half a minute else, and looks every two seconds.
 """
 
 
