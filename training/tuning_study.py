@@ -27,6 +27,7 @@ from training.search import Search
 from training.store import Store
 from training.support.locks import among_others
 from training.tuning import Sampler, evaluate, place, pruner
+from training.writing import keeping, replacing
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 """States that count toward the budget; what failed or was killed does not."""
@@ -79,6 +80,8 @@ def sqlite(path: Path) -> str:
 
 def _storage(url: str) -> RDBStorage:
     sqlite = url.startswith("sqlite")
+    if sqlite:
+        _make(make_url(url).database or "")
     storage = RDBStorage(
         url,
         {"connect_args": {"timeout": 100}} if sqlite else {},
@@ -89,6 +92,18 @@ def _storage(url: str) -> RDBStorage:
     if sqlite:
         _one_at_a_time(storage.engine)
     return storage
+
+
+def _make(database: str) -> None:
+    """Have Optuna make a new file beside its place.
+
+    One whose making was broken off may lack an index, which is not made later, and would take two studies of one name.
+    """
+    path = Path(database)
+    if database in ("", ":memory:") or database.startswith("file:") or path.exists() or not path.parent.is_dir():
+        return
+    with replacing(path, move=keeping) as made:
+        RDBStorage(sqlite(made)).engine.dispose()
 
 
 def _one_at_a_time(engine: Engine) -> None:

@@ -8,14 +8,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pcmsim.errors import FileError
 
 
 @contextlib.contextmanager
-def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
+def replacing(
+    path: Path, within: Path | None = None, move: Callable[[Path, Path], None] | None = None
+) -> Iterator[Path]:
     """A file to be written beside its final place, which it takes in one step; if that fails, nothing is left of it.
 
     It stands in a folder of its own, so that whoever writes it makes it, with the permissions of any new file. It is
@@ -27,6 +29,8 @@ def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
         Its final place.
     within : Path, optional
         Where it is written, on the same file system; by default beside it. What a killed writer leaves lies there.
+    move : callable, optional
+        How it takes its place, such as `keeping` what is there; by default it replaces that.
 
     Yields
     ------
@@ -42,10 +46,20 @@ def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=within or path.parent, prefix=f".{path.name}.") as beside:
             yield (made := Path(beside) / path.name)
             onto_disk(made)
-            os.replace(made, path)
+            (move or os.replace)(made, path)
             onto_disk(path.parent)
     except OSError as error:
         raise FileError(path, f"cannot be written ({error.strerror})") from error
+
+
+def keeping(made: Path, path: Path) -> None:
+    """Give a file its final place unless another process has put one there meanwhile."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        os.replace(made, path)
 
 
 def onto_disk(path: Path) -> None:

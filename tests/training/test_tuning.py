@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import sqlite3
 import warnings
 
@@ -19,6 +21,7 @@ from training.store import Store
 from training.tuning import KEYS, TRAINED, VALUES, evaluate
 from training.tuning_record import differences, importance, keep, record, tuned
 from training.tuning_study import DONE, _storage, finished, hand_back, opened, sqlite, work
+from training.writing import keeping, replacing
 
 SMALL = PRESETS["mixed-precision"].config.with_values({"network.hidden": 6, "task.duration": 0.1})
 FIELDS = {"learning.lr_input": Between(1e-5, 1e-2, log=True), "device.scale": Between(5.0, 50.0, log=True)}
@@ -302,6 +305,38 @@ def test_two_who_hand_back_the_same_evaluation_have_it_done_once(url):
 
     hand_back(study, lost_to_both)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_database_whose_making_was_broken_off_is_not_there(url, tmp_path, monkeypatch):
+    """Else it could lack the index by which a study has one name, and would never get it."""
+    path = tmp_path / "studies.db"
+
+    def killed(index, *arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sqlalchemy.sql.ddl.SchemaGenerator.visit_index", killed)
+    with pytest.raises(KeyboardInterrupt):
+        opened(small(), url)
+    assert not path.exists()
+    monkeypatch.undo()
+    for _ in range(2):
+        opened(small(), url)
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM studies").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_two_who_make_a_file_at_once_the_first_keeps_its_own(links, tmp_path, monkeypatch):
+    def refuse(made, path):
+        raise PermissionError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    for content in ("first", "second"):
+        if links or content == "first":
+            with replacing(tmp_path / "file", move=keeping) as made:
+                made.write_text(content)
+    assert (tmp_path / "file").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 @pytest.mark.parametrize(
