@@ -47,8 +47,6 @@ class RowReads(NamedTuple):
         Share of a device's read that is left, ``sign, 1, pre, post``; empty where it is all.
     core : Converters
         What the sums of its columns pass through.
-    conductance : numpy.ndarray
-        Mean read of each row's devices, added up [µS], ``pre``, float64; empty without devices.
     """
 
     mean: Floats
@@ -61,7 +59,6 @@ class RowReads(NamedTuple):
     factor: Floats
     kept: Floats
     core: Converters
-    conductance: Floats
 
 
 class Carry(NamedTuple):

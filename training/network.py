@@ -50,11 +50,29 @@ class Stretch(NamedTuple):
         First step, and one past the last.
     reads : tuple
         How input, recurrent and output weights read meanwhile; the noise's keys are still to come.
+    conductance : tuple
+        As in `Reading`, of each of them.
     """
 
     first: int
     last: int
-    reads: tuple[Any, Any, Any]
+    reads: tuple[Any, ...]
+    conductance: tuple[Floats | None, ...]
+
+
+class Reading(NamedTuple):
+    """How an array reads, for a time loop, and what is read: kept apart, since what a loop is handed slows it down.
+
+    Parameters
+    ----------
+    reads : object
+        What the loop takes, such as `kernels.RowReads`.
+    conductance : numpy.ndarray or None
+        Mean read of each row's devices, added up [µS], ``pre``, float64; None without devices, or where unknown.
+    """
+
+    reads: Any
+    conductance: Floats | None
 
 
 class Loop(NamedTuple):
@@ -63,12 +81,12 @@ class Loop(NamedTuple):
     Parameters
     ----------
     reads : callable
-        As `row_reads`.
+        As `reading`.
     run : callable
-        As `kernels.simulate`, on three of what `reads` returns.
+        As `kernels.simulate`, on the reads of three arrays.
     """
 
-    reads: Callable[..., Any]
+    reads: Callable[..., Reading]
     run: Callable[..., Activity]
 
 
@@ -214,8 +232,8 @@ class Network:
     def reads(self, arrays: Arrays, now: float, span: tuple[int, int], read_mode: str = "output") -> Iterator[Stretch]:
         """How the arrays read from stretch to stretch of a trial; arguments as in `run`."""
         for begin, end, moment in stretches(arrays, now, self.config.dt, *span):
-            w_in, w_rec, w_out = (self._loop.reads(array, moment, read_mode, 0, self.dtype) for array in arrays)
-            yield Stretch(begin, end, (w_in, w_rec, w_out))
+            found = [self._loop.reads(array, moment, read_mode, 0, self.dtype) for array in arrays]
+            yield Stretch(begin, end, tuple(one.reads for one in found), tuple(one.conductance for one in found))
 
     def play(
         self,
@@ -227,13 +245,13 @@ class Network:
     ) -> Activity:
         """Run the stretches that `reads` gives; other arguments as in `run`."""
         carry, played = carry or self.rest(), []
-        for first, last, reads in parts:
+        for first, last, reads, conductance in parts:
             keyed = tuple(layer._replace(key=key) for layer, key in zip(reads, noise.keys, strict=True))
             here = spikes.between(inputs, first, last)
             before = carry.spiked.copy()
             played.append(self._loop.run(self.dynamics, keyed, here, noise.between(first, last), carry, first))
             if meter is not None:
-                meter.note(reads, here, played[-1].hidden, (before, carry.spiked))
+                meter.note(conductance, here, played[-1].hidden, (before, carry.spiked))
         return played[0] if len(played) == 1 else joined(played)
 
 
@@ -255,6 +273,12 @@ def joined(parts: list[Activity]) -> Activity:
 
 def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> RowReads:
     """What the compiled loop needs to know of an array at device time `now` [s]."""
+    found: RowReads = reading(array, now, read_mode, key, dtype).reads
+    return found
+
+
+def reading(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> Reading:
+    """The same, and what is read."""
     flat, deep = np.empty((0, 0), dtype), np.empty((0, 0, 0, 0), dtype)
     core = no_converters(dtype) if array.core is None else array.core.converters(dtype)
     devices = array.device_reads(now) if read_mode == "device" else None
@@ -263,21 +287,20 @@ def row_reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: n
         factor = flat if devices.factor is None else devices.factor.numpy().astype(dtype, copy=False)
         location, scale = devices.location.numpy(), devices.scale.numpy()
         kept = deep if devices.kept is None else devices.kept.numpy()
-        spent = _float64(devices.conductance)
-        return RowReads(flat, flat, location, scale, upper, devices.lower, key, factor, kept, core, spent)
+        rows = RowReads(flat, flat, location, scale, upper, devices.lower, key, factor, kept, core)
+        return Reading(rows, _numpy(devices.conductance))
     reads = array.moments(now)
     variance = flat if reads.variance is None else reads.variance.numpy().astype(dtype, copy=False)
     mean = reads.mean.numpy().astype(dtype, copy=False)
-    spent = _float64(reads.conductance)
-    return RowReads(mean, variance, deep, deep, deep, 0.0, key, flat, deep, core, spent)
+    rows = RowReads(mean, variance, deep, deep, deep, 0.0, key, flat, deep, core)
+    return Reading(rows, _numpy(reads.conductance))
 
 
-def _float64(conductance: torch.Tensor | None) -> Floats:
-    """The conductance of rows for compiled code; empty without devices."""
-    return np.empty(0) if conductance is None else conductance.numpy()
+def _numpy(conductance: torch.Tensor | None) -> Floats | None:
+    return None if conductance is None else conductance.numpy()
 
 
-LOOPS = {"compiled": Loop(row_reads, kernels.simulate), "torch": Loop(row_reads, torch_loop.run)}
+LOOPS = {"compiled": Loop(reading, kernels.simulate), "torch": Loop(reading, torch_loop.run)}
 
 
 def stretches(arrays: Arrays, now: float, dt: float, first: int, last: int) -> list[tuple[int, int, float]]:

@@ -32,7 +32,7 @@ from training.chip.base import (
     LayerRead,
 )
 from training.chip.loop import run
-from training.network import LAYERS, Arrays, Loop
+from training.network import LAYERS, Arrays, Loop, Reading
 from training.records import LayerSnapshot
 
 NUMBER = "chip/number"
@@ -265,10 +265,10 @@ def _(array: ChipArray, snapshot: LayerSnapshot) -> Ledger | None:
     return Ledger(torch.from_numpy(snapshot.sets), torch.from_numpy(snapshot.resets), reads, read)
 
 
-def _reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> ChipReads:
+def _reads(array: WeightArray, now: float, read_mode: str, key: int, dtype: npt.DTypeLike) -> Reading:
     if not isinstance(array, ChipArray):
         raise TypeError(f"the chip's loop takes arrays of a chip, got {type(array).__name__}")
-    return array.reads(now, key)
+    return Reading(array.reads(now, key), None)  # a chip keeps its conductances to itself
 
 
 ON_CHIP = Loop(_reads, run)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from training import spikes
+from training.neurons import Floats
 from training.spikes import Spikes
 
 Marks = npt.NDArray[np.bool_]
@@ -38,13 +38,15 @@ class ReadMeter:
         self.rows = [np.zeros(number, np.int64) for number in rows]
         self.conductance = np.zeros(len(rows))
 
-    def note(self, reads: Sequence[Any], inputs: Spikes, hidden: Spikes, spiked: tuple[Marks, Marks]) -> None:
+    def note(
+        self, conductance: Sequence[Floats | None], inputs: Spikes, hidden: Spikes, spiked: tuple[Marks, Marks]
+    ) -> None:
         """Take down a stretch of a trial, within which no conductance changes.
 
         Parameters
         ----------
-        reads : sequence
-            How the arrays read, such as `training.kernels.RowReads`.
+        conductance : sequence of numpy.ndarray or None
+            Of each array's rows [µS], as in `training.network.Reading`.
         inputs, hidden : Spikes
             Events of the stretch.
         spiked : tuple of numpy.ndarray
@@ -52,8 +54,7 @@ class ReadMeter:
         """
         fired, (before, last) = spikes.counts(hidden, self.rows[2].size), spiked
         arrived = (spikes.counts(inputs, self.rows[0].size), fired + before - last, fired)
-        for place, (array, number) in enumerate(zip(reads, arrived, strict=True)):
+        for place, (present, number) in enumerate(zip(conductance, arrived, strict=True)):
             self.rows[place] += number
-            conductance = getattr(array, "conductance", None)
-            if conductance is not None and conductance.size:
-                self.conductance[place] += number @ conductance
+            if present is not None:
+                self.conductance[place] += number @ present
