@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ from link_kit import REFUSED, Link, behind_a_link
 PATIENCE = 240_000
 """Milliseconds for a page to load or to go on: other programs share the machine."""
 
+OVER = re.compile("paused|stopped|finished")
 COMPARED, FARTHEST = 2000, 20_000
 """Points of the learning curve that are compared, and the last trial that is trained again for that."""
 
@@ -160,15 +162,18 @@ def sweep(page: Page) -> None:
     start(page)
 
 
-def _halt(page: Page, button: str, state: str) -> None:
-    page.get_by_role("button", name=button, exact=True).click(timeout=PATIENCE)
-    page.locator("[data-status='state']").get_by_text(state).wait_for(timeout=PATIENCE)
+def _halt(page: Page, button: str) -> None:
+    """End what is under way, unless it has come to its end by itself."""
+    halting = page.get_by_role("button", name=button, exact=True)
+    if halting.count():
+        halting.click(timeout=PATIENCE)
+    page.locator("[data-status='state']").get_by_text(OVER).wait_for(timeout=PATIENCE)
     page.wait_for_timeout(2000.0)
 
 
 def wrong_losses(page: Page) -> tuple[int, int]:
     """Of the run's learning curve."""
-    _halt(page, "Pause", "paused")
+    _halt(page, "Pause")
     (curve,) = page.evaluate(DRAWN, ["Line", ["loss", "smooth", "trial"], ""])[:1]
     config = PRESETS["mixed-precision"].config.with_values({"seed": SEED})
     shown = [(int(trial), loss) for trial, loss in zip(curve["trial"], curve["loss"], strict=True)]
@@ -181,7 +186,7 @@ def wrong_losses(page: Page) -> tuple[int, int]:
 
 def wrong_means(page: Page) -> tuple[int, int]:
     """Of the race's curves."""
-    _halt(page, "Stop", "stopped")
+    _halt(page, "Stop")
     curves = page.evaluate(CURVES)
     racer = Racer()
     racer.begin(Race(entrants(list(LANES)), seeds=SEEDS, trials=int(max(max(trials) for _, trials, _ in curves))))
@@ -200,7 +205,7 @@ def wrong_means(page: Page) -> tuple[int, int]:
 
 def wrong_cells(page: Page) -> tuple[int, int]:
     """Of the first cells that the sweep has filled."""
-    _halt(page, "Stop", "stopped")
+    _halt(page, "Stop")
     cells = {(x, y): mean for x, y, mean, runs in page.evaluate(CELLS) if runs == "1 of 1"}
     asked = Sweep.from_text(SWEEP)
     steps = asked.to_dict()["fields"]["device.mismatch.step"]
