@@ -61,7 +61,7 @@ class Stretch(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """How an array reads, for a time loop, and what is read: kept apart, since what a loop is handed slows it down.
+    """An array as a time loop reads it, and the conductance that is read: apart, since all a loop is handed slows it.
 
     Parameters
     ----------

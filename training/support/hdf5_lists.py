@@ -1,4 +1,4 @@
-"""How long the lists of an HDF5 data set say that they are, before any of them is read.
+"""Lengths that the lists of an HDF5 data set claim, checked before any of them is read.
 
 A list of variable length stands in the file as a descriptor: its length (4 bytes, little-endian), the address of the
 heap that holds it, and its place in there (HDF5 File Format Specification 3.0, VIII.C: sequence in a global heap). The
@@ -83,7 +83,7 @@ UNPACKED: dict[int, Callable[[bytes, int, int], bytes]] = {
     1: lambda piece, size, most: zlib.decompressobj().decompress(piece, most),
     2: lambda piece, size, most: _in_order(piece, size),
 }
-"""How gzip and shuffle are undone; the library packs lists by no others."""
+"""Functions that undo gzip and shuffle, by filter number; the library packs lists by no others."""
 
 
 def _in_order(piece: bytes, size: int) -> bytes:
